@@ -1,0 +1,37 @@
+// The one place errors of Vivarium are made. Each has a stable code (`ERR_<AREA>_<WHAT>`, documented in
+// docs/errors.md) and one plain sentence for the person who runs the server: what is wrong and what to do.
+
+/** Every code there is; a test holds this list and docs/errors.md to be the same set. */
+export const errorCodes = [
+  "ERR_HTTP_BAD_REQUEST",
+  "ERR_HTTP_TARGET_TOO_LONG",
+  "ERR_HTTP_HEAD_TOO_LARGE",
+  "ERR_HTTP_BODY_TOO_LARGE",
+  "ERR_HTTP_NOT_IMPLEMENTED",
+  "ERR_HTTP_VERSION",
+  "ERR_HTTP_BAD_RESPONSE",
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+/** An error whose cause Vivarium knows. `message` is a whole sentence and never needs a stack trace beside it. */
+export class VivariumError extends Error {
+  override readonly name = "VivariumError";
+  readonly code: ErrorCode;
+  /** The HTTP status to answer with, where the error is a client's (a hint, RFC 9110 §15); otherwise undefined. */
+  readonly status: number | undefined;
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; status?: number }) {
+    super(message, options !== undefined && "cause" in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.status = options?.status;
+  }
+}
+
+/** The error factory. */
+export function vivariumError(
+  code: ErrorCode,
+  message: string,
+  options?: { cause?: unknown; status?: number },
+): VivariumError {
+  return new VivariumError(code, message, options);
+}

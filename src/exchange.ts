@@ -1,0 +1,78 @@
+// One request and its response, whatever protocol brought it. Ingress makes an exchange when the request is whole
+// (its body received), routing chooses a handler, the handler answers through the same object, and ingress encodes
+// what it is told. CGI meta-variables (RFC 3875) are the request's common currency, field lines the response's:
+// every protocol Vivarium speaks can carry both without taking them apart.
+
+/** A request's body, whole. */
+export type Body =
+  | { readonly kind: "empty" }
+  | { readonly kind: "memory"; readonly bytes: Uint8Array }
+  /** An unlinked temporary file, open for reading in this process as `fd`; the exchange closes it when it ends. */
+  | { readonly kind: "file"; readonly fd: number; readonly size: number };
+
+export interface Request {
+  readonly method: string;
+  /** The request target as the client sent it; for logs. */
+  readonly target: string;
+  /**
+   * The application's environment: CGI meta-variables (RFC 3875 §4.1, PEP 3333) and `wsgi.url_scheme`, as
+   * `NAME NUL VALUE NUL NAME NUL VALUE …` without a closing NUL. Each character is one octet (latin-1). Names are
+   * unique. Percent-encoding in PATH_INFO and SCRIPT_NAME is already undone.
+   */
+  readonly variables: string;
+  readonly body: Body;
+}
+
+/** Status and header of a response. */
+export interface ResponseHead {
+  /** 200 to 999; informational responses do not come this way. */
+  readonly status: number;
+  /** The reason phrase, possibly empty. */
+  readonly reason: string;
+  /**
+   * Field lines, each `Name: value CR LF`, latin-1, without the empty line. Whoever makes a head guarantees: names are
+   * tokens, values hold no CR, LF or NUL, no hop-by-hop field, at most one Content-Length, which is a number.
+   */
+  readonly fields: Uint8Array;
+  /** The value of Content-Length in `fields`, or -1 where there is none. Octets. */
+  readonly contentLength: number;
+  /** Whether `fields` has a Date. */
+  readonly hasDate: boolean;
+}
+
+/** What became of an exchange, told once to `onEnd`. */
+export type Outcome =
+  /** the response was encoded whole and given to the client's connection */
+  | "complete"
+  /** the client left before that */
+  | "client-gone"
+  /** the handler could not finish the response (`cut`) */
+  | "cut";
+
+/**
+ * An exchange, as its handler sees it. A handler calls `respond` once, then `write` until `last` was true, or `cut`.
+ * After the client has left all of these do nothing, so a handler need not check.
+ */
+export interface Exchange {
+  readonly request: Request;
+  /** True from the moment the client left or the response ended. A handler that has not begun must not begin. */
+  readonly ended: boolean;
+  /** Begins the response, with the first octets of its body, if any. `last` says that the body is whole. */
+  respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void;
+  /** Further octets of the body; `octets` may be empty with `last`. */
+  write(octets: Uint8Array, last: boolean): void;
+  /**
+   * The response cannot be finished: its connection is cut so that the client knows. Before `respond`, a plain 502
+   * is answered in its place.
+   */
+  cut(): void;
+  /** Answers a plain page of Vivarium's own (an error, a refusal) with this status. Extra field lines end in CR LF. */
+  refuse(status: number, sentence: string, fields?: string): void;
+  /** Set by the handler: body octets have left for the client, so that as many more may be taken from the source. */
+  onFlushed: ((octets: number) => void) | undefined;
+  /** Set by the handler: the client left before the response was whole. Not called after the response ended. */
+  onGone: (() => void) | undefined;
+}
+
+/** What answers exchanges: a pool, files, an upstream. */
+export type Handler = (exchange: Exchange) => void;
