@@ -3,6 +3,16 @@
 
 /** Every code there is; a test holds this list and docs/errors.md to be the same set. */
 export const errorCodes = [
+  "ERR_CLI_USAGE",
+  "ERR_CLI_CHECK",
+  "ERR_CONFIG_FILE",
+  "ERR_CONFIG_KEY",
+  "ERR_CONFIG_VALUE",
+  "ERR_CONTROL_NONE",
+  "ERR_CONTROL_SEVERAL",
+  "ERR_CONTROL_DIRECTORY",
+  "ERR_CONTROL_ANSWER",
+  "ERR_CONTROL_TIMEOUT",
   "ERR_HTTP_BAD_REQUEST",
   "ERR_HTTP_TARGET_TOO_LONG",
   "ERR_HTTP_HEAD_TOO_LARGE",
@@ -10,6 +20,12 @@ export const errorCodes = [
   "ERR_HTTP_NOT_IMPLEMENTED",
   "ERR_HTTP_VERSION",
   "ERR_HTTP_BAD_RESPONSE",
+  "ERR_LISTEN_IN_USE",
+  "ERR_LISTEN_FORBIDDEN",
+  "ERR_LISTEN_ADDRESS",
+  "ERR_LISTEN_PATH",
+  "ERR_LISTEN_DESCRIPTOR",
+  "ERR_LISTEN_FAILED",
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

@@ -1,0 +1,324 @@
+// Listening sockets, made by the supervisor and handed to a front through its stdio, so that they outlive the front:
+// when it dies, connections wait in the backlog for its successor. Node closes a listening socket with the process (or
+// cluster worker) that listens, hence the system calls.
+import { lookup } from "node:dns/promises";
+import { lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { connect, isIPv4, isIPv6 } from "node:net";
+import { networkInterfaces } from "node:os";
+import { dirname } from "node:path";
+import type { ListenAddress } from "../config/config.js";
+import { type VivariumError, vivariumError } from "../errors.js";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  type Libc,
+  libc,
+  SO_ACCEPTCONN,
+  SO_REUSEADDR,
+  SO_TYPE,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SystemError,
+} from "./libc.js";
+import { tcpHolder, unixHolder } from "./socket-holder.js";
+
+/** The kernel caps it at net.core.somaxconn (4096 since Linux 5.4). */
+const BACKLOG = 2048;
+/** sizeof(sockaddr_un.sun_path) less the closing NUL (unix(7)). */
+const UNIX_PATH_MOST = 107;
+
+/** A socket that listens. Its descriptor is close-on-exec: a child has it only through the `stdio` of its spawn. */
+export interface Listener {
+  readonly fd: number;
+  /** Where it listens, with the port the system chose: `http://127.0.0.1:43125`. */
+  readonly url: string;
+  readonly address: ListenAddress;
+  /** Closes this process's descriptor and removes the socket file it made. Harmless when repeated. */
+  close(): void;
+}
+
+/** Rejects with a `VivariumError` (ERR_LISTEN_…) whose sentence says what to do. */
+export async function openListener(address: ListenAddress): Promise<Listener> {
+  const calls = await libc();
+  const { endpoint } = address;
+  if (endpoint.kind === "tcp") return openTcp(calls, address, endpoint.host, endpoint.port);
+  if (endpoint.kind === "unix") return openUnix(calls, address, endpoint.path);
+  return adopt(calls, address, endpoint.fd);
+}
+
+/** Opens all of them, or none. */
+export async function openListeners(addresses: readonly ListenAddress[]): Promise<readonly Listener[]> {
+  const listeners: Listener[] = [];
+  try {
+    // One after the other: two that collide are then told by the second one's name.
+    for (const address of addresses) listeners.push(await openListener(address));
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    throw error;
+  }
+  return listeners;
+}
+
+async function openTcp(calls: Libc, address: ListenAddress, host: string, port: number): Promise<Listener> {
+  if (host === "") {
+    try {
+      return listenTcp(calls, address, "::", port, false);
+    } catch (error) {
+      // A kernel without IPv6 (or with it disabled) still has every IPv4 address.
+      if (!(error instanceof SystemError && ["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(error.code))) {
+        throw explainTcp(error, address, "::", port);
+      }
+    }
+  }
+  const literal = host === "" ? "0.0.0.0" : await resolve(address, host);
+  try {
+    return listenTcp(calls, address, literal, port, true);
+  } catch (error) {
+    throw explainTcp(error, address, literal, port);
+  }
+}
+
+/** A name stands for its first address, IPv4 before IPv6: clients that are given both try both. */
+async function resolve(address: ListenAddress, host: string): Promise<string> {
+  if (isIPv4(host) || isIPv6(host)) return host;
+  try {
+    return (await lookup(host, { verbatim: false })).address;
+  } catch (cause) {
+    throw vivariumError(
+      "ERR_LISTEN_ADDRESS",
+      `Cannot listen on ${address.url}: the name "${host}" is not known to this machine; give an address, such as 127.0.0.1.`,
+      { cause },
+    );
+  }
+}
+
+function listenTcp(calls: Libc, address: ListenAddress, host: string, port: number, onlyV6: boolean): Listener {
+  const v6 = isIPv6(host);
+  const fd = calls.socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
+  try {
+    // Without it a restart fails for a minute on connections of the last run in TIME_WAIT. Linux does not let two
+    // sockets listen on one port through it (socket(7)).
+    calls.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    // http://[::]:80 beside http://0.0.0.0:80 works only when the first leaves IPv4 alone; net.ipv6.bindv6only, the
+    // system's default for this option, would make the meaning of an address depend on the machine.
+    if (v6) calls.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, onlyV6 ? 1 : 0);
+    calls.bind(fd, v6 ? sockaddrV6(calls, host, port) : sockaddrV4(calls, host, port));
+    calls.listen(fd, BACKLOG);
+    return listener(calls, address, fd, tcpUrl(address, calls.getsockname(fd).readUInt16BE(2)), () => {});
+  } catch (error) {
+    calls.close(fd);
+    throw error;
+  }
+}
+
+async function openUnix(calls: Libc, address: ListenAddress, path: string): Promise<Listener> {
+  const length = Buffer.byteLength(path);
+  if (length > UNIX_PATH_MOST) {
+    throw vivariumError(
+      "ERR_LISTEN_PATH",
+      `Cannot listen on ${address.url}: a socket's path has at most ${UNIX_PATH_MOST} octets, this one ${length}; choose a shorter one.`,
+    );
+  }
+  await clearStaleSocket(address, path);
+  const fd = calls.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
+  // Connecting needs write permission (unix(7)). Owner and group have it, which lets a web server in the group in and
+  // no one else. By umask, not chmod after the fact: there is no moment at which others could connect.
+  const umask = process.umask(0o117);
+  try {
+    calls.bind(fd, sockaddrUnix(path));
+    calls.listen(fd, BACKLOG);
+  } catch (error) {
+    calls.close(fd);
+    throw explainUnix(error, address, path);
+  } finally {
+    process.umask(umask);
+  }
+  const { ino } = lstatSync(path);
+  return listener(calls, address, fd, address.url, () => {
+    // A successor may already listen under this name: only our own file is removed.
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) unlinkSync(path);
+  });
+}
+
+/** Removes a socket file that nobody answers on. Anything else in the way is left untouched, and said. */
+async function clearStaleSocket(address: ListenAddress, path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw vivariumError(
+      "ERR_LISTEN_PATH",
+      `Cannot listen on ${address.url}: ${path} exists and is not a socket; choose another path or move that file away.`,
+    );
+  }
+  const answer = await knock(path);
+  if (answer === "ECONNREFUSED") {
+    unlinkSync(path);
+  } else if (answer !== "ENOENT") {
+    throw vivariumError(
+      "ERR_LISTEN_IN_USE",
+      answer === "EACCES"
+        ? `Cannot listen on ${address.url}: a socket of another user is there; choose another path.`
+        : `Cannot listen on ${address.url}: ${unixHolder(path) ?? "another server"} answers there; stop it or choose another path.`,
+    );
+  }
+}
+
+/** "" where somebody answers, else the error's code. */
+function knock(path: string): Promise<string> {
+  return new Promise((done) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      done("");
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => done(error.code ?? "EUNKNOWN"));
+  });
+}
+
+/** A socket inherited from whoever started this process: systemd, lighttpd, a parent of one's own. */
+function adopt(calls: Libc, address: ListenAddress, fd: number): Listener {
+  const refuse = (why: string): VivariumError =>
+    vivariumError(
+      "ERR_LISTEN_DESCRIPTOR",
+      `Cannot listen on ${address.url}: ${why}; whoever starts Vivarium must hand it a listening stream socket as descriptor ${fd}.`,
+    );
+  try {
+    if (calls.getsockopt(fd, SOL_SOCKET, SO_TYPE) !== SOCK_STREAM)
+      throw refuse(`descriptor ${fd} is not a stream socket`);
+    if (calls.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN) === 0) throw refuse(`the socket ${fd} does not listen`);
+    calls.closeOnExec(fd);
+    return listener(calls, address, fd, inheritedUrl(address, calls.getsockname(fd)), () => {});
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw refuse(error.code === "EBADF" ? `there is no descriptor ${fd}` : `descriptor ${fd} is not a socket`);
+  }
+}
+
+function listener(calls: Libc, address: ListenAddress, fd: number, url: string, removeFile: () => void): Listener {
+  let open = true;
+  return {
+    fd,
+    url,
+    address,
+    close() {
+      if (!open) return;
+      open = false;
+      // The file first: a client then meets "no such file" and never a socket that refuses.
+      removeFile();
+      calls.close(fd);
+    },
+  };
+}
+
+// ---- addresses (ip(7), ipv6(7), unix(7)): family in the machine's order, which is little-endian on all three ----
+
+function sockaddrV4(calls: Libc, host: string, port: number): Buffer {
+  const octets = Buffer.alloc(16);
+  octets.writeUInt16LE(AF_INET, 0);
+  octets.writeUInt16BE(port, 2);
+  calls.inetPton(AF_INET, host)?.copy(octets, 4);
+  return octets;
+}
+
+function sockaddrV6(calls: Libc, host: string, port: number): Buffer {
+  const [text = host, zone] = host.split("%", 2);
+  const octets = Buffer.alloc(28);
+  octets.writeUInt16LE(AF_INET6, 0);
+  octets.writeUInt16BE(port, 2);
+  calls.inetPton(AF_INET6, text)?.copy(octets, 8);
+  if (zone !== undefined) octets.writeUInt32LE(scopeOf(zone), 24);
+  return octets;
+}
+
+/** The interface's number: a link-local address means nothing without (RFC 4007 §11). 0 where there is none such. */
+function scopeOf(zone: string): number {
+  const numbers = (networkInterfaces()[zone] ?? []).map((entry) => (entry.family === "IPv6" ? entry.scopeid : 0));
+  return numbers.find((number) => number > 0) ?? (/^\d+$/u.test(zone) ? Number(zone) : 0);
+}
+
+function sockaddrUnix(path: string): Buffer {
+  const octets = Buffer.alloc(2 + Buffer.byteLength(path) + 1);
+  octets.writeUInt16LE(AF_UNIX, 0);
+  octets.write(path, 2);
+  return octets;
+}
+
+function tcpUrl(address: ListenAddress, port: number): string {
+  const host = address.endpoint.kind === "tcp" ? address.endpoint.host : "";
+  // Every address has no name of its own; what a person types on this machine is localhost's.
+  return `${address.protocol}://${host === "" ? "0.0.0.0" : isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
+function inheritedUrl(address: ListenAddress, name: Buffer): string {
+  const family = name.readUInt16LE(0);
+  if (family === AF_INET) return `${address.protocol}://${name.subarray(4, 8).join(".")}:${name.readUInt16BE(2)}`;
+  if (family === AF_INET6) {
+    const groups = Array.from({ length: 8 }, (_, index) => name.readUInt16BE(8 + 2 * index).toString(16));
+    return `${address.protocol}://${new URL(`http://[${groups.join(":")}]`).hostname}:${name.readUInt16BE(2)}`;
+  }
+  const path = name.subarray(2).toString("utf8").replace(/\0.*$/su, "");
+  return path === "" ? address.url : `${address.protocol}://unix:${path}`;
+}
+
+// ---- one sentence each ----
+
+function explainTcp(error: unknown, address: ListenAddress, host: string, port: number): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const cannot = `Cannot listen on ${address.url}`;
+  switch (error.code) {
+    case "EADDRINUSE": {
+      const holder = tcpHolder(port);
+      return vivariumError(
+        "ERR_LISTEN_IN_USE",
+        `${cannot}: port ${port} is in use${holder === undefined ? "" : ` by ${holder}`}; stop that server or choose another port with --listen.`,
+        { cause: error },
+      );
+    }
+    case "EACCES":
+      return vivariumError(
+        "ERR_LISTEN_FORBIDDEN",
+        `${cannot}: ports below ${unprivilegedPort()} are reserved for privileged users; choose a higher one, or give the service the capability CAP_NET_BIND_SERVICE.`,
+        { cause: error },
+      );
+    case "EADDRNOTAVAIL":
+    case "EAFNOSUPPORT":
+    case "EINVAL":
+      return vivariumError(
+        "ERR_LISTEN_ADDRESS",
+        `${cannot}: no network interface of this machine has the address ${host}; use 127.0.0.1 for this machine alone or 0.0.0.0 for every address.`,
+        { cause: error },
+      );
+    default:
+      return vivariumError("ERR_LISTEN_FAILED", `${cannot}: the system answers ${error.message}.`, { cause: error });
+  }
+}
+
+function explainUnix(error: unknown, address: ListenAddress, path: string): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const cannot = `Cannot listen on ${address.url}`;
+  const directory = dirname(path);
+  const sentences: Readonly<Record<string, string>> = {
+    ENOENT: `${cannot}: the directory ${directory} does not exist; create it or choose another path.`,
+    ENOTDIR: `${cannot}: ${directory} is not a directory; choose another path.`,
+    EACCES: `${cannot}: this user may not create files in ${directory}; choose another path or change its permissions.`,
+    EROFS: `${cannot}: ${directory} is on a read-only file system; choose another path.`,
+    EADDRINUSE: `${cannot}: another server has just taken this path; stop it or choose another path.`,
+  };
+  const sentence = sentences[error.code];
+  return sentence === undefined
+    ? vivariumError("ERR_LISTEN_FAILED", `${cannot}: the system answers ${error.message}.`, { cause: error })
+    : vivariumError(error.code === "EADDRINUSE" ? "ERR_LISTEN_IN_USE" : "ERR_LISTEN_PATH", sentence, { cause: error });
+}
+
+function unprivilegedPort(): number {
+  try {
+    return Number(readFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start", "latin1"));
+  } catch {
+    return 1024;
+  }
+}

@@ -1,0 +1,81 @@
+// What a running server tells about itself over its control socket: the answer to {"command":"status"}, one line of
+// JSON. `vivarium status` prints it; `--json` hands it on unchanged, so the names here are a promise to scripts.
+
+/** `booting`: not yet connected. `ready`: takes requests. `draining`: finishes what it executes, then ends. */
+export type WorkerState = "booting" | "ready" | "draining";
+
+export interface WorkerStatus {
+  /** 1, 2, 3 …: the number in the log's lines. A replacement takes over the number of the worker it replaces. */
+  readonly id: number;
+  readonly pid: number;
+  readonly state: WorkerState;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** Requests answered since it started. */
+  readonly requests: number;
+  /** Requests it executes at this moment: busy threads. */
+  readonly busy: number;
+  /** Processor time since it started, seconds. */
+  readonly cpu: number;
+  /** Octets: its proportional share (PSS), or its resident set (RSS) where the system does not tell that. */
+  readonly memory: number;
+}
+
+export interface FrontStatus {
+  readonly pid: number;
+  readonly state: "booting" | "ready" | "draining" | "down";
+  /** Client connections open at this moment. */
+  readonly connections: number;
+  /** Requests received since it started. */
+  readonly requests: number;
+  /** Processor time, seconds. */
+  readonly cpu: number;
+  /** Octets, as for a worker. */
+  readonly memory: number;
+}
+
+export interface SpawnerStatus {
+  readonly pid: number;
+  /** Whether the application was imported here, once, and the workers forked from it. */
+  readonly preload: boolean;
+}
+
+export interface PoolStatus {
+  /** Requests a worker executes at once, by the scheduler's present judgement. */
+  readonly threads: number;
+  /** The most it may choose. */
+  readonly threadsMost: number;
+  /** Requests waiting for a worker. */
+  readonly queue: number;
+  /** Requests written ahead to a worker at most, by the scheduler's present judgement. */
+  readonly writeAhead: number;
+  /** Moving average of a request's time in the application, microseconds. */
+  readonly wall: number;
+  /** Moving average of a request's processor time in the application, microseconds. */
+  readonly cpu: number;
+}
+
+export interface Status {
+  /** Of Vivarium. */
+  readonly version: string;
+  /** Of the supervisor. */
+  readonly pid: number;
+  /** What was loaded, as Python names it: `guestbook:application`. */
+  readonly application: string;
+  /** As the user gave it. */
+  readonly target: string;
+  /** Absolute. `vivarium status` and `stop` prefer the server whose directory is the current one. */
+  readonly chdir: string;
+  /** Version of the interpreter: "3.11.7". */
+  readonly python: string;
+  /** URLs, with the real port where the system chose it. */
+  readonly listen: readonly string[];
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** Seconds. */
+  readonly uptime: number;
+  readonly front: FrontStatus;
+  readonly spawner: SpawnerStatus;
+  readonly pool: PoolStatus;
+  readonly workers: readonly WorkerStatus[];
+}
