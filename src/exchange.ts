@@ -68,6 +68,14 @@ export interface Exchange {
   cut(): void;
   /** Answers a plain page of Vivarium's own (an error, a refusal) with this status. Extra field lines end in CR LF. */
   refuse(status: number, sentence: string, fields?: string): void;
+  /**
+   * True from the moment the client ended its side of the connection after a whole request. It may have left, or it may
+   * be a half-closed client that still reads: a request that only waits is not worth beginning (answer `refuse(503)`),
+   * one that is executing is finished and sent.
+   */
+  readonly inputEnded: boolean;
+  /** Set by the handler: `inputEnded` became true. Not called after the exchange ended, nor if it was true before. */
+  onInputEnd: (() => void) | undefined;
   /** Set by the handler: body octets have left for the client, so that as many more may be taken from the source. */
   onFlushed: ((octets: number) => void) | undefined;
   /** Set by the handler: the client left before the response was whole. Not called after the response ended. */
