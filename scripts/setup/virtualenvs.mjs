@@ -1,0 +1,52 @@
+// The Python virtual environments of tests and benchmark, under .cache/. A stamp inside each says what it was made
+// from; while that is unchanged, a call costs one read.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isExecutable, which } from "./programs.mjs";
+
+/** Name → requirements, in pip's words, and what cannot run without it. */
+export const virtualenvs = {
+  "venv-frameworks": ["Flask", "Django", "psycopg[binary]", "psycopg2-binary"],
+  "venv-bench": ["gunicorn", "Flask"],
+};
+
+/**
+ * The interpreter virtual environments are made from: the system's own first, because uWSGI and mod_wsgi are built
+ * against that one and peers are to be compared on the same Python.
+ */
+function basePython() {
+  return isExecutable("/usr/bin/python3") ? "/usr/bin/python3" : which("python3");
+}
+
+function run(command, args) {
+  const result = spawnSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  if (result.status === 0) return undefined;
+  return (result.stderr || result.error?.message || "").trim().split("\n").slice(-3).join("\n");
+}
+
+function readStamp(path) {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** Makes the virtual environment `name` if it is not as it should be. Returns why that failed, or undefined. */
+export function ensureVirtualenv(root, name, say) {
+  const python = basePython();
+  if (python === undefined) return "there is no python3";
+  const folder = join(root, ".cache", name);
+  const stamp = join(folder, "vivarium-stamp");
+  const wanted = `${python}\n${folder}\n${virtualenvs[name].join("\n")}\n`;
+  if (readStamp(stamp) === wanted && isExecutable(join(folder, "bin", "python"))) return undefined;
+  say(`making .cache/${name}: ${virtualenvs[name].join(", ")}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
+  const failure =
+    run(python, ["-m", "venv", folder]) ?? run(join(folder, "bin", "python"), [...pip, ...virtualenvs[name]]);
+  if (failure === undefined) writeFileSync(stamp, wanted);
+  return failure;
+}
