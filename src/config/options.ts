@@ -1,0 +1,296 @@
+// The schema: every option, once. Flags, vivarium.toml, help, docs/configuration.md and the defaults all come from this
+// table, so they cannot differ.
+import { existsSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import type { Config } from "./config.js";
+import { defaultControlPath, SOCKET_PATH_MOST } from "./control-path.js";
+import { cores } from "./cores.js";
+import { listenUrl } from "./listen-url.js";
+import { defaultInterpreter, interpreter } from "./python.js";
+import {
+  boolean,
+  count,
+  Expected,
+  list,
+  logTarget,
+  octets,
+  orAuto,
+  path,
+  peer,
+  prefix,
+  type ReadContext,
+  type Reader,
+  seconds,
+} from "./read.js";
+
+/** Headings of help and documentation, in their order. */
+export const groups = ["Application", "Workers", "Network", "Requests", "Time limits", "Log and control"] as const;
+
+export interface Option<Value> {
+  /** The name in vivarium.toml, and behind `--` on the command line. */
+  readonly key: string;
+  readonly group: (typeof groups)[number];
+  /** What stands for the value in help; "" for a switch, which is `--key` or `--no-key`. */
+  readonly placeholder: string;
+  /** One line, as in help. */
+  readonly summary: string;
+  readonly read: Reader<Value>;
+  /** The default as documented. */
+  readonly standard: string;
+  /** The default as a value, read as if it had been given; a function where it depends on the surroundings. */
+  readonly initial: string | boolean | readonly string[] | ((context: ReadContext) => Value);
+  /** May be given several times. */
+  readonly repeatable?: boolean;
+}
+
+/** `target` is an argument on the command line and a key in vivarium.toml; it has no default. */
+export type OptionName = Exclude<keyof Config, "target">;
+export type Options = { readonly [Name in OptionName]: Option<Config[Name]> };
+
+const KIB = 2 ** 10;
+const GIB = 2 ** 30;
+/** Buffers, files and lengths are counted in doubles; 8 EiB would be the next bound. */
+const UNBOUNDED = 2 ** 20 * GIB;
+
+export const options: Options = {
+  chdir: {
+    key: "chdir",
+    group: "Application",
+    placeholder: "DIR",
+    summary: "directory the application runs in, first on its sys.path",
+    read: directory,
+    standard: "that of vivarium.toml, else the current one",
+    initial: (context) => context.base,
+  },
+  python: {
+    key: "python",
+    group: "Application",
+    placeholder: "PATH",
+    summary: "Python interpreter, or a virtual environment's directory",
+    read: interpreter,
+    standard: "$VIRTUAL_ENV, .venv or venv in DIR, else python3",
+    initial: defaultInterpreter,
+  },
+  mount: {
+    key: "mount",
+    group: "Application",
+    placeholder: "PREFIX",
+    summary: "URL prefix the application is mounted at (its SCRIPT_NAME)",
+    read: prefix,
+    standard: "none",
+    initial: "",
+  },
+  preload: {
+    key: "preload",
+    group: "Application",
+    placeholder: "",
+    summary: "import the application once and fork the workers from there",
+    read: boolean,
+    standard: "true",
+    initial: true,
+  },
+  bootTimeout: {
+    key: "boot-timeout",
+    group: "Application",
+    placeholder: "SECONDS",
+    summary: "time the application may take to load",
+    read: seconds("above 0"),
+    standard: "60",
+    initial: "60",
+  },
+  workers: {
+    key: "workers",
+    group: "Workers",
+    placeholder: "N|auto",
+    summary: "worker processes; auto: one per core this process may use",
+    read: orAuto(count(1, 1024), cores),
+    standard: "auto",
+    initial: "auto",
+  },
+  threads: {
+    key: "threads",
+    group: "Workers",
+    placeholder: "N|auto",
+    summary: "most requests a worker executes at once; auto: up to 8, as measured",
+    read: orAuto(count(1, 1024), () => "auto" as const),
+    standard: "auto",
+    initial: "auto",
+  },
+  listen: {
+    key: "listen",
+    group: "Network",
+    placeholder: "URL",
+    summary: "http://HOST:PORT, http://unix:PATH or http://fd:N; repeatable",
+    read: listenUrls,
+    standard: "http://127.0.0.1:8000",
+    initial: ["http://127.0.0.1:8000"],
+    repeatable: true,
+  },
+  trustedProxies: {
+    key: "trusted-proxies",
+    group: "Network",
+    placeholder: "LIST",
+    summary: "addresses, networks or unix whose Forwarded fields are believed",
+    read: list(peer, /\s*,\s*/u),
+    standard: "none",
+    initial: [],
+    repeatable: true,
+  },
+  maxBody: {
+    key: "max-body",
+    group: "Requests",
+    placeholder: "SIZE",
+    summary: "largest request body; beyond it 413",
+    read: octets(0, UNBOUNDED),
+    standard: "1g",
+    initial: "1g",
+  },
+  bodyMemory: {
+    key: "body-memory",
+    group: "Requests",
+    placeholder: "SIZE",
+    summary: "request bodies up to this stay in memory, larger ones in a file",
+    read: octets(0, GIB),
+    standard: "256k",
+    initial: "256k",
+  },
+  responseMemory: {
+    key: "response-memory",
+    group: "Requests",
+    placeholder: "SIZE",
+    summary: "response kept for a slow client before its worker must wait",
+    read: octets(KIB, GIB),
+    standard: "1m",
+    initial: "1m",
+  },
+  tempDir: {
+    key: "temp-dir",
+    group: "Requests",
+    placeholder: "DIR",
+    summary: "directory for temporary files",
+    read: directory,
+    standard: "the system's",
+    initial: () => tmpdir(),
+  },
+  maxTarget: {
+    key: "max-target",
+    group: "Requests",
+    placeholder: "SIZE",
+    summary: "longest request target; beyond it 414",
+    read: octets(64, 16 * KIB * KIB),
+    standard: "8k",
+    initial: "8k",
+  },
+  maxHead: {
+    key: "max-head",
+    group: "Requests",
+    placeholder: "SIZE",
+    summary: "largest request head; beyond it 431",
+    read: octets(KIB, 16 * KIB * KIB),
+    standard: "64k",
+    initial: "64k",
+  },
+  maxFields: {
+    key: "max-fields",
+    group: "Requests",
+    placeholder: "N",
+    summary: "most header fields of a request; beyond it 431",
+    read: count(8, 10_000),
+    standard: "128",
+    initial: "128",
+  },
+  keepAlive: {
+    key: "keep-alive",
+    group: "Time limits",
+    placeholder: "SECONDS",
+    summary: "an idle connection is left open this long",
+    read: seconds(0),
+    standard: "75",
+    initial: "75",
+  },
+  headTimeout: {
+    key: "head-timeout",
+    group: "Time limits",
+    placeholder: "SECONDS",
+    summary: "a client may take this long to send a request's head",
+    read: seconds("above 0"),
+    standard: "30",
+    initial: "30",
+  },
+  gracefulTimeout: {
+    key: "graceful-timeout",
+    group: "Time limits",
+    placeholder: "SECONDS",
+    summary: "at a stop, running requests get this long to finish",
+    read: seconds(0),
+    standard: "30",
+    initial: "30",
+  },
+  accessLog: {
+    key: "access-log",
+    group: "Log and control",
+    placeholder: "off|-|PATH",
+    summary: "one line per request; - is standard output",
+    read: logTarget,
+    standard: "-",
+    initial: "-",
+  },
+  control: {
+    key: "control",
+    group: "Log and control",
+    placeholder: "PATH",
+    summary: "unix socket for status and stop, mode 0600",
+    read: socketPath,
+    standard: "one in the user's runtime directory",
+    initial: (context) => defaultControlPath(context.target, process.pid, context.environment),
+  },
+};
+
+/** The names of the options, in the table's order. */
+export const optionNames: readonly OptionName[] = Object.keys(options).filter(isOptionName);
+
+function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(options, name);
+}
+
+function directory(value: unknown, context: ReadContext): string | Expected {
+  const found = path(value, context);
+  return found instanceof Expected || !statSync(found, { throwIfNoEntry: false })?.isDirectory()
+    ? new Expected("an existing directory")
+    : found;
+}
+
+function socketPath(value: unknown, context: ReadContext): string | Expected {
+  const found = path(value, context);
+  if (found instanceof Expected || Buffer.byteLength(found) > SOCKET_PATH_MOST) {
+    return new Expected(`a path of at most ${SOCKET_PATH_MOST} octets`);
+  }
+  return found;
+}
+
+function listenUrls(value: unknown, context: ReadContext): Config["listen"] | Expected {
+  const found = list(listenUrl)(value, context);
+  if (found instanceof Expected) return found;
+  if (found.length === 0) return new Expected("at least one address");
+  // Port 0 is another port each time.
+  const urls = found.map((address) => address.url).filter((url) => !url.endsWith(":0"));
+  return new Set(urls).size < urls.length ? new Expected("addresses that differ from each other") : found;
+}
+
+/**
+ * A target: `package.module:callable`, or a path, which begins at `chdir` as a module's name does. Python finds out
+ * whether the application is there; a path that leads nowhere is said here, before anything is started.
+ */
+export function target(value: unknown, context: ReadContext): string | Expected {
+  if (typeof value !== "string") return new Expected(TARGET);
+  const [, file] = /^([^\0]*\.(?:py|wsgi)|[^\0:]*\/[^\0:]*)(?::[\w.]+(?:\(\))?)?$/su.exec(value) ?? [];
+  if (file !== undefined) {
+    return existsSync(resolve(context.chdir, file))
+      ? value
+      : new Expected(`an existing file (looked for in ${context.chdir})`);
+  }
+  return /^[\p{ID_Start}_][\p{ID_Continue}.]*(:[\w.]+(\(\))?)?$/u.test(value) ? value : new Expected(TARGET);
+}
+
+const TARGET = "package.module:callable, path/to/file.py[:callable] or path/to/site.wsgi";
