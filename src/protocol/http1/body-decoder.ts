@@ -1,0 +1,181 @@
+// The body of a message (RFC 9112 §6, §7): of a given length, chunked, or up to the end of the connection. Octets are
+// handed on as stretches of what was received; only the framing between them is consumed one octet at a time.
+
+import { FieldLines } from "./field-lines.js";
+import { CR, type Faults, hexadecimal, LF, SEMICOLON, valueOctets } from "./grammar.js";
+import type { Inflow } from "./inflow.js";
+
+const NONE = 0;
+const OCTETS = 1;
+const UNTIL_CLOSE = 2;
+const CHUNK_SIZE = 3;
+const CHUNK_EXTENSION = 4;
+const CHUNK_SIZE_LF = 5;
+const CHUNK_OCTETS = 6;
+const CHUNK_CR = 7;
+const CHUNK_LF = 8;
+const TRAILERS = 9;
+
+/** More digits than these, zeros or not, are nobody's chunk size. */
+const maxSizeDigits = 16;
+/** Octets of a chunk's extensions that are read over (client role only). */
+const maxExtension = 1024;
+
+/** Fields that frame or route a message; in trailers they are an attempt at being read by someone who merges them. */
+const forbiddenTrailers: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "host"]);
+
+export interface BodyLimits {
+  readonly maxHead: number;
+  readonly maxFields: number;
+  /** Octets of a body that is chunked or ends with the connection. A length known in advance is for the head's reader. */
+  readonly maxBody: number;
+}
+
+export class BodyDecoder {
+  readonly #limits: BodyLimits;
+  readonly #faults: Faults;
+  readonly #extensions: boolean;
+  readonly #trailers: FieldLines;
+  #phase = NONE;
+  /** Octets left of the body, or of the chunk; while a size is read, the size so far. */
+  #left = 0;
+  #sizeDigits = 0;
+  #extension = 0;
+  #total = 0;
+
+  /**
+   * `extensions`: whether chunk extensions are read over, as RFC 9112 §7.1.1 demands. The server role refuses them: no
+   * client sends any, and lines that servers read differently up to a bare line feed are how requests were smuggled.
+   */
+  constructor(limits: BodyLimits, faults: Faults, extensions: boolean) {
+    this.#limits = limits;
+    this.#faults = faults;
+    this.#extensions = extensions;
+    this.#trailers = new FieldLines(limits.maxHead, limits.maxFields, faults);
+  }
+
+  /** Whether the connection's end is this body's end. */
+  get endsWithConnection(): boolean {
+    return this.#phase === UNTIL_CLOSE;
+  }
+
+  beginLength(length: number): void {
+    this.#left = length;
+    this.#phase = length === 0 ? NONE : OCTETS;
+  }
+
+  beginChunked(): void {
+    this.#total = 0;
+    this.#expectSize();
+  }
+
+  beginUntilClose(): void {
+    this.#total = 0;
+    this.#phase = UNTIL_CLOSE;
+  }
+
+  /** The next octets of the body; "whole" once it ended; undefined where more must be received. */
+  maybeOctets(inflow: Inflow): Uint8Array | "whole" | undefined {
+    if (this.#phase >= CHUNK_SIZE) return this.#maybeChunked(inflow);
+    if (this.#phase === NONE) return "whole";
+    if (inflow.at === inflow.end) return undefined;
+    if (this.#phase === UNTIL_CLOSE) {
+      const octets = this.#take(inflow, inflow.end - inflow.at);
+      this.#count(octets.length);
+      return octets;
+    }
+    const octets = this.#take(inflow, this.#left);
+    this.#left -= octets.length;
+    if (this.#left === 0) this.#phase = NONE;
+    return octets;
+  }
+
+  #maybeChunked(inflow: Inflow): Uint8Array | "whole" | undefined {
+    while (inflow.at < inflow.end) {
+      if (this.#phase === TRAILERS) return this.#maybeTrailers(inflow);
+      if (this.#phase === CHUNK_OCTETS) {
+        const octets = this.#take(inflow, this.#left);
+        this.#left -= octets.length;
+        if (this.#left === 0) this.#phase = CHUNK_CR;
+        return octets;
+      }
+      this.#frame(inflow.bytes[inflow.at++] as number);
+      if (this.#phase === TRAILERS) this.#trailers.begin(0);
+    }
+    return undefined;
+  }
+
+  /** One octet of what lies between chunks. */
+  #frame(octet: number): void {
+    switch (this.#phase) {
+      case CHUNK_SIZE:
+        this.#size(octet);
+        return;
+      case CHUNK_EXTENSION:
+        if (octet === CR) this.#phase = CHUNK_SIZE_LF;
+        else if (valueOctets[octet] !== 1 || ++this.#extension > maxExtension) {
+          throw this.#faults.malformed("A chunk's extension is malformed or too long.");
+        }
+        return;
+      case CHUNK_SIZE_LF:
+        if (octet !== LF) throw this.#faults.malformed("A chunk's size is not followed by CR LF.");
+        this.#count(this.#left);
+        this.#phase = this.#left === 0 ? TRAILERS : CHUNK_OCTETS;
+        return;
+      case CHUNK_CR:
+        if (octet !== CR) throw this.#faults.malformed("A chunk is longer than its size.");
+        this.#phase = CHUNK_LF;
+        return;
+      default:
+        if (octet !== LF) throw this.#faults.malformed("A chunk is not followed by CR LF.");
+        this.#expectSize();
+    }
+  }
+
+  #expectSize(): void {
+    this.#phase = CHUNK_SIZE;
+    this.#left = 0;
+    this.#sizeDigits = 0;
+    this.#extension = 0;
+  }
+
+  #size(octet: number): void {
+    const digit = hexadecimal[octet] as number;
+    if (digit !== 255) {
+      this.#left = this.#left * 16 + digit;
+      if (++this.#sizeDigits <= maxSizeDigits && this.#left <= Number.MAX_SAFE_INTEGER) return;
+      throw this.#faults.malformed("A chunk's size is too large a number.");
+    }
+    if (this.#sizeDigits === 0) throw this.#faults.malformed("A chunk has no size.");
+    if (octet === CR) this.#phase = CHUNK_SIZE_LF;
+    else if (octet === SEMICOLON && this.#extensions) this.#phase = CHUNK_EXTENSION;
+    else if (octet === SEMICOLON)
+      throw this.#faults.malformed("A chunk has an extension; extensions are not accepted.");
+    else throw this.#faults.malformed("A chunk's size is malformed.");
+  }
+
+  #maybeTrailers(inflow: Inflow): "whole" | undefined {
+    if (!this.#trailers.maybeFields(inflow)) return undefined;
+    inflow.at += this.#trailers.position;
+    for (let i = 0; i < this.#trailers.fields.length; i += 2) {
+      const name = (this.#trailers.fields[i] as string).toLowerCase();
+      if (forbiddenTrailers.has(name)) throw this.#faults.malformed(`The field ${name} stands in the trailers.`);
+    }
+    this.#phase = NONE;
+    return "whole";
+  }
+
+  #take(inflow: Inflow, most: number): Uint8Array {
+    const to = Math.min(inflow.end, inflow.at + most);
+    const octets = inflow.bytes.subarray(inflow.at, to);
+    inflow.at = to;
+    return octets;
+  }
+
+  #count(octets: number): void {
+    this.#total += octets;
+    if (this.#total > this.#limits.maxBody) {
+      throw this.#faults.bodyTooLarge(`The body is larger than ${this.#limits.maxBody} octets.`);
+    }
+  }
+}

@@ -1,0 +1,93 @@
+// The octets a peer has sent and its decoder has not consumed. Heads are read from one contiguous stretch; bodies are
+// handed on as they came, without copying. So what arrives behind an unfinished stretch is joined to it while it is
+// small, with room doubled each time (a head sent octet by octet costs linear work), and queued untouched otherwise.
+
+/** A chunk from here on is queued rather than copied behind what is left over; it is probably a body's. */
+const smallChunk = 4096;
+/** How far ahead octets are made a string at once: one conversion serves a whole head, and pipelined ones behind it. */
+const window = 8192;
+const nothing: Buffer = Buffer.alloc(0);
+
+export class Inflow {
+  /** The stretch being read: octets from `at` up to `end` are received and not consumed. */
+  bytes: Buffer = nothing;
+  at = 0;
+  end = 0;
+  readonly #queue: Buffer[] = [];
+  #queued = 0;
+  /** Whether `bytes` was allocated here, so that what lies behind `end` is free to append to. */
+  #owned = false;
+  #text = "";
+  #textAt = 0;
+  #textEnd = 0;
+
+  /** Octets received and not consumed. */
+  get pending(): number {
+    return this.end - this.at + this.#queued;
+  }
+
+  /** Takes a chunk; it is read later and must not be changed by whoever gave it. */
+  receive(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    const buffer = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (this.#queue.length > 0 || (this.at < this.end && buffer.length >= smallChunk)) {
+      this.#queue.push(buffer);
+      this.#queued += buffer.length;
+    } else this.#take(buffer);
+  }
+
+  /** Makes the next queued chunk readable, behind what is left. False where there is none. Positions relative to `at` hold. */
+  more(): boolean {
+    const buffer = this.#queue.shift();
+    if (buffer === undefined) return false;
+    this.#queued -= buffer.length;
+    this.#take(buffer);
+    return true;
+  }
+
+  /** Makes the octets from `at` a string in advance, where they are not yet. */
+  look(): void {
+    if (this.at >= this.#textAt && this.at < this.#textEnd) return;
+    this.#textAt = this.at;
+    this.#textEnd = Math.min(this.end, this.at + window);
+    this.#text = this.bytes.toString("latin1", this.#textAt, this.#textEnd);
+  }
+
+  /** Octets from `from` up to `to`, as latin-1. */
+  string(from: number, to: number): string {
+    if (from >= this.#textAt && to <= this.#textEnd) return this.#text.slice(from - this.#textAt, to - this.#textAt);
+    return this.bytes.toString("latin1", from, to);
+  }
+
+  /** Whether `text` stands at `from`; may miss it where it lies beyond what `look` saw. */
+  shows(text: string, from: number): boolean {
+    return from >= this.#textAt && this.#text.startsWith(text, from - this.#textAt);
+  }
+
+  #take(buffer: Buffer): void {
+    if (this.at < this.end) {
+      this.#append(buffer);
+      return;
+    }
+    this.bytes = buffer;
+    this.at = 0;
+    this.end = buffer.length;
+    this.#owned = false;
+    this.#textEnd = 0;
+  }
+
+  #append(buffer: Buffer): void {
+    const length = this.end - this.at;
+    if (!this.#owned || this.bytes.length - this.end < buffer.length) {
+      const room = Buffer.allocUnsafe(2 * (length + buffer.length));
+      room.set(this.bytes.subarray(this.at, this.end));
+      this.bytes = room;
+      this.at = 0;
+      this.end = length;
+      this.#owned = true;
+      this.#textEnd = 0;
+    }
+    this.bytes.set(buffer, this.end);
+    this.end += buffer.length;
+  }
+}
