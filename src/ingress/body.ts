@@ -1,0 +1,193 @@
+// Receives a request's body until it is whole, so that a slow client occupies no worker. Up to a bound it stays in memory;
+// a larger one goes to a temporary file that has no name from the moment it is open, so that nothing is left behind
+// whatever happens to this process. The disk may be slower than the client: `congested` says when to stop reading.
+import { randomBytes } from "node:crypto";
+import { close, constants, open, unlink, writev } from "node:fs";
+import { join } from "node:path";
+import { log } from "../channels.js";
+import { type VivariumError, vivariumError } from "../errors.js";
+import type { Body } from "../exchange.js";
+
+/** Who receives a body; told what could not be said at once. */
+export interface BodyOwner {
+  /** `congested` has become false. */
+  bodyFlows(): void;
+  /** The body is whole. Not called when `end` gave it. */
+  bodyWhole(body: Body): void;
+  /** The body cannot be kept (ERR_INGRESS_BODY_DISK, with a status); nothing of it is left. */
+  bodyFailed(error: VivariumError): void;
+}
+
+/** Octets waiting for the disk beyond which reading pauses, and below which it goes on. */
+const waitingMost = 1024 * 1024;
+
+/** This many pieces are put together to one, so that a client that sends single octets does not cost an object for each. */
+const piecesMost = 64;
+
+const emptyBody: Body = { kind: "empty" };
+
+export class BodyReceiver {
+  readonly #owner: BodyOwner;
+  readonly #memoryMost: number;
+  readonly #directory: string;
+  /** In memory: all of it. With a file: what waits for the disk. */
+  #chunks: Uint8Array[] = [];
+  /** Pieces at the end of `chunks` that were not put together yet. */
+  #pieces = 0;
+  #held = 0;
+  #size = 0;
+  #file: "none" | "opening" | "open" | "writing" | "closed" = "none";
+  #fd = -1;
+  #written = 0;
+  #ended = false;
+
+  constructor(owner: BodyOwner, memoryMost: number, directory: string) {
+    this.#owner = owner;
+    this.#memoryMost = memoryMost;
+    this.#directory = directory;
+  }
+
+  /** Octets received so far; once the body ended, its length. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Whether more is waiting for the disk than should. */
+  get congested(): boolean {
+    return this.#file !== "none" && this.#held > waitingMost;
+  }
+
+  /** Takes octets, which must not change afterwards. */
+  add(octets: Uint8Array): void {
+    if (this.#file === "closed" || octets.length === 0) return;
+    this.#chunks.push(octets);
+    this.#held += octets.length;
+    this.#size += octets.length;
+    this.#pieces += 1;
+    if (this.#pieces === piecesMost) {
+      this.#chunks.push(Buffer.concat(this.#chunks.splice(-piecesMost)));
+      this.#pieces = 0;
+    }
+    if (this.#file === "none") {
+      if (this.#held > this.#memoryMost) this.#open();
+    } else {
+      this.#write();
+    }
+  }
+
+  /** There is no more. The body, or undefined where the disk must catch up first (`bodyWhole` or `bodyFailed` follow). */
+  end(): Body | undefined {
+    this.#ended = true;
+    if (this.#file !== "none") {
+      if (this.#file !== "open" || this.#held > 0) return undefined;
+      return this.#handOver();
+    }
+    const [first] = this.#chunks;
+    if (first === undefined) return emptyBody;
+    const bytes = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#size);
+    this.#chunks = [];
+    return { kind: "memory", bytes };
+  }
+
+  /** The body is not wanted any more. Frees all there is of it; nothing is told to the owner afterwards. */
+  discard(): void {
+    const file = this.#file;
+    this.#file = "closed";
+    this.#chunks = [];
+    this.#held = 0;
+    // While an operation is under way its callback closes the file: a descriptor closed under it could be another's already.
+    if (file === "open") closeFile(this.#fd);
+  }
+
+  #open(): void {
+    this.#file = "opening";
+    const path = join(this.#directory, `vivarium-body-${randomBytes(12).toString("hex")}`);
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    open(path, flags, 0o600, (openError, fd) => {
+      if (openError !== null) {
+        this.#fail(openError);
+        return;
+      }
+      this.#fd = fd;
+      unlink(path, (unlinkError) => {
+        if (this.#settled(unlinkError)) this.#write();
+      });
+    });
+  }
+
+  /** After an operation on the file: whether to go on. */
+  #settled(error: NodeJS.ErrnoException | null): boolean {
+    if (this.#file === "closed") {
+      closeFile(this.#fd);
+      return false;
+    }
+    this.#file = "open";
+    if (error === null) return true;
+    this.#fail(error);
+    return false;
+  }
+
+  /** Writes what waits, one operation at a time, in order. */
+  #write(): void {
+    if (this.#file !== "open" || this.#held === 0) return;
+    this.#file = "writing";
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#pieces = 0;
+    writev(this.#fd, chunks, this.#written, (error, octets) => {
+      if (!this.#settled(error)) return;
+      const wasCongested = this.congested;
+      this.#written += octets;
+      this.#held -= octets;
+      // A file system may take less than it was given, as when it is nearly full.
+      this.#chunks = [...remainder(chunks, octets), ...this.#chunks];
+      this.#write();
+      if (this.#ended && this.#held === 0) this.#owner.bodyWhole(this.#handOver());
+      else if (wasCongested && !this.congested) this.#owner.bodyFlows();
+    });
+  }
+
+  #handOver(): Body {
+    this.#file = "closed";
+    return { kind: "file", fd: this.#fd, size: this.#size };
+  }
+
+  #fail(cause: NodeJS.ErrnoException): void {
+    const wanted = this.#file !== "closed";
+    this.discard();
+    if (!wanted) return;
+    const full = cause.code === "ENOSPC" || cause.code === "EDQUOT";
+    const sentence = full
+      ? `A request body does not fit into ${this.#directory}: the disk is full (${cause.code}).`
+      : `A request body cannot be kept in ${this.#directory}: ${cause.message}.`;
+    log("error", "ingress", sentence);
+    // RFC 4918 §11.5: 507 says that the server lacks room, for now.
+    this.#owner.bodyFailed(vivariumError("ERR_INGRESS_BODY_DISK", sentence, { cause, status: full ? 507 : 500 }));
+  }
+}
+
+/** What is left of `chunks` behind the first `octets` octets. */
+function remainder(chunks: readonly Uint8Array[], octets: number): Uint8Array[] {
+  let skip = octets;
+  const left: Uint8Array[] = [];
+  for (const chunk of chunks) {
+    if (skip >= chunk.length) {
+      skip -= chunk.length;
+    } else {
+      left.push(skip === 0 ? chunk : chunk.subarray(skip));
+      skip = 0;
+    }
+  }
+  return left;
+}
+
+/** Frees what a body holds, once its exchange has ended. */
+export function releaseBody(body: Body): void {
+  if (body.kind === "file") closeFile(body.fd);
+}
+
+function closeFile(fd: number): void {
+  close(fd, (error) => {
+    if (error !== null) log("error", "ingress", `A temporary file could not be closed: ${error.message}.`);
+  });
+}

@@ -1,0 +1,118 @@
+import type { Socket } from "node:net";
+import type { Config } from "../config/config.js";
+import type { Handler } from "../exchange.js";
+import { Deadlines, ticks } from "../net/deadline.js";
+import type { RequestLimits } from "../protocol/http1/request-decoder.js";
+import { TrustedProxies } from "../routing/forwarded.js";
+import { mountOctets } from "../routing/mount.js";
+import { type Http1Connection, type Http1Options, serveHttp1 } from "./http1.js";
+
+/** What ingress needs of the configuration. */
+export type IngressConfig = Pick<
+  Config,
+  | "mount"
+  | "trustedProxies"
+  | "maxBody"
+  | "bodyMemory"
+  | "tempDir"
+  | "maxTarget"
+  | "maxHead"
+  | "maxFields"
+  | "keepAlive"
+  | "headTimeout"
+>;
+
+export interface IngressFacts {
+  /** Vivarium's version, for SERVER_SOFTWARE. */
+  readonly version: string;
+  /** For tests, which let time pass themselves. */
+  readonly deadlines?: Deadlines;
+}
+
+/** How a net.Server for `HttpIngress.accept` must be made. */
+export const serverOptions = { allowHalfOpen: true, noDelay: true } as const;
+
+/** All HTTP connections of a front. Owns each from `accept` until it is closed. */
+export class HttpIngress implements Http1Options {
+  readonly handler: Handler;
+  readonly limits: RequestLimits;
+  readonly bodyMemory: number;
+  readonly tempDir: string;
+  readonly mount: string;
+  readonly trusted: TrustedProxies;
+  readonly software: string;
+  readonly deadlines: Deadlines;
+  readonly keepAlive: number;
+  readonly headTimeout: number;
+  readonly #connections = new Set<Http1Connection>();
+  #requests = 0;
+  #draining = false;
+  #drained: Promise<void> | undefined;
+  #allClosed: (() => void) | undefined;
+
+  constructor(config: IngressConfig, handler: Handler, facts: IngressFacts) {
+    this.handler = handler;
+    this.limits = {
+      maxTarget: config.maxTarget,
+      maxHead: config.maxHead,
+      maxFields: config.maxFields,
+      maxBody: config.maxBody,
+    };
+    this.bodyMemory = config.bodyMemory;
+    this.tempDir = config.tempDir;
+    this.mount = mountOctets(config.mount);
+    this.trusted = new TrustedProxies(config.trustedProxies);
+    this.software = `vivarium/${facts.version}`;
+    this.deadlines = facts.deadlines ?? new Deadlines();
+    this.keepAlive = ticks(config.keepAlive);
+    this.headTimeout = ticks(config.headTimeout);
+  }
+
+  /** Connections open now. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Requests given to the handler since the start. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Serves a connection, of a server made with `serverOptions`. */
+  accept(socket: Socket): void {
+    this.#connections.add(serveHttp1(socket, this));
+  }
+
+  /** Lets requests under way finish, closing each connection then. Resolves when none is left. Accept no more before. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    this.#drained ??= new Promise((resolve) => {
+      this.#allClosed = resolve;
+    });
+    for (const connection of this.#connections) connection.drain();
+    this.#maybeDrained();
+    return this.#drained;
+  }
+
+  /** Closes every connection at once; their exchanges see their client gone. */
+  destroy(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  requestBegan(): void {
+    this.#requests += 1;
+  }
+
+  connectionClosed(connection: Http1Connection): void {
+    this.#connections.delete(connection);
+    this.#maybeDrained();
+  }
+
+  #maybeDrained(): void {
+    if (this.#draining && this.#connections.size === 0) this.#allClosed?.();
+  }
+}

@@ -1,0 +1,52 @@
+import type { Exchange, Request, ResponseHead } from "../exchange.js";
+import { plainPage } from "./page.js";
+
+/** The connection an exchange belongs to, as far as answering goes. Each call is about its current exchange. */
+export interface ResponseSink {
+  respond(exchange: Http1Exchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void;
+  write(exchange: Http1Exchange, octets: Uint8Array, last: boolean): void;
+  cut(exchange: Http1Exchange): void;
+}
+
+/** An exchange on an HTTP/1 connection. Its connection outlives it; once `ended`, it can do nothing to it any more. */
+export class Http1Exchange implements Exchange {
+  readonly request: Request;
+  ended = false;
+  inputEnded: boolean;
+  onInputEnd: (() => void) | undefined = undefined;
+  onFlushed: ((octets: number) => void) | undefined = undefined;
+  onGone: (() => void) | undefined = undefined;
+  /** The status sent, 0 before. */
+  status = 0;
+  /** Whether the length in the head or the framing tells the client where the body ends. */
+  delimited = true;
+  /** performance.now() when the request was whole; 0 where nobody wants to know. */
+  readonly started: number;
+  readonly #sink: ResponseSink;
+
+  constructor(sink: ResponseSink, request: Request, inputEnded: boolean, started: number) {
+    this.#sink = sink;
+    this.request = request;
+    this.inputEnded = inputEnded;
+    this.started = started;
+  }
+
+  respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
+    if (!this.ended && this.status === 0) this.#sink.respond(this, head, body, last);
+  }
+
+  write(octets: Uint8Array, last: boolean): void {
+    if (!this.ended && this.status !== 0) this.#sink.write(this, octets, last);
+  }
+
+  cut(): void {
+    if (this.ended) return;
+    if (this.status === 0) this.refuse(502, "The application did not answer this request.");
+    else this.#sink.cut(this);
+  }
+
+  refuse(status: number, sentence: string, fields?: string): void {
+    const page = plainPage(status, sentence, fields);
+    this.respond(page.head, page.body, true);
+  }
+}

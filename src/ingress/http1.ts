@@ -1,0 +1,551 @@
+// Drives one HTTP/1 connection: a socket on one side, the codec's two server roles in the middle, exchanges on the other.
+// One request at a time; what a client pipelines stays in the decoder until its turn, so answers are in order
+// (RFC 9112 §9.3.2). An exchange begins when its request is whole. No promise, timer or event emitter per request: the
+// hello-world path is one read, one handler call, one write.
+import type { Socket } from "node:net";
+import { log, type RequestEnded, requestEnded } from "../channels.js";
+import { VivariumError, vivariumError } from "../errors.js";
+import type { Body, Handler, ResponseHead } from "../exchange.js";
+import { type Deadlines, type Timed, ticks } from "../net/deadline.js";
+import { decodePath, type Place, RequestVariables } from "../protocol/cgi/request-variables.js";
+import { RequestDecoder, type RequestHead, type RequestLimits } from "../protocol/http1/request-decoder.js";
+import { continue100, ResponseEncoder } from "../protocol/http1/response-encoder.js";
+import { claimedOrigin, type TrustedProxies } from "../routing/forwarded.js";
+import { placeUnder } from "../routing/mount.js";
+import { type BodyOwner, BodyReceiver, releaseBody } from "./body.js";
+import { httpDate } from "./date.js";
+import { Http1Exchange, type ResponseSink } from "./http1-exchange.js";
+import { plainPage } from "./page.js";
+import { connectionFacts } from "./peer.js";
+
+/** What all connections of a listener share. */
+export interface Http1Options {
+  readonly handler: Handler;
+  readonly limits: RequestLimits;
+  readonly bodyMemory: number;
+  readonly tempDir: string;
+  /** SCRIPT_NAME, as octets (`mountOctets`). */
+  readonly mount: string;
+  readonly trusted: TrustedProxies;
+  /** SERVER_SOFTWARE. */
+  readonly software: string;
+  readonly deadlines: Deadlines;
+  /** In ticks (net/deadline.ts). */
+  readonly keepAlive: number;
+  readonly headTimeout: number;
+  /** Whether connections close after the response they are at. */
+  readonly draining: boolean;
+  /** A request is whole and goes to the handler. */
+  requestBegan(): void;
+  /** The connection is closed; nothing more comes from it. */
+  connectionClosed(connection: Http1Connection): void;
+}
+
+export interface Http1Connection {
+  /** `draining` has become true: closes now if no request is under way, else after its response. */
+  drain(): void;
+  /** Closes at once, whatever is under way. */
+  destroy(): void;
+}
+
+/**
+ * Where a connection stands, and what there the passing of the deadline and the client's FIN mean.
+ *
+ *     idle ─→ head ─→ body ─→ storing ─→ answering ─→ flushing ─→ idle …      any ─→ lingering ─→ closed
+ *
+ * A request that arrives in one piece goes from idle to answering at once.
+ */
+const phases = {
+  /** Between requests, nothing received of a next one. */
+  idle: { reads: true, expiry: "close", fin: "close" },
+  /** Some of a head received. */
+  head: { reads: true, expiry: "timeout", fin: "close" },
+  /** The head is whole, the body is not. */
+  body: { reads: true, expiry: "timeout", fin: "close" },
+  /** The body is whole, and some of it is not on the disk yet. */
+  storing: { reads: false, expiry: "close", fin: "note" },
+  /** An exchange is open. It has a deadline only while the client does not take what was written. */
+  answering: { reads: false, expiry: "close", fin: "note" },
+  /** The response is whole, the client has not taken it. The next request waits, or responses would pile up. */
+  flushing: { reads: false, expiry: "close", fin: "note" },
+  /** Our side is closed; what still comes is dropped until the client closes its own (RFC 9112 §9.6). */
+  lingering: { reads: false, expiry: "close", fin: "close" },
+  closed: { reads: false, expiry: "nothing", fin: "nothing" },
+} as const;
+
+type Phase = keyof typeof phases;
+
+/** Octets pipelined behind a request being answered, beyond which the socket is not read. */
+const pipelinedMost = 65536;
+/** Nothing of a body received, or of a response taken, for so long: the client is as good as gone. Seconds, as in nginx. */
+const stallTicks = ticks(60);
+/** A response gets another tick for this many octets: 16 KiB/s is the slowest client that is waited for. */
+const octetsPerTick = 4096;
+/** After our FIN a client gets this long to read the last response and close; less when the server stops. */
+const lingerTicks = ticks(30);
+const lingerDrainingTicks = ticks(2);
+
+const anywhere: Place = { scriptName: "", pathInfo: "" };
+
+/** Serves HTTP/1 on a socket, which must allow half-open (`allowHalfOpen: true`): FIN is not the end of a client. */
+export function serveHttp1(socket: Socket, options: Http1Options): Http1Connection {
+  return new Connection(socket, options);
+}
+
+class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
+  deadline: number;
+  readonly #socket: Socket;
+  readonly #options: Http1Options;
+  readonly #decoder: RequestDecoder;
+  readonly #encoder = new ResponseEncoder();
+  readonly #variables: RequestVariables;
+  readonly #peer: string;
+  #phase: Phase = "idle";
+  /** The loop that takes events from the decoder is running: a response that ends meanwhile must not start another. */
+  #advancing = false;
+  #paused = false;
+  #inputEnded = false;
+  #head: RequestHead | undefined;
+  /** Undefined for a path outside the mount. */
+  #place: Place | undefined = anywhere;
+  #receiver: BodyReceiver | undefined;
+  #exchange: Http1Exchange | undefined;
+  /** Writes of the current exchange that the socket has not reported yet. */
+  #unflushed = 0;
+
+  constructor(socket: Socket, options: Http1Options) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#decoder = new RequestDecoder(options.limits);
+    const facts = connectionFacts(socket, options.software);
+    this.#peer = facts.remoteAddress;
+    const trusted = options.trusted;
+    this.#variables = trusted.trusts(facts.remoteAddress)
+      ? new RequestVariables(facts, (fields) => claimedOrigin(fields, facts, trusted))
+      : new RequestVariables(facts);
+    this.deadline = options.deadlines.tick + options.headTimeout;
+    options.deadlines.watch(this);
+    // Streaming responses go out chunk by chunk. Costs nothing where the listener set it already.
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onInputEnd());
+    socket.on("drain", () => this.#onDrain());
+    // What went wrong does not matter: the client is gone, and "close" follows.
+    socket.on("error", () => {});
+    socket.on("close", () => this.#onClose());
+  }
+
+  // -- from the socket
+
+  #onData(chunk: Buffer): void {
+    if (this.#phase === "lingering") return;
+    this.#decoder.receive(chunk);
+    if (phases[this.#phase].reads) this.#advance();
+    else if (this.#decoder.pending > pipelinedMost) this.#pause();
+  }
+
+  #onInputEnd(): void {
+    this.#inputEnded = true;
+    const exchange = this.#exchange;
+    switch (phases[this.#phase].fin) {
+      case "close":
+        // A whole request that waits in the decoder was begun before; what is left is none, or not whole.
+        this.#closeSoon();
+        break;
+      case "note":
+        if (exchange !== undefined) {
+          exchange.inputEnded = true;
+          exchange.onInputEnd?.();
+        }
+        break;
+      case "nothing":
+    }
+  }
+
+  #onDrain(): void {
+    if (this.#phase === "flushing") this.#next();
+  }
+
+  #onClose(): void {
+    this.#phase = "closed";
+    this.#options.deadlines.unwatch(this);
+    this.#receiver?.discard();
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
+      const { onGone } = exchange;
+      this.#end(exchange);
+      onGone?.();
+    }
+    this.#options.connectionClosed(this);
+  }
+
+  /** The deadline passed. */
+  expire(): void {
+    switch (phases[this.#phase].expiry) {
+      case "timeout": {
+        const sentence =
+          this.#phase === "head"
+            ? "The request's head took too long to arrive."
+            : "The request's body stopped arriving.";
+        this.#reject(vivariumError("ERR_INGRESS_TIMEOUT", sentence, { status: 408 }));
+        break;
+      }
+      case "close":
+        this.destroy();
+        break;
+      case "nothing":
+    }
+  }
+
+  drain(): void {
+    if (this.#phase === "idle") this.#closeSoon();
+    else if (this.#phase === "lingering") this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  // -- requests
+
+  /** Takes events from the decoder for as long as there are any and it is their turn. */
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    while (phases[this.#phase].reads && this.#step());
+    this.#advancing = false;
+  }
+
+  /** One event. False where more octets are needed. */
+  #step(): boolean {
+    try {
+      const event = this.#decoder.next();
+      if (event === undefined) {
+        this.#starve();
+        return false;
+      }
+      if (event.type === "head") this.#receiveHead(event.head);
+      else if (event.type === "body") this.#receiver?.add(event.octets);
+      else this.#receiveEnd();
+    } catch (error) {
+      if (!(error instanceof VivariumError)) throw error;
+      this.#reject(error);
+    }
+    return true;
+  }
+
+  #starve(): void {
+    const { deadlines, keepAlive, headTimeout, draining } = this.#options;
+    const idle = this.#decoder.idle;
+    if (this.#inputEnded || (idle && draining)) {
+      this.#closeSoon();
+      return;
+    }
+    if (this.#phase === "idle") {
+      if (idle) {
+        this.deadline = deadlines.tick + keepAlive;
+      } else {
+        this.#phase = "head";
+        this.deadline = deadlines.tick + headTimeout;
+      }
+    } else if (this.#phase === "body") {
+      if (this.#receiver?.congested === true) {
+        // It is the disk that is slow now, not the client.
+        this.deadline = 0;
+        this.#pause();
+        return;
+      }
+      this.deadline = deadlines.tick + stallTicks;
+    }
+    this.#resume();
+  }
+
+  #receiveHead(head: RequestHead): void {
+    this.#head = head;
+    // Before the body: a request that will be refused need not send it.
+    this.#place = placeUnder(this.#options.mount, decodePath(head.path));
+    if (head.framing === "none") return;
+    if (this.#place === undefined) throw notMounted();
+    this.#phase = "body";
+    this.#receiver = new BodyReceiver(this, this.#options.bodyMemory, this.#options.tempDir);
+    // A client that has begun to send the body does not wait (RFC 9110 §10.1.1).
+    if (head.expectContinue && this.#decoder.pending === 0) this.#socket.write(continue100());
+  }
+
+  #receiveEnd(): void {
+    const receiver = this.#receiver;
+    if (receiver === undefined) {
+      this.#begin({ kind: "empty" }, -1);
+      return;
+    }
+    const body = receiver.end();
+    if (body !== undefined) {
+      this.bodyWhole(body);
+    } else {
+      this.#phase = "storing";
+      this.deadline = 0;
+      this.#resume();
+    }
+  }
+
+  bodyFlows(): void {
+    if (this.#phase === "body") this.#advance();
+  }
+
+  bodyWhole(body: Body): void {
+    const length = this.#receiver?.size ?? 0;
+    this.#receiver = undefined;
+    this.#begin(body, length);
+  }
+
+  bodyFailed(error: VivariumError): void {
+    this.#receiver = undefined;
+    this.#reject(
+      vivariumError(error.code, "The server cannot keep the request's body.", { status: error.status ?? 500 }),
+    );
+  }
+
+  /** The request is whole: makes an exchange of it and gives that to the handler. */
+  #begin(body: Body, contentLength: number): void {
+    const head = this.#head;
+    if (head === undefined) return;
+    this.#phase = "answering";
+    this.deadline = 0;
+    const place = this.#place;
+    const variables = this.#variables.encode(head, protocolOf(head), place ?? anywhere, contentLength);
+    const request = { method: head.method, target: head.target, variables, body };
+    const started = requestEnded.hasSubscribers ? performance.now() : 0;
+    const exchange = new Http1Exchange(this, request, this.#inputEnded, started);
+    this.#exchange = exchange;
+    this.#options.requestBegan();
+    if (place === undefined) {
+      exchange.refuse(404, notMounted().message);
+      return;
+    }
+    try {
+      this.#options.handler(exchange);
+    } catch (error) {
+      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log("error", "ingress", `${head.method} ${head.target} failed in its handler: ${reason}`);
+      if (exchange.status === 0) exchange.refuse(500, "The server failed to handle this request.");
+      else exchange.cut();
+    }
+  }
+
+  /** Answers a request that cannot be accepted, and closes. */
+  #reject(error: VivariumError): void {
+    this.#receiver?.discard();
+    this.#receiver = undefined;
+    const status = error.status ?? 400;
+    const page = plainPage(status, error.message);
+    const head = this.#head;
+    this.#encoder.begin(head?.method ?? "", head?.minor ?? 1, false);
+    this.#write(this.#encoder.head(page.head, page.body, true, httpDate()));
+    if (requestEnded.hasSubscribers) this.#publish(this.#peer, status, 0);
+    this.#head = undefined;
+    this.#linger();
+  }
+
+  // -- responses
+
+  respond(exchange: Http1Exchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
+    const request = this.#head;
+    if (request === undefined) return;
+    const encoder = this.#encoder;
+    // A client that ended its side can send nothing more: what is in the decoder is all there will be.
+    const over = this.#options.draining || (this.#inputEnded && this.#decoder.pending === 0);
+    encoder.begin(request.method, request.minor, request.keepAlive && !over);
+    exchange.status = head.status;
+    exchange.delimited = request.minor === 1 || head.contentLength >= 0;
+    const octets = encoder.head(head, body, last, httpDate());
+    if (last) {
+      this.#write(octets);
+      this.#finish(exchange);
+    } else {
+      this.#writeOn(exchange, octets, body?.length ?? 0);
+    }
+  }
+
+  write(exchange: Http1Exchange, octets: Uint8Array, last: boolean): void {
+    const encoded = this.#encoder.data(octets, last);
+    if (last) {
+      this.#write(encoded);
+      this.#finish(exchange);
+    } else {
+      this.#writeOn(exchange, encoded, octets.length);
+    }
+  }
+
+  cut(exchange: Http1Exchange): void {
+    const socket = this.#socket;
+    this.#end(exchange);
+    // Without its last chunk or the octets promised, a response that ends is seen to be incomplete, and what went out
+    // before stays readable. Where the end of the connection is the end of the body, only a reset tells.
+    if (exchange.delimited) {
+      this.#closeSoon();
+    } else if (socket.remoteAddress === undefined) {
+      socket.destroy();
+    } else {
+      socket.resetAndDestroy();
+    }
+  }
+
+  #write(octets: Uint8Array | readonly Uint8Array[]): void {
+    if (octets instanceof Uint8Array) {
+      this.#socket.write(octets);
+      return;
+    }
+    const socket = this.#socket;
+    if (octets.length > 1) socket.cork();
+    for (const part of octets) socket.write(part);
+    if (octets.length > 1) socket.uncork();
+  }
+
+  /** Writes a part of a response that goes on, and says when its `taken` body octets have left. */
+  #writeOn(exchange: Http1Exchange, octets: Uint8Array | readonly Uint8Array[], taken: number): void {
+    const socket = this.#socket;
+    const flushed = (error?: Error | null): void => {
+      if (exchange.ended || error) return;
+      this.#unflushed -= 1;
+      this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
+      if (taken > 0) exchange.onFlushed?.(taken);
+    };
+    this.#unflushed += 1;
+    const last = octets instanceof Uint8Array ? octets : octets.at(-1);
+    if (last === undefined) {
+      // As after HEAD: nothing to write, and this still tells when all before it has left.
+      socket.write("", flushed);
+    } else if (octets instanceof Uint8Array || octets.length === 1) {
+      socket.write(last, flushed);
+    } else {
+      socket.cork();
+      for (const part of octets.slice(0, -1)) socket.write(part);
+      socket.write(last, flushed);
+      socket.uncork();
+    }
+    if (this.deadline === 0) this.deadline = this.#stallDeadline();
+  }
+
+  #stallDeadline(): number {
+    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.writableLength / octetsPerTick);
+  }
+
+  /** The response is encoded whole. */
+  #finish(exchange: Http1Exchange): void {
+    const encoder = this.#encoder;
+    if (encoder.short || encoder.dropped > 0) this.#reportLength(exchange);
+    if (encoder.short) {
+      this.cut(exchange);
+      return;
+    }
+    this.#end(exchange);
+    if (!encoder.keepAlive) {
+      this.#closeAfterResponse();
+    } else if (this.#socket.writableNeedDrain && this.#socket.writableLength > 0) {
+      this.#phase = "flushing";
+      this.deadline = this.#stallDeadline();
+    } else {
+      this.#next();
+    }
+  }
+
+  #next(): void {
+    this.#phase = "idle";
+    this.#head = undefined;
+    this.#advance();
+  }
+
+  #closeAfterResponse(): void {
+    // A client that asked for it sends nothing more and needs no lingering.
+    if (this.#head?.keepAlive === false && this.#decoder.pending === 0) {
+      this.#closeSoon();
+    } else {
+      this.#linger();
+    }
+  }
+
+  /** Closes the connection as soon as the client's side of the network took what was written. */
+  #closeSoon(): void {
+    this.#phase = "lingering";
+    this.deadline = this.#stallDeadline();
+    this.#socket.destroySoon();
+  }
+
+  /**
+   * Closes our side only, and the whole when the client has closed its own. Closed at once, a socket that still receives
+   * answers with a reset, and that takes the response away from a client which has not read it yet (RFC 9112 §9.6).
+   */
+  #linger(): void {
+    this.#phase = "lingering";
+    this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
+    if (this.#inputEnded) this.#socket.destroySoon();
+    else this.#socket.end();
+    this.#resume();
+  }
+
+  /** The exchange is over, however. */
+  #end(exchange: Http1Exchange): void {
+    exchange.ended = true;
+    this.#exchange = undefined;
+    this.#unflushed = 0;
+    this.deadline = 0;
+    if (exchange.request.body.kind === "file") releaseBody(exchange.request.body);
+    if (requestEnded.hasSubscribers) this.#publish(this.#variables.remoteAddress, exchange.status, exchange.started);
+  }
+
+  #publish(remoteAddress: string, status: number, started: number): void {
+    const head = this.#head;
+    requestEnded.publish({
+      remoteAddress,
+      method: head?.method ?? "",
+      target: head?.target ?? "",
+      protocol: head === undefined ? "" : protocolOf(head),
+      status,
+      octets: status === 0 ? 0 : this.#encoder.bodyOctets,
+      milliseconds: started === 0 ? 0 : performance.now() - started,
+      referer: field(head, "referer"),
+      userAgent: field(head, "user-agent"),
+    } satisfies RequestEnded);
+  }
+
+  #reportLength(exchange: Http1Exchange): void {
+    const { bodyOctets, dropped, short } = this.#encoder;
+    const { method, target } = exchange.request;
+    log(
+      "error",
+      "ingress",
+      short
+        ? `The application's response to ${method} ${target} ended after ${bodyOctets} octets, before its Content-Length; the connection was cut.`
+        : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
+    );
+  }
+}
+
+function notMounted(): VivariumError {
+  return vivariumError("ERR_ROUTING_NOT_MOUNTED", "There is no application at this address.", { status: 404 });
+}
+
+function protocolOf(head: RequestHead): string {
+  return head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0";
+}
+
+/** The value of the first field of this name, in lower case; "" where there is none. */
+function field(head: RequestHead | undefined, name: string): string {
+  const fields = head?.fields ?? [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const candidate = fields[at] ?? "";
+    if (candidate.length === name.length && candidate.toLowerCase() === name) return fields[at + 1] ?? "";
+  }
+  return "";
+}
