@@ -1,6 +1,6 @@
 // The command: finds the subcommand, loads only its file, and turns what goes wrong into one sentence and an exit
 // status. Start-up time is a promise, so nothing is imported here that `vivarium run` does not need.
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { VivariumError } from "../errors.js";
 import { version } from "../package.js";
 import type { Define, ExitStatus } from "./command.js";
@@ -45,7 +45,8 @@ export async function main(argv: readonly string[]): Promise<ExitStatus> {
     // Its messages reach the user through `explain` alone.
     .configureOutput({ outputError: () => {} });
   for (const [key, entry] of Object.entries(commands)) {
-    const command = program.command(key).summary(entry.summary).helpOption("-h, --help", "explain this command");
+    const command = program.command(key).summary(entry.summary);
+    command.addHelpOption(new Option("-h, --help", "explain this command").helpGroup("Help:"));
     if (key === name) {
       (await entry.load()).define(command, (told) => {
         status = told;

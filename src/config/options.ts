@@ -50,8 +50,6 @@ export type Options = { readonly [Name in OptionName]: Option<Config[Name]> };
 
 const KIB = 2 ** 10;
 const GIB = 2 ** 30;
-/** Buffers, files and lengths are counted in doubles; 8 EiB would be the next bound. */
-const UNBOUNDED = 2 ** 20 * GIB;
 
 export const options: Options = {
   chdir: {
@@ -142,7 +140,7 @@ export const options: Options = {
     group: "Requests",
     placeholder: "SIZE",
     summary: "largest request body; beyond it 413",
-    read: octets(0, UNBOUNDED),
+    read: octets(0),
     standard: "1g",
     initial: "1g",
   },

@@ -48,7 +48,7 @@ export function orAuto<Value, Auto>(other: Reader<Value>, auto: () => Auto): Rea
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
 /** A number of octets: 65536, "64k", "1m", "1g" (powers of 1024, in either case). */
-export function octets(least: number, most: number): Reader<number> {
+export function octets(least: number, most: number = Number.MAX_SAFE_INTEGER): Reader<number> {
   return (value) => {
     const [, digits, unit] = /^(\d{1,15})([kmg]?)$/iu.exec(String(value)) ?? [];
     const factor = UNITS[unit?.toLowerCase() ?? ""];
@@ -56,9 +56,8 @@ export function octets(least: number, most: number): Reader<number> {
       const number = Number(digits) * factor;
       if (number >= least && number <= most) return number;
     }
-    return new Expected(
-      `a size from ${formatOctets(least)} to ${formatOctets(most)}, as in 65536, "256k", "1m" or "1g"`,
-    );
+    const to = most === Number.MAX_SAFE_INTEGER ? "" : ` to ${formatOctets(most)}`;
+    return new Expected(`a size from ${formatOctets(least)}${to}, as in 65536, "256k", "1m" or "1g"`);
   };
 }
 

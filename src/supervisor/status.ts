@@ -1,5 +1,6 @@
-// What a running server tells about itself over its control socket: the answer to {"command":"status"}, one line of
-// JSON. `vivarium status` prints it; `--json` hands it on unchanged, so the names here are a promise to scripts.
+// The control socket (a unix socket, mode 0600) speaks lines of JSON: {"command":"status"} is answered with a `Status`,
+// {"command":"stop"} with {"stopping":true} before the server begins to stop, anything else with {"error":"sentence"}.
+// `vivarium status --json` hands the status on unchanged, so the names here are a promise to scripts.
 
 /** `booting`: not yet connected. `ready`: takes requests. `draining`: finishes what it executes, then ends. */
 export type WorkerState = "booting" | "ready" | "draining";

@@ -1,0 +1,98 @@
+// vivarium status: what a running server is doing, for people or as JSON.
+import type { Command } from "commander";
+import type { Status, WorkerStatus } from "../supervisor/status.js";
+import type { ExitStatus } from "./command.js";
+import { findServer } from "./control-client.js";
+import { paint, print, table } from "./terminal.js";
+
+const HELP = `
+Which server: the one --control names, else the one running in the current directory, else the only one of this user.
+
+Columns: busy is the number of requests a worker executes at this moment; CPU % is its processor time in percent of one
+core, since it started; memory is its proportional share (PSS).
+
+Exit status: 0 a server answered, 1 none is running, 2 wrong usage.`;
+
+export function define(command: Command, done: (status: ExitStatus) => void): void {
+  command
+    .description("Show what a running server is doing: its workers, their requests, processor time and memory.")
+    .option("--control <PATH>", "control socket of the server (default: found by itself)")
+    .option("--json", "as one JSON object")
+    .addHelpText("after", HELP)
+    .action(async (flags: { readonly control?: string; readonly json?: boolean }) => {
+      const { status, raw } = await findServer({ ...flags, cwd: process.cwd(), environment: process.env });
+      print(flags.json === true ? `${JSON.stringify(raw, undefined, 2)}\n` : describe(status, Date.now()));
+      done(0);
+    });
+}
+
+/** The screen `vivarium status` prints; `now` in milliseconds since 1970, for the workers' ages. */
+export function describe(status: Status, now: number): string {
+  const { front, pool, spawner } = status;
+  const bold = (text: string): string => paint(process.stdout, "bold", text);
+  const dim = (text: string): string => paint(process.stdout, "dim", text);
+  const facts = [
+    ["address", status.listen.join("  ")],
+    ["uptime", `${duration(status.uptime)} ${dim(`(Vivarium ${status.version}, Python ${status.python})`)}`],
+    ["directory", status.chdir],
+    ["supervisor", `process ${status.pid}`],
+    [
+      "front",
+      `process ${front.pid}, ${front.state}; ${counted(front.connections, "connection")} open, ${counted(front.requests, "request")}, ${megabytes(front.memory)}, CPU ${front.cpu.toFixed(1)} s`,
+    ],
+    [
+      "spawner",
+      `process ${spawner.pid}, ${spawner.preload ? "application imported once" : "each worker imports the application"}`,
+    ],
+    ["queue", counted(pool.queue, "request")],
+    [
+      "pool",
+      `${pool.threads} of ${counted(pool.threadsMost, "thread")} a worker in use, up to ${counted(pool.writeAhead, "request")} written ahead`,
+    ],
+    ["request", `${milliseconds(pool.wall)} on average, of it ${milliseconds(pool.cpu)} computing`],
+  ];
+  const head = facts.map(([name = "", fact = ""]) => `${dim(name.padEnd(11))} ${fact}\n`).join("");
+  const rows = status.workers.map((worker) => row(worker, now));
+  const heading = ["worker", "pid", "state", "age", "requests", "busy", "CPU %", "memory"];
+  return `${bold(status.application)}\n${head}\n${table([heading, ...rows], new Set([0, 1, 3, 4, 5, 6, 7]))}`;
+}
+
+function row(worker: WorkerStatus, now: number): readonly string[] {
+  const age = Math.max(0, (now - Date.parse(worker.startedAt)) / 1000);
+  const share = age > 0 ? (100 * worker.cpu) / age : 0;
+  return [
+    String(worker.id),
+    String(worker.pid),
+    worker.state,
+    duration(age),
+    worker.requests.toLocaleString("en"),
+    String(worker.busy),
+    share.toFixed(share < 10 ? 1 : 0),
+    megabytes(worker.memory),
+  ];
+}
+
+/** "45 s", "12 min", "3 h 20 min", "5 d 4 h": the two largest units. */
+export function duration(seconds: number): string {
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  const [days, hours, minutes] = [
+    Math.floor(whole / 86_400),
+    Math.floor(whole / 3600) % 24,
+    Math.floor(whole / 60) % 60,
+  ];
+  if (days > 0) return `${days} d ${hours} h`;
+  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
+}
+
+function counted(number: number, noun: string): string {
+  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function megabytes(octets: number): string {
+  return `${(octets / 2 ** 20).toFixed(1)} MiB`;
+}
+
+function milliseconds(microseconds: number): string {
+  return `${(microseconds / 1000).toFixed(microseconds < 10_000 ? 2 : 0)} ms`;
+}
