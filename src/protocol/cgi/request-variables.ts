@@ -176,6 +176,7 @@ export class RequestVariables {
   #host = "";
   #origin: Origin;
   #shared = "";
+  #sharedIsFlat = false;
 
   // The last request whole: a client that asks again gets the same string.
   #request: VariablesRequest | undefined;
@@ -216,6 +217,7 @@ export class RequestVariables {
       return this.#variables;
     }
     if (request.fields !== this.#fields || request.host !== this.#host) this.#encodeShared(request);
+    else if (!this.#sharedIsFlat) this.#flattenShared();
     let variables = `${this.#shared}\0REQUEST_METHOD\0${request.method}\0SCRIPT_NAME\0${place.scriptName}\0PATH_INFO\0${
       place.pathInfo
     }\0QUERY_STRING\0${request.query}\0REQUEST_URI\0${requestUri(request)}\0SERVER_PROTOCOL\0${protocol}`;
@@ -228,6 +230,14 @@ export class RequestVariables {
     return variables;
   }
 
+  /**
+   * V8 keeps a concatenation as a tree and copies it leaf by leaf into every string that is written out. Asking for a
+   * character makes one string of it; worth it once the fields are seen to come again.
+   */
+  #flattenShared(): void {
+    this.#sharedIsFlat = this.#shared.charCodeAt(this.#shared.length - 1) >= 0;
+  }
+
   #encodeShared(request: VariablesRequest): void {
     const facts = this.#facts;
     const origin = this.#believe === undefined ? facts : this.#believe(request.fields);
@@ -238,6 +248,7 @@ export class RequestVariables {
     shared += this.#server(host, origin);
     if (host !== "") shared += `\0HTTP_HOST\0${host}`;
     this.#shared = shared + encodeFields(request.fields);
+    this.#sharedIsFlat = false;
     this.#fields = request.fields;
     this.#host = request.host;
     this.#origin = origin;

@@ -1,0 +1,84 @@
+// What ingress itself costs a request, without the kernel and Node's sockets: a connection driven by chunks as a socket
+// would give them, its writes going nowhere. Prints the best of several rounds, so that other work on the machine matters
+// little.
+import { Socket } from "node:net";
+import { HttpIngress } from "../../src/ingress/http-ingress.js";
+
+class Quiet extends Socket {
+  override write(): boolean {
+    return true;
+  }
+}
+
+const body = Buffer.from("Hello, world!\n");
+const fields = Buffer.from(`Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n`);
+const head = { status: 200, reason: "OK", fields, contentLength: body.length, hasDate: false };
+const config = {
+  mount: "",
+  trustedProxies: [],
+  maxBody: 2 ** 30,
+  bodyMemory: 2 ** 18,
+  tempDir: "/tmp",
+  maxTarget: 8192,
+  maxHead: 65536,
+  maxFields: 128,
+  keepAlive: 75,
+  headTimeout: 30,
+};
+const wire = Buffer.allocUnsafe(65536);
+const ingress = new HttpIngress(
+  config,
+  (exchange) => {
+    wire.write(exchange.request.variables, "latin1");
+    exchange.respond(head, body, true);
+  },
+  { version: "0.0.0" },
+);
+
+const few = "Host: 127.0.0.1:8000\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n";
+const browser = [
+  "Host: www.example.org",
+  "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+  "Accept-Language: de,en-US;q=0.7,en;q=0.3",
+  "Accept-Encoding: gzip, deflate, br, zstd",
+  "Referer: https://www.example.org/list?page=3",
+  "Cookie: sessionid=9c1185a5c5e9fc54612808977ee8f548b2258d31; csrftoken=Xk2mNTtqVvZ7xZ8q",
+  "Connection: keep-alive",
+  "Upgrade-Insecure-Requests: 1",
+  "Sec-Fetch-Dest: document",
+  "Sec-Fetch-Mode: navigate",
+  "Priority: u=0, i",
+  "",
+  "",
+].join("\r\n");
+
+function measure(name: string, chunks: readonly Buffer[]): void {
+  const socket = new Quiet();
+  ingress.accept(socket);
+  let best = Number.POSITIVE_INFINITY;
+  const count = 20_000;
+  for (let round = 0; round < 12; round++) {
+    const before = process.hrtime.bigint();
+    for (let i = 0; i < count; i++) socket.emit("data", chunks[i % chunks.length]);
+    best = Math.min(best, Number(process.hrtime.bigint() - before) / count / 1000);
+  }
+  socket.destroy();
+  console.log(`${name.padEnd(44)} ${best.toFixed(2)} µs/request`);
+}
+
+const targets = Array.from({ length: 64 }, (_, i) => `/item/${i}?page=${i}`);
+measure("3 fields, same request", [Buffer.from(`GET /hello HTTP/1.1\r\n${few}`)]);
+measure(
+  "3 fields, other targets",
+  targets.map((target) => Buffer.from(`GET ${target} HTTP/1.1\r\n${few}`)),
+);
+measure("12 fields, same request", [Buffer.from(`GET /hello HTTP/1.1\r\n${browser}`)]);
+measure(
+  "12 fields, other targets",
+  targets.map((target) => Buffer.from(`GET ${target} HTTP/1.1\r\n${browser}`)),
+);
+measure(
+  "12 fields, other fields",
+  targets.map((target, i) => Buffer.from(`GET ${target} HTTP/1.1\r\nX-Request-Id: ${i}\r\n${browser}`)),
+);
