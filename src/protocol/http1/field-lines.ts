@@ -51,6 +51,8 @@ export class FieldLines {
   maybeFields(inflow: Inflow): boolean {
     const { bytes, at } = inflow;
     const end = Math.min(inflow.end, at + this.#maxOctets);
+    const fours = end - 3;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let phase = this.#phase;
     let i = at + this.#position;
     let nameAt = at + this.#nameAt;
@@ -77,6 +79,7 @@ export class FieldLines {
         phase = VALUE;
       }
       if (phase === VALUE) {
+        while (i < fours && !hasControl(view.getInt32(i, true))) i += 4;
         while (i < end && valueOctets[bytes[i] as number] === 1) i++;
         if (i === end) break;
         if (bytes[i] !== CR) throw this.#malformedValue(bytes[i] as number);
@@ -130,4 +133,14 @@ export class FieldLines {
       return this.#faults.malformed("A line of the head ends in a line feed without a carriage return.");
     return this.#faults.malformed("A field value has a control octet.");
   }
+}
+
+/**
+ * Whether any of four octets is below 0x20 or 0x7f: what ends a value, or a tab. Most of a head is values, and four at a
+ * time they take half as long as one by one.
+ */
+function hasControl(four: number): boolean {
+  const low = (four - 0x20202020) & ~four;
+  const deleted = four ^ 0x7f7f7f7f;
+  return ((low | ((deleted - 0x01010101) & ~deleted)) & 0x80808080) !== 0;
 }
