@@ -1,0 +1,143 @@
+// npm run bench: measures Vivarium and its peers in one go on one machine.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { run } from "../test/support/processes.js";
+import { python, root } from "../test/support/tools.js";
+import { measure, type Result } from "./measure.js";
+import { drawPlot } from "./plot.js";
+import { busyProcesses, describeMachine } from "./process-tree.js";
+import { markdownReport, terminalReport } from "./report.js";
+import type { BenchRun } from "./run.js";
+import { scenarios } from "./scenarios.js";
+import { pythonVersion, type Server, servers } from "./servers.js";
+import { measureStartUp } from "./startup.js";
+import { measureTransfers } from "./transfer.js";
+
+const usage = `Usage: npm run bench [-- NAME… --seconds N --rounds N --only SERVER,… --output DIR]
+
+  NAME       ${scenarios.map(({ name }) => name).join(" ")} startup transfer (default: all)
+  --seconds  how long each server is measured per round (default 5)
+  --rounds   how often (default 3)
+  --only     ${servers.map(({ name }) => name).join(",")}
+  --output   where RESULTS.md and results.svg go (default: bench/ for a whole run, .cache/bench/ for a part)
+`;
+
+interface Choice {
+  readonly names: readonly string[];
+  readonly servers: readonly Server[];
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly output: string;
+}
+
+const allNames = [...scenarios.map(({ name }) => name), "startup", "transfer"];
+
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new Error(`--${option} must be a whole number of at least 1, not ${text}.`);
+  return value;
+}
+
+/** What the arguments ask for; throws a sentence where they are wrong, and gives undefined for --help. */
+function choose(args: readonly string[]): Choice | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      seconds: { type: "string", default: "5" },
+      rounds: { type: "string", default: "3" },
+      only: { type: "string" },
+      output: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help === true) return undefined;
+  const unknown = positionals.find((name) => !allNames.includes(name));
+  if (unknown !== undefined) throw new Error(`There is no scenario ${unknown}; there are ${allNames.join(", ")}.`);
+  const only = values.only?.split(",");
+  const stranger = only?.find((name) => !servers.some((server) => server.name === name));
+  if (stranger !== undefined) throw new Error(`There is no server ${stranger}; see npm run bench -- --help.`);
+  const whole = positionals.length === 0 && only === undefined;
+  return {
+    names: positionals.length === 0 ? allNames : positionals,
+    servers: servers.filter(({ name }) => only?.includes(name) ?? true),
+    seconds: positive("seconds", values.seconds),
+    rounds: positive("rounds", values.rounds),
+    output: values.output ?? join(root, ...(whole ? ["bench"] : [".cache", "bench"])),
+  };
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** How much of the application's work takes 2 ms, told to every server through its environment. */
+async function calibrate(): Promise<number> {
+  const { stdout, stderr } = await run(python(), [join(root, "bench", "apps", "calibrate.py")], {
+    env: { PYTHONDONTWRITEBYTECODE: "1" },
+  });
+  const iterations = Number(stdout);
+  if (!(iterations > 0)) throw new Error(`calibrate.py failed: ${stdout}${stderr}`);
+  process.env["BENCH_ITERATIONS"] = String(iterations);
+  return iterations;
+}
+
+function present(chosen: readonly Server[]): readonly Server[] {
+  return chosen.filter((server) => {
+    const reason = server.unavailable();
+    if (reason !== undefined) say(`${server.name} is left out: ${reason}`);
+    return reason === undefined;
+  });
+}
+
+async function perform(choice: Choice): Promise<BenchRun> {
+  const busy = busyProcesses();
+  const iterations = await calibrate();
+  const here = present(choice.servers);
+  const results: Result[] = [];
+  for (const scenario of scenarios.filter(({ name }) => choice.names.includes(name))) {
+    results.push(...(await measure(scenario, here, { seconds: choice.seconds, rounds: choice.rounds, say })));
+  }
+  return {
+    date: new Date().toISOString(),
+    machine: describeMachine(),
+    python: await pythonVersion(),
+    node: process.versions.node,
+    seconds: choice.seconds,
+    rounds: choice.rounds,
+    iterations,
+    busy,
+    servers: await Promise.all(
+      here.map(async ({ name, settings, version }) => ({ name, settings, version: await version() })),
+    ),
+    results,
+    startUps: choice.names.includes("startup") ? await measureStartUp(7, say) : [],
+    transfers: choice.names.includes("transfer") ? await measureTransfers(here, say) : [],
+  };
+}
+
+/** Runs the benchmark; the exit status comes back. */
+export async function main(args: readonly string[]): Promise<number> {
+  let choice: Choice | undefined;
+  try {
+    choice = choose(args);
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    return 2;
+  }
+  if (choice === undefined) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const found = await perform(choice);
+  mkdirSync(choice.output, { recursive: true });
+  writeFileSync(join(choice.output, "RESULTS.md"), markdownReport(found));
+  writeFileSync(join(choice.output, "results.svg"), drawPlot(found));
+  writeFileSync(join(root, ".cache", "bench.json"), `${JSON.stringify(found, undefined, 2)}\n`);
+  process.stdout.write(
+    `\n${terminalReport(found)}\n${join(choice.output, "RESULTS.md")} and results.svg are written.\n`,
+  );
+  return 0;
+}

@@ -1,0 +1,61 @@
+// What a server costs: CPU time and memory of its whole process tree, from /proc (proc(5)).
+import { readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { descendants } from "../test/support/processes.js";
+
+/** USER_HZ: the unit of times in /proc is 1/100 s on every Linux of today, whatever the kernel's own clock. */
+const microsecondsPerTick = 10_000;
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+/** The processes themselves and all that descend from them. */
+export function tree(roots: readonly number[]): number[] {
+  return [...new Set(roots.flatMap((pid) => [pid, ...descendants(pid)]))];
+}
+
+/** Fields 14 to 17: utime, stime, and cutime, cstime of children already waited for. */
+function ticks(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+}
+
+/**
+ * CPU time used so far by the tree, microseconds. A child that ended between two readings is in its parent's
+ * account, so the difference of two readings is what the tree used in between.
+ */
+export function cpuMicroseconds(roots: readonly number[]): number {
+  return tree(roots).reduce((sum, pid) => sum + ticks(pid), 0) * microsecondsPerTick;
+}
+
+/** Memory of the tree, octets: proportional set size, where each shared page is counted once in all. */
+export function memoryOctets(roots: readonly number[]): number {
+  return tree(roots).reduce((sum, pid) => {
+    const match = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`));
+    return sum + Number(match?.[1] ?? 0) * 1024;
+  }, 0);
+}
+
+/** The machine, for the report. */
+export function describeMachine(): string {
+  const model = /^model name\s*:\s*(.*)$/m.exec(read("/proc/cpuinfo"))?.[1] ?? "unknown processor";
+  const memory = Number(/^MemTotal:\s+(\d+)/m.exec(read("/proc/meminfo"))?.[1] ?? 0) / 1024 / 1024;
+  const system = /^PRETTY_NAME="(.*)"$/m.exec(read("/etc/os-release"))?.[1] ?? "Linux";
+  const kernel = read("/proc/sys/kernel/osrelease").trim();
+  return `${availableParallelism()} cores of ${model.trim()}, ${memory.toFixed(0)} GiB, ${system}, Linux ${kernel}`;
+}
+
+/** How busy the machine already is: processes running now, besides this one (the bench says so in its report). */
+export function busyProcesses(): number {
+  return readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return false;
+    const stat = read(`/proc/${name}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("R");
+  }).length;
+}

@@ -1,0 +1,156 @@
+// The run as text: aligned tables for a terminal, Markdown for bench/RESULTS.md.
+import { type BenchRun, find, metrics, reference } from "./run.js";
+import { scenarios } from "./scenarios.js";
+import { shortfalls, targets } from "./verdicts.js";
+import { connections } from "./wrk.js";
+
+type Row = readonly string[];
+
+function format(value: number, digits: number): string {
+  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** First column to the left, numbers to the right. */
+function markdownTable(head: Row, rows: readonly Row[]): string {
+  const rule = head.map((_, column) => (column === 0 ? "---" : "---:"));
+  return [head, rule, ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
+
+function plainTable(head: Row, rows: readonly Row[]): string {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] ?? "").length)));
+  return [head, ...rows]
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+const head: Row = [
+  "server",
+  ...metrics.map(({ name }) => name),
+  `requests/s vs ${reference}`,
+  `CPU vs ${reference}`,
+  "errors",
+];
+
+function scenarioRows(run: BenchRun, scenario: string): readonly Row[] {
+  const base = find(run, scenario, reference);
+  return run.results
+    .filter((result) => result.scenario === scenario)
+    .map((result) => {
+      const against = (value: number, other: number | undefined): string =>
+        other === undefined ? "" : `${(value / other).toFixed(2)} ×`;
+      const errors = [
+        ...(result.badStatus > 0 ? [`${result.badStatus} bad status`] : []),
+        ...(result.socketErrors > 0 ? [`${result.socketErrors} socket`] : []),
+      ];
+      return [
+        result.server,
+        ...metrics.map(({ of, digits }) => format(of(result), digits)),
+        against(result.requestsPerSecond, base?.requestsPerSecond),
+        against(result.cpuPerRequest, base?.cpuPerRequest),
+        errors.join(", ") || "0",
+      ];
+    });
+}
+
+function measuredScenarios(run: BenchRun): typeof scenarios {
+  return scenarios.filter(({ name }) => run.results.some((result) => result.scenario === name));
+}
+
+function shortfallRows(run: BenchRun): readonly Row[] {
+  return shortfalls(run).map((s) => [
+    s.scenario,
+    s.metric,
+    format(s.ours, s.digits),
+    `${format(s.theirs, s.digits)} (${s.server})`,
+    `${s.factor.toFixed(2)} ×`,
+  ]);
+}
+
+const shortfallHead: Row = ["scenario", "metric", "Vivarium", "the best peer", "worse by"];
+
+function targetRows(run: BenchRun): readonly Row[] {
+  return targets(run).flatMap(({ what, found, reached }) =>
+    found === undefined ? [] : [[what, found, reached ? "reached" : "missed"]],
+  );
+}
+
+const targetHead: Row = ["target", "found", "verdict"];
+
+function startUpRows(run: BenchRun): readonly Row[] {
+  return run.startUps.map(({ name, command, milliseconds }) => [`${name}: ${command}`, format(milliseconds, 0)]);
+}
+
+function transferRows(run: BenchRun): readonly Row[] {
+  return run.transfers.map((t) => [`${t.server}, ${t.direction}`, format(t.rate / 2 ** 20, 0), format(t.growth, 1)]);
+}
+
+const transferHead: Row = ["1 GiB through", "MiB/s", "memory grows by MiB"];
+
+interface Section {
+  readonly title: string;
+  readonly head: Row;
+  readonly rows: readonly Row[];
+  readonly empty?: string;
+}
+
+function sections(run: BenchRun): readonly Section[] {
+  return [
+    {
+      title: "Where Vivarium is behind",
+      head: shortfallHead,
+      rows: shortfallRows(run),
+      empty: "Nowhere by more than 3 %.",
+    },
+    { title: "Targets", head: targetHead, rows: targetRows(run), empty: "None of these scenarios has one." },
+    ...measuredScenarios(run).map(({ name, title }) => ({
+      title: `${name}: ${title}`,
+      head,
+      rows: scenarioRows(run, name),
+    })),
+    { title: "Start-up to the first answer", head: ["command", "ms"], rows: startUpRows(run) },
+    { title: "1 GiB", head: transferHead, rows: transferRows(run) },
+  ].filter((section) => section.rows.length > 0 || section.empty !== undefined);
+}
+
+export function terminalReport(run: BenchRun): string {
+  return sections(run)
+    .map(
+      ({ title, head: columns, rows, empty }) => `${title}\n${rows.length > 0 ? plainTable(columns, rows) : empty}\n`,
+    )
+    .join("\n");
+}
+
+function method(run: BenchRun): string {
+  return `wrk with ${connections} connections from one thread, kept alive where the server can, on the same machine as the servers.
+Every server of a scenario is started and must give the right answers; then they are measured in turn, ${run.seconds} s each
+after 1 s of warming up, in ${run.rounds} rounds that each begin with another server. Figures are medians of the rounds, errors are
+sums. CPU is user and system time of all processes of the server, children that ended included, over the requests
+answered; memory is their proportional set size after the load. All run the same WSGI application (bench/apps/app.py), which does not
+log, with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. In mix, wrk's p99 says little, as it sees only the
+connections that were free to ask. 2 ms of computing were ${run.iterations} iterations here.`;
+}
+
+export function markdownReport(run: BenchRun): string {
+  const facts = run.servers.map(({ name, version, settings }) => [name, version, settings].join(" | "));
+  const parts = [
+    "# Benchmark: Vivarium and its peers",
+    "Written by `npm run bench`; not by hand.",
+    `- date: ${run.date}\n- machine: ${run.machine}\n- Python ${run.python}, Node ${run.node}` +
+      (run.busy > 0
+        ? `\n- not a quiet machine: ${run.busy} other processes were running when the measuring began`
+        : ""),
+    "![requests/s and CPU per request](results.svg)",
+    ...sections(run).map(
+      ({ title, head: columns, rows, empty }) =>
+        `## ${title}\n\n${rows.length > 0 ? markdownTable(columns, rows) : empty}`,
+    ),
+    `## Method\n\n${method(run)}`,
+    `## Servers\n\n| server | version | settings |\n| --- | --- | --- |\n${facts.map((fact) => `| ${fact} |`).join("\n")}`,
+  ];
+  return `${parts.join("\n\n")}\n`;
+}

@@ -1,0 +1,72 @@
+// What is measured: a page of bench/apps/app.py, how wrk asks for it, and what the right answer is.
+
+export interface Check {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly body?: Uint8Array;
+  readonly expected: string | RegExp;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  readonly path: string;
+  /** Threads per worker wherever a server has that setting; Vivarium is told only where it is more than 1. */
+  readonly threads: number;
+  /** A script of bench/wrk/, without `.lua`. */
+  readonly script?: string;
+  /** Asked of every server before it is measured. */
+  readonly checks: readonly Check[];
+}
+
+const hello: Check = { method: "GET", path: "/hello", expected: "Hello, world!\n" };
+const body = new Uint8Array(102_400).fill(117);
+
+export const scenarios: readonly Scenario[] = [
+  { name: "hello", title: "Hello, world", path: "/hello", threads: 1, checks: [hello] },
+  {
+    name: "wait",
+    title: "A page that waits 5 ms",
+    path: "/wait",
+    threads: 8,
+    checks: [{ ...hello, path: "/wait" }],
+  },
+  {
+    name: "compute",
+    title: "A page that computes 2 ms",
+    path: "/compute",
+    threads: 1,
+    checks: [{ method: "GET", path: "/compute", expected: /^256\n$/ }],
+  },
+  {
+    name: "mix",
+    title: "One request of 100 ms in 1,000 fast ones",
+    path: "/hello",
+    threads: 8,
+    script: "mix",
+    checks: [hello, { ...hello, path: "/slow" }],
+  },
+  {
+    name: "big",
+    title: "A response of 100 KB",
+    path: "/big",
+    threads: 1,
+    checks: [{ method: "GET", path: "/big", expected: "x".repeat(102_400) }],
+  },
+  {
+    name: "upload",
+    title: "An upload of 100 KB",
+    path: "/upload",
+    threads: 1,
+    script: "upload",
+    checks: [{ method: "POST", path: "/upload", body, expected: "102400\n" }],
+  },
+  {
+    name: "close",
+    title: "A connection per request",
+    path: "/hello",
+    threads: 1,
+    script: "close",
+    checks: [hello],
+  },
+];

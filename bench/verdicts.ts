@@ -1,0 +1,126 @@
+// What the numbers say: where Vivarium is behind, and which of its targets it reaches. Computed, never written by hand.
+import type { Result } from "./measure.js";
+import { type BenchRun, find, metrics, reference, subject } from "./run.js";
+
+export interface Shortfall {
+  readonly scenario: string;
+  readonly metric: string;
+  readonly server: string;
+  readonly ours: number;
+  readonly theirs: number;
+  readonly digits: number;
+  /** How many times worse; more than 1. */
+  readonly factor: number;
+}
+
+/** Differences under 3 % are within what two runs of the same server differ by. */
+const noise = 1.03;
+
+/** In each scenario and metric where a peer is better than Vivarium: the best peer. The worst first. */
+export function shortfalls(run: BenchRun): readonly Shortfall[] {
+  const found: Shortfall[] = [];
+  for (const scenario of new Set(run.results.map((result) => result.scenario))) {
+    const ours = find(run, scenario, subject);
+    const peers = run.results.filter((r) => r.scenario === scenario && !r.server.startsWith(subject));
+    if (ours === undefined) continue;
+    for (const { name, of, better, digits } of metrics) {
+      const worse = (peer: Result): number => (better === "more" ? of(peer) / of(ours) : of(ours) / of(peer));
+      const best = peers.reduce<Result | undefined>(
+        (a, b) => (a !== undefined && worse(a) >= worse(b) ? a : b),
+        undefined,
+      );
+      if (best === undefined || worse(best) < noise) continue;
+      found.push({
+        scenario,
+        metric: name,
+        server: best.server,
+        ours: of(ours),
+        theirs: of(best),
+        digits,
+        factor: worse(best),
+      });
+    }
+  }
+  return found.sort((a, b) => b.factor - a.factor);
+}
+
+export interface Target {
+  readonly what: string;
+  /** What was found, in words; undefined where this run did not measure it. */
+  readonly found: string | undefined;
+  readonly reached: boolean;
+}
+
+function ratio(
+  what: string,
+  ours: number | undefined,
+  theirs: number | undefined,
+  bound: ["≤" | "≥" | "<" | ">", number],
+): Target {
+  if (ours === undefined || theirs === undefined) return { what, found: undefined, reached: false };
+  const value = ours / theirs;
+  const [sign, limit] = bound;
+  const holds = { "≤": value <= limit, "<": value < limit, "≥": value >= limit, ">": value > limit };
+  return { what, found: `${value.toFixed(2)} ×`, reached: holds[sign] };
+}
+
+function best(
+  run: BenchRun,
+  scenario: string,
+  of: (r: Result) => number,
+  choose: (...n: number[]) => number,
+): number | undefined {
+  const values = run.results.filter((r) => r.scenario === scenario && !r.server.startsWith(subject)).map(of);
+  return values.length === 0 ? undefined : choose(...values);
+}
+
+function growth(run: BenchRun, direction: string): Target {
+  const found = run.transfers.find((t) => t.server === subject && t.direction === direction);
+  return {
+    what: `1 GiB ${direction}: memory of the tree grows by less than 64 MiB`,
+    found: found === undefined ? undefined : `${found.growth.toFixed(1)} MiB`,
+    reached: found !== undefined && found.growth < 64,
+  };
+}
+
+/** The targets of this version, each against what the run found. */
+export function targets(run: BenchRun): readonly Target[] {
+  const rate = (r: Result): number => r.requestsPerSecond;
+  const cpu = (r: Result): number => r.cpuPerRequest;
+  const of = (scenario: string, server: string, pick: (r: Result) => number): number | undefined => {
+    const result = find(run, scenario, server);
+    return result === undefined ? undefined : pick(result);
+  };
+  const startUp = (name: string): number | undefined => run.startUps.find((s) => s.name === name)?.milliseconds;
+  const ours = (scenario: string, pick: (r: Result) => number): number | undefined => of(scenario, subject, pick);
+  const theirs = (scenario: string, pick: (r: Result) => number): number | undefined => of(scenario, reference, pick);
+  return [
+    ratio(`hello: CPU per request ≤ 0.5 × ${reference}`, ours("hello", cpu), theirs("hello", cpu), ["≤", 0.5]),
+    ratio(`hello: requests/s ≥ 1.4 × ${reference}`, ours("hello", rate), theirs("hello", rate), ["≥", 1.4]),
+    ratio("hello: requests/s more than every peer", ours("hello", rate), best(run, "hello", rate, Math.max), [">", 1]),
+    ratio("wait: requests/s ≥ the best peer's", ours("wait", rate), best(run, "wait", rate, Math.max), ["≥", 1]),
+    ratio(`wait: CPU per request below ${reference}`, ours("wait", cpu), theirs("wait", cpu), ["<", 1]),
+    ratio("wait: without --threads within 5 % of that", of("wait", "vivarium-auto", rate), ours("wait", rate), [
+      "≥",
+      0.95,
+    ]),
+    ratio("compute: requests/s ≥ the best peer's", ours("compute", rate), best(run, "compute", rate, Math.max), [
+      "≥",
+      1,
+    ]),
+    ratio(
+      "compute: p99 below every peer's",
+      ours("compute", (r) => r.p99),
+      best(run, "compute", (r) => r.p99, Math.min),
+      ["<", 1],
+    ),
+    ratio(`mix: requests/s ≥ 1.3 × ${reference}`, ours("mix", rate), theirs("mix", rate), ["≥", 1.3]),
+    ratio("start-up ≤ 1.5 × gunicorn's", startUp("vivarium"), startUp("gunicorn"), ["≤", 1.5]),
+    ratio("npm start ≤ 1.5 × gunicorn's with the guestbook", startUp("npm start"), startUp("gunicorn, guestbook"), [
+      "≤",
+      1.5,
+    ]),
+    growth(run, "response"),
+    growth(run, "upload"),
+  ];
+}
