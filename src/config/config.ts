@@ -59,3 +59,11 @@ export interface Config {
   /** Seconds the application may take to load. Default 60. */
   readonly bootTimeout: number;
 }
+
+/** The most threads of a worker where the scheduler may choose: they cover an application that waits 7/8 of its time. */
+const threadsWhenAuto = 8;
+
+/** The most requests a worker executes at once. */
+export function threadsMost(config: Config): number {
+  return config.threads === "auto" ? threadsWhenAuto : config.threads;
+}

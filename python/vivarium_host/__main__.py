@@ -1,0 +1,19 @@
+"""``python path/to/vivarium_host spawn SETTINGS`` and ``… check --target T --chdir D``: see spawner.py and check.py."""
+
+import json
+import os
+import sys
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 8):
+        sys.stderr.write("Vivarium needs Python 3.8 or newer; %s is %s.\n" % (sys.executable, sys.version.split()[0]))
+        sys.exit(1)
+    # Started by path: the folder's parent must be importable while the package is, and no longer.
+    parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, parent)
+    from vivarium_host import check, spawner  # noqa: E402  (the path comes first)
+
+    sys.path.remove(parent)
+    if sys.argv[1] == "spawn":
+        sys.exit(spawner.main(json.loads(sys.argv[2])))
+    sys.exit(check.main(sys.argv[2:]))

@@ -1,0 +1,121 @@
+"""Finds and imports the application a target names."""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import inspect
+import os
+import re
+import sys
+import traceback
+
+TARGET = re.compile(r"(?P<place>.+?)(?::(?P<callable>[A-Za-z_][\w.]*(?:\(\))?))?$").match
+DEFAULT_CALLABLES = ("application", "app")
+
+
+class LoadError(Exception):
+    """The application could not be loaded: ``problem`` is one sentence, ``trace`` the Python traceback or ""."""
+
+    def __init__(self, problem, trace=""):
+        Exception.__init__(self, problem)
+        self.problem = problem
+        self.trace = trace
+
+
+def is_path(place):
+    """Whether the part of a target before the colon is a file rather than a module."""
+    return "/" in place or place.endswith((".py", ".wsgi"))
+
+
+def _traceback():
+    """The traceback of the current exception from the application's first frame on."""
+    kind, error, trace = sys.exc_info()
+    here = os.path.dirname(os.path.abspath(__file__))
+
+    def ours(filename):
+        return filename.startswith(here) or filename.startswith("<frozen importlib") or "/importlib/" in filename
+
+    first = trace
+    while first is not None and ours(first.tb_frame.f_code.co_filename):
+        first = first.tb_next
+    return "".join(traceback.format_exception(kind, error, first))
+
+
+def _import(place, target):
+    try:
+        if not is_path(place):
+            return importlib.import_module(place)
+        path = os.path.abspath(place)
+        if not os.path.isfile(path):
+            raise LoadError("There is no file %s, which the target %s names." % (path, target))
+        folder = os.path.dirname(path)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        name = re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0])
+        loader = importlib.machinery.SourceFileLoader(name, path)
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader, origin=path))
+        sys.modules.setdefault(name, module)
+        loader.exec_module(module)
+        return module
+    except LoadError:
+        raise
+    except BaseException as error:  # an application may well call sys.exit() while it is imported
+        message = str(error).strip().split("\n")[0]
+        raise LoadError(
+            "The application %s could not be imported: %s%s."
+            % (target, type(error).__name__, ": " + message.rstrip(".") if message else ""),
+            _traceback(),
+        )
+
+
+def _find(module, name, target):
+    if name is None:
+        for candidate in DEFAULT_CALLABLES:
+            if hasattr(module, candidate):
+                return getattr(module, candidate), candidate
+        raise LoadError(
+            "The target %s has neither `application` nor `app`; name the callable: %s:NAME." % (target, target)
+        )
+    found = module
+    for part in name.replace("()", "").split("."):
+        if not hasattr(found, part):
+            raise LoadError("The target %s names `%s`, which %s does not have." % (target, name, module.__name__))
+        found = getattr(found, part)
+    if name.endswith("()"):
+        try:
+            found = found()
+        except BaseException as error:
+            raise LoadError(
+                "The application factory of %s raised %s." % (target, type(error).__name__), _traceback()
+            )
+    return found, name
+
+
+def is_asgi(application):
+    """Whether a callable looks like an ASGI application: awaitable when called with three arguments."""
+    return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(
+        getattr(application, "__call__", None)
+    )
+
+
+def prepare(target, directory):
+    """Makes the process look as ``python`` started in the application's directory would."""
+    os.chdir(directory)
+    own = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [directory] + [path for path in sys.path if os.path.abspath(path) not in (own, directory)]
+    sys.argv[:] = [target]
+
+
+def load(target):
+    """Imports the application. Returns ``(callable, "module:name")``; raises LoadError."""
+    match = TARGET(target)
+    if match is None:
+        raise LoadError("%r is not a target; give package.module:callable or path/to/file.py:callable." % target)
+    place = match.group("place")
+    module = _import(place, target)
+    application, name = _find(module, match.group("callable"), target)
+    if not callable(application):
+        raise LoadError("%s in the target %s is %s, which cannot be called." % (name, target, type(application).__name__))
+    if is_asgi(application):
+        raise LoadError("%s is an ASGI application; this version of Vivarium runs WSGI applications." % target)
+    return application, "%s:%s" % (module.__name__ if not is_path(place) else place, name)

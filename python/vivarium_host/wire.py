@@ -1,0 +1,87 @@
+"""The private framing between a front and its workers; src/python/wire/README.md specifies it."""
+
+import struct
+
+# front to worker
+REQUEST = 1
+CANCEL = 2
+CREDIT = 3
+FLAG_HAND_OVER = 1
+FLAG_BODY_IN_FILE = 2
+
+# worker to front
+HELLO = 1
+RESPONSE = 2
+DATA = 3
+FAIL = 4
+RETURNED = 5
+DROPPED = 6
+FLAG_LAST = 1
+FLAG_HAS_LENGTH = 2
+FLAG_HAS_DATE = 4
+
+TO_WORKER = struct.Struct("<IIBBHI")
+TO_FRONT = struct.Struct("<IIBBHIII")
+TO_WORKER_SIZE = TO_WORKER.size
+TO_FRONT_SIZE = TO_FRONT.size
+
+MICROSECONDS_MOST = 0xFFFFFFFF
+
+
+class FrameReader:
+    """Octets from a front in, frames out. A frame is ``(type, id, flags, extra, payload)``."""
+
+    __slots__ = ("_parts", "_have", "_need")
+
+    def __init__(self):
+        self._parts = []
+        self._have = 0
+        self._need = 0
+
+    def feed(self, data):
+        """Takes octets, returns the list of frames that are whole."""
+        parts = self._parts
+        if parts:
+            # A large frame arrives in many pieces: they are joined once, when it is whole.
+            parts.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return []
+            data = b"".join(parts)
+            parts.clear()
+        frames = []
+        position = 0
+        end = len(data)
+        unpack = TO_WORKER.unpack_from
+        need = TO_WORKER_SIZE
+        while end - position >= TO_WORKER_SIZE:
+            size, id, type, flags, _, extra = unpack(data, position)
+            need = TO_WORKER_SIZE + size
+            if end - position < need:
+                break
+            start = position + TO_WORKER_SIZE
+            position += need
+            frames.append((type, id, flags, extra, data[start:position]))
+            need = TO_WORKER_SIZE
+        if position < end:
+            parts.append(data[position:] if position else data)
+            self._have = end - position
+            self._need = need
+        return frames
+
+
+def frame(type, id, flags=0, status=0, head=0, wall=0, cpu=0, payload=b""):
+    """One frame to the front, as octets. wall and cpu are microseconds."""
+    return (
+        TO_FRONT.pack(
+            len(payload),
+            id,
+            type,
+            flags,
+            status,
+            head,
+            wall if wall < MICROSECONDS_MOST else MICROSECONDS_MOST,
+            cpu if cpu < MICROSECONDS_MOST else MICROSECONDS_MOST,
+        )
+        + payload
+    )

@@ -1,0 +1,268 @@
+"""Calls a WSGI application (PEP 3333). One code for daemon and embedded mode: how octets travel is the affair of ``out``.
+
+``out`` is what a request's response is told to; it has three methods::
+
+    respond(status, flags, head, body, last)   begins the response; head as in the wire's RESPONSE frame
+    data(octets, last, urgent)                 further octets of the body; urgent: do not hold them back
+    fail()                                     the response cannot be finished
+
+The first two raise ClientGone once the client has left.
+"""
+
+import re
+import sys
+import traceback
+from io import BytesIO
+
+from . import wire
+
+# RFC 9110 section 7.6.1: fields that speak of one connection. PEP 3333 forbids them to applications.
+HOP_BY_HOP = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+# Visible octets, spaces, tabs and obs-text (RFC 9110 section 5.5): no CR, LF, NUL or other control octet.
+VALUE = re.compile(r"[\t -~\x80-\xff]*").fullmatch
+STATUS = re.compile(r"([2-9][0-9][0-9])(?: ([\t -~\x80-\xff]*))?").fullmatch
+DIGITS = re.compile(r"[0-9]{1,18}").fullmatch
+
+# Applications answer with few different heads: the encoded ones are kept.
+HEADS_MOST = 512
+_heads = {}
+
+ERROR_BODY = b"Internal Server Error\n\nThe application failed to answer this request. Its log says why.\n"
+ERROR_HEAD = b"Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n" % len(ERROR_BODY)
+
+
+class ClientGone(OSError):
+    """The client left, so the response has no reader."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: an iterable over the blocks of a file-like object."""
+
+    # Larger blocks than the application suggests cost nothing here and save a frame each.
+    LEAST = 128 * 1024
+
+    def __init__(self, filelike, block_size=8192):
+        self.filelike = filelike
+        self.block_size = max(block_size, self.LEAST)
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        data = self.filelike.read(self.block_size)
+        if data:
+            return data
+        raise StopIteration
+
+
+def encode_head(status, headers):
+    """Validates and encodes status and headers: ``(status, flags, head, content length or -1)``.
+
+    Raises TypeError or ValueError with a sentence for the application's author.
+    """
+    if type(status) is not str and not isinstance(status, str):
+        raise TypeError("the status given to start_response is %s, not str" % type(status).__name__)
+    match = STATUS(status)
+    if match is None:
+        raise ValueError("%r is not a status: three digits from 200, a space and a reason are expected" % (status,))
+    if not isinstance(headers, list):
+        raise TypeError("the headers given to start_response are %s, not a list" % type(headers).__name__)
+    flags = 0
+    length = -1
+    lines = [match.group(2) or "", "\r\n"]
+    for header in headers:
+        if not isinstance(header, tuple) or len(header) != 2:
+            raise TypeError("a header is a tuple (name, value), not %r" % (header,))
+        name, value = header
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("name and value of a header are str, not %r" % (header,))
+        if TOKEN(name) is None:
+            raise ValueError("%r is not a header name" % (name,))
+        if VALUE(value) is None:
+            raise ValueError("the value of the header %s has characters that a header cannot have: %r" % (name, value))
+        lowered = name.lower()
+        if lowered == "content-length":
+            if DIGITS(value.strip()) is None:
+                raise ValueError("Content-Length is %r, not a number of octets" % (value,))
+            if length >= 0 and length != int(value):
+                raise ValueError("Content-Length is given twice, and differently")
+            if length >= 0:
+                continue
+            length = int(value)
+            flags |= wire.FLAG_HAS_LENGTH
+        elif lowered == "date":
+            flags |= wire.FLAG_HAS_DATE
+        elif lowered in HOP_BY_HOP:
+            raise ValueError("the header %s speaks of the connection, which is the server's (PEP 3333)" % name)
+        lines += (name, ": ", value, "\r\n")
+    return int(match.group(1)), flags, "".join(lines).encode("latin-1"), length
+
+
+class Call:
+    """One call of the application: the state behind ``start_response`` and ``write``."""
+
+    __slots__ = ("_out", "_method", "_head", "_begun", "_length", "_sent", "_excess")
+
+    def __init__(self, out, method):
+        self._out = out
+        self._method = method
+        self._head = None
+        self._begun = False
+        self._length = -1
+        self._sent = 0
+        self._excess = False
+
+    def start_response(self, status, headers, exc_info=None):
+        if exc_info:
+            try:
+                if self._begun:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self._head is not None:
+            raise AssertionError("start_response was called twice without exc_info (PEP 3333)")
+        try:
+            key = (status, *headers)
+            head = _heads.get(key)
+        except TypeError:
+            head = key = None
+        if head is None:
+            head = encode_head(status, headers)
+            # Equal keys need not mean equal rights: 1 == True == 1.0, so only what has passed is kept, which is str.
+            if key is not None and len(head[2]) < 2048:
+                if len(_heads) >= HEADS_MOST:
+                    _heads.clear()
+                _heads[key] = head
+        self._head = head
+        return self.write
+
+    def write(self, data):
+        """The callable that start_response returns."""
+        if not isinstance(data, bytes):
+            raise TypeError("write() takes bytes, not %s" % type(data).__name__)
+        # PEP 3333 has write() send the header even before an empty string's nothing.
+        self._emit(data)
+
+    def _emit(self, data, last=False):
+        """Sends octets of the body, the head before the first."""
+        if self._head is None:
+            raise AssertionError("the application gave a body before it called start_response (PEP 3333)")
+        if not self._begun:
+            self._length = self._head[3]
+        length = self._length
+        if length >= 0:
+            room = length - self._sent
+            if len(data) > room:
+                # RFC 9110 section 8.6: what exceeds the length would be read as the next response.
+                data = data[:room]
+                self._excess = True
+            # With its length reached the response is whole for the client; the rest is the application's tidying up.
+            urgent = len(data) < room
+        else:
+            urgent = True
+        self._sent += len(data)
+        if self._begun:
+            if data or last:
+                self._out.data(data, last, urgent and not last)
+        else:
+            self._begun = True
+            status, flags, head, _ = self._head
+            self._out.respond(status, flags, head, data, last, urgent and not last)
+
+    def run(self, application, environ):
+        """Calls the application and sends what it answers."""
+        result = application(environ, self.start_response)
+        kind = type(result)
+        if (kind is list or kind is tuple) and not self._begun:
+            # The whole body is there: one frame.
+            body = result[0] if len(result) == 1 else b"".join(result)
+            if type(body) is not bytes and not isinstance(body, bytes):
+                raise TypeError("the application's iterable gave %s, not bytes" % type(body).__name__)
+            self._emit(body, True)
+        else:
+            try:
+                for data in result:
+                    if not isinstance(data, bytes):
+                        raise TypeError("the application's iterable gave %s, not bytes" % type(data).__name__)
+                    if data:
+                        self._emit(data)
+            finally:
+                close = getattr(result, "close", None)
+                if close is not None:
+                    close()
+            self._emit(b"", True)
+        if self._excess or (self._length > self._sent and self._method != "HEAD" and self._head[0] not in (204, 304)):
+            sys.stderr.write(
+                "the application said Content-Length: %d for %s %s and gave %s octets\n"
+                % (
+                    self._length,
+                    environ.get("REQUEST_METHOD"),
+                    environ.get("REQUEST_URI"),
+                    "more" if self._excess else self._sent,
+                )
+            )
+
+    def failed(self, environ):
+        """The application raised: 500 where nothing was sent yet, else the connection is cut. Logs the traceback."""
+        sys.stderr.write(
+            "exception while answering %s %s\n%s"
+            % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc())
+        )
+        if self._begun:
+            self._out.fail()
+        else:
+            self._begun = True
+            self._out.respond(500, wire.FLAG_HAS_LENGTH, ERROR_HEAD, ERROR_BODY, True, False)
+
+
+class Host:
+    """A WSGI application with the part of its environment that is the same for every request."""
+
+    def __init__(self, application, multithread, multiprocess):
+        self._application = application
+        self._base = {
+            "wsgi.version": (1, 0),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": multithread,
+            "wsgi.multiprocess": multiprocess,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            # The whole body is there, its end is the end of the stream (werkzeug asks for this).
+            "wsgi.input_terminated": True,
+        }
+
+    def execute(self, variables, body, body_in_file, out):
+        """Runs one request. variables and body are octets; with body_in_file body is a path."""
+        items = iter(variables.decode("latin-1").split("\0"))
+        environ = dict(zip(items, items))
+        environ.update(self._base)
+        call = Call(out, environ["REQUEST_METHOD"])
+        stream = None
+        try:
+            stream = environ["wsgi.input"] = open(body, "rb", 65536) if body_in_file else BytesIO(body)
+            call.run(self._application, environ)
+        except ClientGone:
+            out.fail()
+        except BaseException:  # SystemExit and KeyboardInterrupt are no reason to end a worker either
+            try:
+                call.failed(environ)
+            except ClientGone:
+                out.fail()
+        finally:
+            if body_in_file and stream is not None:
+                stream.close()

@@ -1,0 +1,39 @@
+// What supervisor and front say to each other, over the channel Node opens between parent and child.
+import type { Config } from "../config/config.js";
+
+export type ToFront =
+  /** First. `listeners` are descriptors of listening sockets this process inherited. */
+  | {
+      readonly type: "start";
+      readonly config: Config;
+      readonly listeners: readonly number[];
+      /** The unix socket on which to expect workers, and the folder of their scoreboards; both in `runtime`. */
+      readonly wire: string;
+      readonly scoreboards: string;
+      readonly runtime: string;
+    }
+  /** Finish what runs, accept nothing more, then end the workers' connections and exit. */
+  | { readonly type: "drain" }
+  /** Log files were renamed: open their names anew. */
+  | { readonly type: "reopen-logs" }
+  | { readonly type: "report"; readonly id: number };
+
+export interface FrontReport {
+  readonly connections: number;
+  readonly requests: number;
+  readonly pool: {
+    readonly threads: number;
+    readonly threadsMost: number;
+    readonly queue: number;
+    readonly writeAhead: number;
+    readonly wall: number;
+    readonly cpu: number;
+  };
+  readonly workers: readonly { readonly id: number; readonly requests: number; readonly busy: number }[];
+}
+
+export type FromFront =
+  /** Workers may connect, clients are accepted. */
+  | { readonly type: "listening" }
+  | { readonly type: "worker-ready"; readonly worker: number; readonly pid: number }
+  | { readonly type: "report"; readonly id: number; readonly report: FrontReport };

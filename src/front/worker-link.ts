@@ -1,0 +1,190 @@
+// The front's end of one worker's connection: carries out what the pool decided, turns frames into calls on exchanges.
+import type { Socket } from "node:net";
+import { log } from "../channels.js";
+import type { Exchange } from "../exchange.js";
+import type { Member } from "../pool/pool.js";
+import { responseFlag } from "../python/wire/frames.js";
+import { RequestWriter } from "../python/wire/request-writer.js";
+import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
+
+/** A request on its way through the pool. */
+export interface Ticket {
+  readonly exchange: Exchange;
+  /** The pool's queue's. */
+  queued: boolean;
+  /** The worker it was given to, and its id there; undefined and 0 before. */
+  link: WorkerLink | undefined;
+  id: number;
+}
+
+/** What a link tells its pool. */
+export interface LinkOwner {
+  /** The worker said hello: it may be given requests. */
+  linkReady(link: WorkerLink): void;
+  linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void;
+  linkReturned(link: WorkerLink, ticket: Ticket): void;
+  linkDropped(link: WorkerLink, ticket: Ticket): void;
+  /** The connection ended. */
+  linkClosed(link: WorkerLink): void;
+  /** Something was written to the link: `flush` is to be called at the end of this turn of the event loop. */
+  linkWritten(link: WorkerLink): void;
+}
+
+interface Hello {
+  readonly worker: number;
+  readonly pid: number;
+  readonly threads: number;
+}
+
+export class WorkerLink implements ResponseListener {
+  readonly #socket: Socket;
+  readonly #owner: LinkOwner;
+  readonly #writer: RequestWriter;
+  readonly #tickets = new Map<number, Ticket>();
+  #nextId = 1;
+  #hello: Hello | undefined;
+  /** The pool's view of this worker, from hello on. */
+  member: Member<Ticket, WorkerLink> | undefined;
+  /** Whether `linkWritten` was told since the last flush. */
+  written = false;
+
+  constructor(socket: Socket, owner: LinkOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#writer = new RequestWriter(socket);
+    const reader = new ResponseReader(this);
+    socket.on("data", (chunk: Buffer) => reader.receive(chunk));
+    socket.on("error", () => {}); // "close" follows and says all there is to say
+    socket.on("close", () => owner.linkClosed(this));
+  }
+
+  /** The worker's number and process id; 0 before its hello. */
+  get worker(): number {
+    return this.#hello?.worker ?? 0;
+  }
+  get pid(): number {
+    return this.#hello?.pid ?? 0;
+  }
+
+  /** The id a ticket has on this link. */
+  give(ticket: Ticket, handOver: boolean): void {
+    const id = this.#nextId++;
+    const { exchange } = ticket;
+    const { request } = exchange;
+    const { body } = request;
+    ticket.link = this;
+    ticket.id = id;
+    this.#tickets.set(id, ticket);
+    if (body.kind === "empty") {
+      this.#writer.request(id, handOver, request.variables, undefined, false);
+    } else if (body.kind === "memory") {
+      this.#writer.request(id, handOver, request.variables, body.bytes, false);
+    } else {
+      // The file has no name any more; the worker opens it anew, with a position of its own, through this process.
+      const path = Buffer.from(`/proc/${process.pid}/fd/${body.fd}`, "latin1");
+      this.#writer.request(id, handOver, request.variables, path, true);
+    }
+    this.#mark();
+  }
+
+  /** The client of this ticket left. */
+  cancel(ticket: Ticket): void {
+    this.#writer.cancel(ticket.id);
+    this.#mark();
+  }
+
+  /** So many octets of this ticket's response have left for the client. */
+  credit(ticket: Ticket, octets: number): void {
+    this.#writer.credit(ticket.id, octets);
+    this.#mark();
+  }
+
+  flush(): void {
+    this.written = false;
+    this.#writer.flush();
+  }
+
+  /** Sends nothing more: the worker answers what it has, then exits. */
+  end(): void {
+    this.flush();
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #mark(): void {
+    if (this.written) return;
+    this.written = true;
+    this.#owner.linkWritten(this);
+  }
+
+  // ---- from the worker
+
+  hello(json: string): void {
+    this.#hello = JSON.parse(json) as Hello;
+    this.#owner.linkReady(this);
+  }
+
+  response(id: number, status: number, flags: number, head: Buffer, body: Buffer | undefined, last: boolean): void {
+    const exchange = this.#tickets.get(id)?.exchange;
+    if (exchange === undefined || exchange.ended) return;
+    const cut = head.indexOf("\r\n", 0, "latin1");
+    const fields = head.subarray(cut + 2);
+    exchange.respond(
+      {
+        status,
+        reason: head.toString("latin1", 0, cut),
+        fields,
+        contentLength: (flags & responseFlag.hasLength) === 0 ? -1 : contentLength(fields),
+        hasDate: (flags & responseFlag.hasDate) !== 0,
+      },
+      body,
+      last,
+    );
+  }
+
+  data(id: number, octets: Buffer, last: boolean): void {
+    const exchange = this.#tickets.get(id)?.exchange;
+    if (exchange === undefined || exchange.ended) return;
+    exchange.write(octets, last);
+  }
+
+  fail(id: number): void {
+    this.#tickets.get(id)?.exchange.cut();
+  }
+
+  ended(id: number, wall: number, cpu: number): void {
+    const ticket = this.#take(id);
+    if (ticket !== undefined) this.#owner.linkAnswered(this, ticket, wall, cpu);
+  }
+
+  returned(id: number): void {
+    const ticket = this.#take(id);
+    if (ticket !== undefined) this.#owner.linkReturned(this, ticket);
+  }
+
+  dropped(id: number): void {
+    const ticket = this.#take(id);
+    if (ticket !== undefined) this.#owner.linkDropped(this, ticket);
+  }
+
+  #take(id: number): Ticket | undefined {
+    const ticket = this.#tickets.get(id);
+    if (ticket === undefined) {
+      log("error", "pool", `Worker ${this.worker} answered request ${id}, which it does not have.`);
+      return undefined;
+    }
+    this.#tickets.delete(id);
+    ticket.link = undefined;
+    return ticket;
+  }
+}
+
+const lengthField = /(?:^|\n)content-length: *([0-9]+)/i;
+
+/** The host has checked that the field is there once and a number (python/vivarium_host/wsgi.py, encode_head). */
+function contentLength(fields: Buffer): number {
+  return Number(lengthField.exec(fields.toString("latin1"))?.[1] ?? -1);
+}

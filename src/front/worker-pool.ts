@@ -1,0 +1,149 @@
+// The pool with hands: connects exchanges, the pool's decisions and the links of the workers.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { log } from "../channels.js";
+import type { Exchange } from "../exchange.js";
+import { Pool } from "../pool/pool.js";
+import type { LinkOwner, Ticket, WorkerLink } from "./worker-link.js";
+
+/** What a pool tells the process it lives in. */
+export interface PoolOwner {
+  workerReady(worker: number, pid: number): void;
+}
+
+export class WorkerPool implements LinkOwner {
+  readonly pool: Pool<Ticket, WorkerLink>;
+  readonly #owner: PoolOwner;
+  readonly #scoreboards: string;
+  readonly #links = new Set<WorkerLink>();
+  /** Links with something gathered to write. */
+  readonly #written: WorkerLink[] = [];
+  #flushPlanned = false;
+  #dispatchPlanned = false;
+
+  /** `threads`: the most a worker has. `scoreboards`: the folder of the files in which workers note what they begin. */
+  constructor(threads: number, scoreboards: string, owner: PoolOwner) {
+    this.pool = new Pool(threads);
+    this.#scoreboards = scoreboards;
+    this.#owner = owner;
+  }
+
+  /** The handler (src/exchange.ts). */
+  handle(exchange: Exchange): void {
+    const ticket: Ticket = { exchange, queued: false, link: undefined, id: 0 };
+    exchange.onGone = () => this.#gone(ticket);
+    exchange.onInputEnd = () => this.#inputEnded(ticket);
+    exchange.onFlushed = (octets) => ticket.link?.credit(ticket, octets);
+    this.pool.submit(ticket);
+    this.#dispatch();
+    if (ticket.queued && exchange.inputEnded) this.#inputEnded(ticket);
+  }
+
+  /** Ends every link once it has answered what it has; workers exit then. */
+  end(): void {
+    for (const link of this.#links) link.end();
+  }
+
+  #gone(ticket: Ticket): void {
+    if (!this.pool.withdraw(ticket)) ticket.link?.cancel(ticket);
+  }
+
+  #inputEnded(ticket: Ticket): void {
+    if (this.pool.withdraw(ticket)) {
+      ticket.exchange.refuse(503, "The connection was closed before this request's turn came.");
+    }
+  }
+
+  #dispatch(): void {
+    for (;;) {
+      const assignment = this.pool.next(performance.now());
+      if (assignment === undefined) return;
+      assignment.member.worker.give(assignment.request, assignment.handOver);
+    }
+  }
+
+  /** Several answers come with one read: what they make room for is given once, when all are taken. */
+  #planDispatch(): void {
+    if (this.#dispatchPlanned) return;
+    this.#dispatchPlanned = true;
+    queueMicrotask(() => {
+      this.#dispatchPlanned = false;
+      this.#dispatch();
+    });
+  }
+
+  // ---- links
+
+  /** A worker connected. */
+  add(link: WorkerLink): void {
+    this.#links.add(link);
+  }
+
+  linkReady(link: WorkerLink): void {
+    link.member = this.pool.ready(link);
+    this.#owner.workerReady(link.worker, link.pid);
+    this.#dispatch();
+  }
+
+  linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void {
+    if (link.member !== undefined) this.pool.answered(link.member, ticket, wall, cpu, performance.now());
+    this.#planDispatch();
+  }
+
+  linkReturned(link: WorkerLink, ticket: Ticket): void {
+    if (link.member === undefined) return;
+    if (ticket.exchange.ended) this.pool.dropped(link.member, ticket, performance.now());
+    else this.pool.returned(link.member, ticket, performance.now());
+    this.#planDispatch();
+  }
+
+  linkDropped(link: WorkerLink, ticket: Ticket): void {
+    if (link.member !== undefined) this.pool.dropped(link.member, ticket, performance.now());
+    this.#planDispatch();
+  }
+
+  linkWritten(link: WorkerLink): void {
+    this.#written.push(link);
+    if (this.#flushPlanned) return;
+    this.#flushPlanned = true;
+    // The check phase follows the poll phase: by then every client socket that was readable has been read.
+    setImmediate(() => {
+      this.#flushPlanned = false;
+      for (const written of this.#written) written.flush();
+      this.#written.length = 0;
+    });
+  }
+
+  linkClosed(link: WorkerLink): void {
+    this.#links.delete(link);
+    const { member } = link;
+    if (member === undefined) return;
+    link.member = undefined;
+    const begun = this.#lastBegun(link.worker);
+    const again: Ticket[] = [];
+    for (const ticket of this.pool.gone(member)) {
+      ticket.link = undefined;
+      const { exchange } = ticket;
+      if (exchange.ended) continue;
+      if (ticket.id > begun) {
+        again.push(ticket);
+        continue;
+      }
+      const { method, target } = exchange.request;
+      log("error", "pool", `Worker ${link.worker} (pid ${link.pid}) died while it executed ${method} ${target}.`);
+      exchange.cut();
+    }
+    this.pool.requeue(again);
+    this.#dispatch();
+  }
+
+  /** The id of the request a worker has begun last; where that cannot be told, all count as begun. */
+  #lastBegun(worker: number): number {
+    try {
+      return readFileSync(join(this.#scoreboards, String(worker))).readUInt32LE(0);
+    } catch {
+      return Number.POSITIVE_INFINITY;
+    }
+  }
+}

@@ -1,0 +1,159 @@
+// Decides which worker executes which request, and when. It has no socket, process, timer or clock: events and `now`
+// (milliseconds) go in, assignments come out of `next`. Whoever drives it carries them out.
+//
+// Safety:   a request is queued, or assigned to one worker, or neither (answered, withdrawn); never two of these.
+//           a worker is given no more than `limit` requests at once, and none once it drains or is gone.
+// Progress: while a request is queued and a worker has room, `next` gives an assignment.
+import { Pace } from "./pace.js";
+import { Queue, type Queueable } from "./queue.js";
+
+/** A worker as the pool sees it. The fields are the pool's; drivers read. */
+export interface Member<R, W> {
+  /** Whatever the driver needs to reach it. */
+  readonly worker: W;
+  /** `ready` takes requests, `draining` finishes what it has. */
+  admission: "ready" | "draining";
+  /** Requests it was given and has not answered. */
+  outstanding: number;
+  /** It gave requests back and has answered none since: it executes something slow and cannot take more. */
+  stalled: boolean;
+  /** Requests it has answered. */
+  answered: number;
+  /** Since when it has something to do; meaningful while outstanding > 0. */
+  busySince: number;
+  readonly requests: Set<R>;
+}
+
+export interface Assignment<R, W> {
+  readonly member: Member<R, W>;
+  readonly request: R;
+  /** Others will be sent while this one executes: the worker's thread hands the lead on first. */
+  readonly handOver: boolean;
+}
+
+export class Pool<R extends Queueable, W> {
+  readonly #queue = new Queue<R>();
+  readonly #members: Member<R, W>[] = [];
+  readonly pace: Pace;
+  /** Where the search for the least busy worker starts, so that equals take turns. */
+  #turn = 0;
+
+  constructor(threads: number) {
+    this.pace = new Pace(threads);
+  }
+
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+  get members(): readonly Member<R, W>[] {
+    return this.#members;
+  }
+
+  /** A worker connected. */
+  ready(worker: W): Member<R, W> {
+    const member: Member<R, W> = {
+      worker,
+      admission: "ready",
+      outstanding: 0,
+      stalled: false,
+      answered: 0,
+      busySince: 0,
+      requests: new Set(),
+    };
+    this.#members.push(member);
+    return member;
+  }
+
+  /** A worker will be ended: it is given nothing more. */
+  drain(member: Member<R, W>): void {
+    member.admission = "draining";
+  }
+
+  /** A worker is gone. Returns what it had not answered, in the order given: `requeue` what it had not begun. */
+  gone(member: Member<R, W>): R[] {
+    const place = this.#members.indexOf(member);
+    if (place >= 0) this.#members.splice(place, 1);
+    const lost = [...member.requests];
+    member.requests.clear();
+    member.outstanding = 0;
+    return lost;
+  }
+
+  submit(request: R): void {
+    this.#queue.push(request);
+  }
+
+  /** Puts requests that were assigned and never begun before all others, in their order. */
+  requeue(requests: readonly R[]): void {
+    for (let i = requests.length - 1; i >= 0; i--) {
+      const request = requests[i];
+      if (request !== undefined) this.#queue.unshift(request);
+    }
+  }
+
+  /** A client left. False: the request is not queued (a worker has it, or it ended). */
+  withdraw(request: R): boolean {
+    return this.#queue.remove(request);
+  }
+
+  /** The next request to give, and to whom; undefined while none waits or none has room. */
+  next(now: number): Assignment<R, W> | undefined {
+    if (this.#queue.length === 0) return undefined;
+    const member = this.#leastBusy();
+    if (member === undefined) {
+      this.pace.demand();
+      return undefined;
+    }
+    const request = this.#queue.shift();
+    if (request === undefined) return undefined;
+    if (member.outstanding++ === 0) member.busySince = now;
+    member.requests.add(request);
+    return { member, request, handOver: this.pace.slow && this.pace.threads > 1 };
+  }
+
+  /** A worker answered a request whole (or failed to) after `wall` µs, `cpu` of them computing. */
+  answered(member: Member<R, W>, request: R, wall: number, cpu: number, now: number): void {
+    member.answered++;
+    this.#release(member, request, now);
+    this.pace.ended(wall, cpu);
+    this.pace.decide(now);
+  }
+
+  /** A worker did not begin a request because it was cancelled. */
+  dropped(member: Member<R, W>, request: R, now: number): void {
+    this.#release(member, request, now);
+  }
+
+  /** A worker gave a request back that it cannot get to soon; it is queued again, at the front. */
+  returned(member: Member<R, W>, request: R, now: number): void {
+    this.#release(member, request, now);
+    member.stalled = true;
+    this.#queue.unshift(request);
+  }
+
+  #release(member: Member<R, W>, request: R, now: number): void {
+    if (!member.requests.delete(request)) return;
+    member.outstanding--;
+    member.stalled = false;
+    this.pace.busy(now - member.busySince);
+    member.busySince = now;
+  }
+
+  #leastBusy(): Member<R, W> | undefined {
+    const members = this.#members;
+    const count = members.length;
+    const limit = this.pace.limit;
+    let best: Member<R, W> | undefined;
+    let room = limit;
+    this.#turn = (this.#turn + 1) % Math.max(count, 1);
+    for (let i = 0; i < count; i++) {
+      const member = members[(this.#turn + i) % count];
+      if (member === undefined || member.outstanding >= room) continue;
+      if (member.stalled || member.admission !== "ready") continue;
+      best = member;
+      room = member.outstanding;
+      if (room === 0) break;
+    }
+    return best;
+  }
+}

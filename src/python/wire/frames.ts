@@ -1,0 +1,10 @@
+// The wire's numbers; README.md beside this file says what they mean, python/vivarium_host/wire.py has the same.
+
+export const toWorkerHeader = 16;
+export const toFrontHeader = 24;
+
+export const toWorker = { request: 1, cancel: 2, credit: 3 } as const;
+export const requestFlag = { handOver: 1, bodyInFile: 2 } as const;
+
+export const toFront = { hello: 1, response: 2, data: 3, fail: 4, returned: 5, dropped: 6 } as const;
+export const responseFlag = { last: 1, hasLength: 2, hasDate: 4 } as const;

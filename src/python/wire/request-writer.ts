@@ -1,0 +1,82 @@
+// Requests to one worker, gathered in a slab and sent with one write: one system call, one wake-up of the worker.
+import { requestFlag, toWorker, toWorkerHeader } from "./frames.js";
+
+/** Where the octets go; `false` from it is of no concern here, the pool bounds what a worker is given. */
+export interface Sink {
+  write(octets: Uint8Array): unknown;
+  /** Octets given to `write` and not yet taken by the kernel. */
+  readonly writableLength: number;
+}
+
+const slabSize = 64 * 1024;
+
+export class RequestWriter {
+  readonly #sink: Sink;
+  #slab = Buffer.allocUnsafeSlow(slabSize);
+  #used = 0;
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  /** Octets gathered and not yet sent. */
+  get pending(): number {
+    return this.#used;
+  }
+
+  /** A REQUEST frame. `body` is the body itself, or with `bodyInFile` the path of a file that holds it. */
+  request(id: number, handOver: boolean, variables: string, body: Uint8Array | undefined, bodyInFile: boolean): void {
+    const bodySize = body === undefined ? 0 : body.length;
+    const start = this.#reserve(toWorkerHeader + variables.length + (bodySize < slabSize / 2 ? bodySize : 0));
+    const flags = (handOver ? requestFlag.handOver : 0) | (bodyInFile ? requestFlag.bodyInFile : 0);
+    this.#header(start, variables.length + bodySize, id, toWorker.request, flags, variables.length);
+    this.#slab.write(variables, start + toWorkerHeader, variables.length, "latin1");
+    if (body === undefined) return;
+    if (bodySize < slabSize / 2) {
+      this.#slab.set(body, start + toWorkerHeader + variables.length);
+    } else {
+      this.flush();
+      this.#sink.write(body);
+    }
+  }
+
+  /** A CANCEL frame. */
+  cancel(id: number): void {
+    this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.cancel, 0, 0);
+  }
+
+  /** A CREDIT frame for `octets`. */
+  credit(id: number, octets: number): void {
+    this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.credit, 0, octets);
+  }
+
+  /** Sends what was gathered. */
+  flush(): void {
+    if (this.#used === 0) return;
+    this.#sink.write(this.#slab.subarray(0, this.#used));
+    this.#used = 0;
+    // What the kernel did not take at once is still to be read from this slab.
+    if (this.#sink.writableLength > 0) this.#slab = Buffer.allocUnsafeSlow(slabSize);
+  }
+
+  #reserve(size: number): number {
+    if (this.#used + size > this.#slab.length) {
+      this.flush();
+      if (size > this.#slab.length) this.#slab = Buffer.allocUnsafeSlow(size);
+    }
+    const start = this.#used;
+    this.#used += size;
+    return start;
+  }
+
+  #header(at: number, size: number, id: number, type: number, flags: number, extra: number): void {
+    const slab = this.#slab;
+    slab.writeUInt32LE(size, at);
+    slab.writeUInt32LE(id, at + 4);
+    slab[at + 8] = type;
+    slab[at + 9] = flags;
+    slab[at + 10] = 0;
+    slab[at + 11] = 0;
+    slab.writeUInt32LE(extra, at + 12);
+  }
+}

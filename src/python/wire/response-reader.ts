@@ -1,0 +1,112 @@
+// Octets from a worker in, calls out. Heads are put together when they arrive in pieces; bodies are passed on piece by
+// piece, without a copy, so that a large response needs no more memory than its pieces.
+import { responseFlag, toFront, toFrontHeader } from "./frames.js";
+
+/** Who is told. Ids are those of the requests. Octets given are views of the chunk received: valid while unchanged. */
+export interface ResponseListener {
+  hello(json: string): void;
+  /** `head` is reason phrase CR LF field lines. */
+  response(id: number, status: number, flags: number, head: Buffer, body: Buffer | undefined, last: boolean): void;
+  data(id: number, octets: Buffer, last: boolean): void;
+  fail(id: number): void;
+  returned(id: number): void;
+  dropped(id: number): void;
+  /** After `last` or `fail`: the request's execution took so many µs. */
+  ended(id: number, wall: number, cpu: number): void;
+}
+
+const empty = Buffer.alloc(0);
+
+export class ResponseReader {
+  readonly #listener: ResponseListener;
+  /** The beginning of a frame whose rest has not arrived. */
+  #rest: Buffer = empty;
+  // A body that is passed on while it arrives.
+  #bodyLeft = 0;
+  #bodyId = 0;
+  #bodyLast = false;
+  #bodyWall = 0;
+  #bodyCpu = 0;
+
+  constructor(listener: ResponseListener) {
+    this.#listener = listener;
+  }
+
+  receive(received: Buffer): void {
+    let chunk = received;
+    let at = 0;
+    if (this.#bodyLeft > 0) at = this.#continue(chunk, 0);
+    if (this.#rest.length > 0) {
+      chunk = Buffer.concat([this.#rest, chunk]);
+      this.#rest = empty;
+    }
+    while (chunk.length - at >= toFrontHeader) {
+      const next = this.#frame(chunk, at);
+      if (next < 0) break;
+      at = next;
+    }
+    if (at < chunk.length) this.#rest = at === 0 ? chunk : chunk.subarray(at);
+  }
+
+  /** Reads the frame at `at`; returns where the next begins, or -1 when more octets are needed. */
+  #frame(chunk: Buffer, at: number): number {
+    const size = chunk.readUInt32LE(at);
+    const id = chunk.readUInt32LE(at + 4);
+    const type = chunk[at + 8] ?? 0;
+    const flags = chunk[at + 9] ?? 0;
+    const start = at + toFrontHeader;
+    const end = start + size;
+    const there = Math.min(end, chunk.length);
+    const last = (flags & responseFlag.last) !== 0;
+    const listener = this.#listener;
+    switch (type) {
+      case toFront.response: {
+        const headEnd = start + chunk.readUInt32LE(at + 12);
+        if (headEnd > there) return -1;
+        const head = chunk.subarray(start, headEnd);
+        const status = chunk.readUInt16LE(at + 10);
+        const body = headEnd === there ? undefined : chunk.subarray(headEnd, there);
+        listener.response(id, status, flags, head, body, last && there === end);
+        break;
+      }
+      case toFront.data:
+        if (there > start || last) listener.data(id, chunk.subarray(start, there), last && there === end);
+        break;
+      case toFront.fail:
+        listener.fail(id);
+        break;
+      case toFront.returned:
+        listener.returned(id);
+        return end;
+      case toFront.dropped:
+        listener.dropped(id);
+        return end;
+      default:
+        if (end > chunk.length) return -1;
+        listener.hello(chunk.toString("utf8", start, end));
+        return end;
+    }
+    const wall = chunk.readUInt32LE(at + 16);
+    const cpu = chunk.readUInt32LE(at + 20);
+    if (there < end) {
+      this.#bodyLeft = end - there;
+      this.#bodyId = id;
+      this.#bodyLast = last;
+      this.#bodyWall = wall;
+      this.#bodyCpu = cpu;
+    } else if (last || type === toFront.fail) {
+      listener.ended(id, wall, cpu);
+    }
+    return there;
+  }
+
+  /** Passes on the next piece of a body; returns where it ends in the chunk. */
+  #continue(chunk: Buffer, at: number): number {
+    const end = Math.min(chunk.length, at + this.#bodyLeft);
+    this.#bodyLeft -= end - at;
+    const last = this.#bodyLast && this.#bodyLeft === 0;
+    this.#listener.data(this.#bodyId, chunk.subarray(at, end), last);
+    if (last) this.#listener.ended(this.#bodyId, this.#bodyWall, this.#bodyCpu);
+    return end;
+  }
+}

@@ -1,0 +1,158 @@
+// The spawner as the supervisor sees it: a Python process that imports the application once and forks workers from
+// itself. Commands and events are JSON lines over its descriptor 3 (python/vivarium_host/spawner.py names them all).
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Duplex, Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import type { Config } from "../config/config.js";
+
+/** A worker that could not load the application by itself exits with this status (spawner.py, LOAD_FAILED). */
+export const loadFailedStatus = 3;
+
+export interface SpawnSettings {
+  readonly config: Config;
+  /** The most threads of a worker. */
+  readonly threads: number;
+  readonly wire: string;
+  readonly scoreboards: string;
+}
+
+export interface Loaded {
+  /** Whether the application was imported once, in the spawner. */
+  readonly preload: boolean;
+  /** Version of the interpreter. */
+  readonly python: string;
+  /** `module:callable`. */
+  readonly application: string;
+}
+
+export interface SpawnerListener {
+  /** Workers can be spawned. */
+  loaded(facts: Loaded): void;
+  /** The application cannot be loaded; the spawner ends. `traceback` may be "". */
+  loadFailed(problem: string, traceback: string): void;
+  workerForked(worker: number, pid: number): void;
+  /** `signal` is 0 where it exited with `status`. */
+  workerExited(worker: number, pid: number, status: number, signal: number): void;
+  /** Lines a worker printed; 0 is the spawner itself. */
+  output(worker: number, lines: string): void;
+  /** The process is gone. */
+  exited(status: number | null, signal: NodeJS.Signals | null): void;
+}
+
+type Event =
+  | ({ readonly event: "loaded" } & Loaded)
+  | { readonly event: "failed"; readonly problem: string; readonly traceback: string }
+  | { readonly event: "forked"; readonly worker: number; readonly pid: number }
+  | {
+      readonly event: "exited";
+      readonly worker: number;
+      readonly pid: number;
+      readonly status: number;
+      readonly signal: number;
+    }
+  | { readonly event: "output"; readonly worker: number; readonly text: string };
+
+/** Where the Python side is, in the package and in a checkout alike. */
+export const hostDirectory: string = fileURLToPath(new URL("../../../python/vivarium_host", import.meta.url));
+
+export class Spawner {
+  readonly #child: ChildProcess;
+  readonly #control: Duplex;
+  readonly #listener: SpawnerListener;
+
+  constructor(settings: SpawnSettings, listener: SpawnerListener) {
+    const { config } = settings;
+    this.#listener = listener;
+    const told = {
+      target: config.target,
+      chdir: config.chdir,
+      preload: config.preload,
+      workers: config.workers,
+      threads: settings.threads,
+      responseMemory: config.responseMemory,
+      wire: settings.wire,
+      scoreboards: settings.scoreboards,
+    };
+    this.#child = spawn(config.python, [hostDirectory, "spawn", JSON.stringify(told)], {
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+    });
+    this.#child.on("error", (error: NodeJS.ErrnoException) => this.#cannotStart(config.python, error));
+    this.#child.on("exit", (status, signal) => listener.exited(status, signal));
+    this.#control = this.#child.stdio[3] as Duplex;
+    this.#control.on("error", () => {}); // "exit" follows
+    eachLine(this.#control, (line) => this.#heed(JSON.parse(line) as Event));
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream !== null) eachLine(stream, (line) => listener.output(0, `${line}\n`));
+    }
+  }
+
+  /** 0 where it could not be started. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Forks a worker with this number. */
+  spawn(worker: number): void {
+    this.#command({ do: "spawn", worker });
+  }
+
+  /** Sends a worker a signal, by number. */
+  signal(worker: number, signal: number): void {
+    this.#command({ do: "signal", worker, signal });
+  }
+
+  /** Lets it end: at once when no worker is left, else it ends them first. */
+  end(): void {
+    this.#control.destroy();
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  #command(command: object): void {
+    if (this.#control.writable) this.#control.write(`${JSON.stringify(command)}\n`);
+  }
+
+  #heed(event: Event): void {
+    const listener = this.#listener;
+    switch (event.event) {
+      case "loaded":
+        listener.loaded(event);
+        break;
+      case "failed":
+        listener.loadFailed(event.problem, event.traceback);
+        break;
+      case "forked":
+        listener.workerForked(event.worker, event.pid);
+        break;
+      case "exited":
+        listener.workerExited(event.worker, event.pid, event.status, event.signal);
+        break;
+      case "output":
+        listener.output(event.worker, event.text);
+        break;
+    }
+  }
+
+  #cannotStart(python: string, error: NodeJS.ErrnoException): void {
+    const why = error.code === "ENOENT" ? "there is no such program" : error.message;
+    this.#listener.loadFailed(
+      `The Python interpreter ${python} cannot be started: ${why}. Name another with --python.`,
+      "",
+    );
+  }
+}
+
+function eachLine(stream: Readable, take: (line: string) => void): void {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (chunk: string) => {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) take(line);
+  });
+  stream.on("end", () => {
+    if (rest !== "") take(rest);
+  });
+}

@@ -1,0 +1,89 @@
+// The front as the supervisor sees it: a child that inherits the listening sockets and is told the rest.
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Config } from "../config/config.js";
+import type { FromFront, FrontReport, ToFront } from "../front/messages.js";
+
+export interface FrontListener {
+  /** Clients are accepted and workers may connect. */
+  frontListening(): void;
+  workerReady(worker: number, pid: number): void;
+  frontExited(status: number | null, signal: NodeJS.Signals | null): void;
+}
+
+export interface FrontSettings {
+  readonly config: Config;
+  /** Descriptors of listening sockets in this process. */
+  readonly listeners: readonly number[];
+  readonly wire: string;
+  readonly scoreboards: string;
+  readonly runtime: string;
+}
+
+/** stdin, stdout, stderr and the channel come before the listeners. */
+const firstListener = 4;
+
+export class FrontProcess {
+  readonly #child: ChildProcess;
+  readonly #reports = new Map<number, (report: FrontReport | undefined) => void>();
+  #nextReport = 1;
+
+  constructor(settings: FrontSettings, listener: FrontListener) {
+    this.#child = fork(fileURLToPath(new URL("../front/main.js", import.meta.url)), {
+      stdio: ["ignore", "inherit", "inherit", "ipc", ...settings.listeners],
+      execArgv: [],
+    });
+    this.#child.on("error", () => {}); // "exit" follows, or has come
+    this.#child.on("exit", (status, signal) => {
+      for (const give of this.#reports.values()) give(undefined);
+      this.#reports.clear();
+      listener.frontExited(status, signal);
+    });
+    this.#child.on("message", (message: FromFront) => {
+      if (message.type === "listening") listener.frontListening();
+      else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
+      else {
+        this.#reports.get(message.id)?.(message.report);
+        this.#reports.delete(message.id);
+      }
+    });
+    this.#tell({
+      type: "start",
+      config: settings.config,
+      listeners: settings.listeners.map((_, index) => firstListener + index),
+      wire: settings.wire,
+      scoreboards: settings.scoreboards,
+      runtime: settings.runtime,
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  drain(): void {
+    this.#tell({ type: "drain" });
+  }
+
+  reopenLogs(): void {
+    this.#tell({ type: "reopen-logs" });
+  }
+
+  /** Undefined where the front is gone. */
+  report(): Promise<FrontReport | undefined> {
+    if (!this.#child.connected) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const id = this.#nextReport++;
+      this.#reports.set(id, resolve);
+      this.#tell({ type: "report", id });
+    });
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  #tell(message: ToFront): void {
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+}

@@ -1,0 +1,29 @@
+// A folder of this server's own for its sockets and scoreboards, which nobody else may enter.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export class RuntimeDirectory {
+  readonly path: string;
+  /** The unix socket on which the front expects workers. */
+  readonly wire: string;
+  /** The folder of the workers' scoreboards. */
+  readonly scoreboards: string;
+
+  constructor() {
+    // mkdtemp makes it with mode 0700.
+    this.path = mkdtempSync(join(tmpdir(), "vivarium-run-"));
+    this.wire = join(this.path, "wire");
+    this.scoreboards = join(this.path, "scoreboards");
+    mkdirSync(this.scoreboards);
+  }
+
+  /** A fresh scoreboard for a worker: the id of the request it has begun last, and room to spare. */
+  clearScoreboard(worker: number): void {
+    writeFileSync(join(this.scoreboards, String(worker)), Buffer.alloc(64));
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,373 @@
+// The supervisor: owns the listening sockets, the front, the spawner and the workers' numbers; sees that what died is
+// replaced; ends them all. No octet of a request passes through it.
+//
+//   starting ──every worker ready──▶ serving ──stop──▶ stopping ──everything ended──▶ (resolved)
+//      └───────could not start, or stop─────────────────▲
+
+import { constants } from "node:os";
+import { performance } from "node:perf_hooks";
+import { log } from "../channels.js";
+import { type Config, threadsMost } from "../config/config.js";
+import { later } from "../net/deadline.js";
+import { type Listener, openListeners } from "../net/listen.js";
+import { version } from "../package.js";
+import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
+import { logToStandardError } from "../telemetry/log.js";
+import { ControlSocket } from "./control-socket.js";
+import { type FrontListener, FrontProcess } from "./front-process.js";
+import { processUsage } from "./process-usage.js";
+import { RuntimeDirectory } from "./runtime-directory.js";
+import { startScreen } from "./screen.js";
+import type { Status } from "./status.js";
+import { type Slot, WorkerSlots } from "./worker-slots.js";
+
+type Phase = "starting" | "serving" | "stopping";
+
+/** A front or a spawner that died is replaced after so long, ms: at once, but not in a tight loop. */
+const replaceAfter = 100;
+
+/**
+ * Serves `config` until told to stop. Resolves with the exit status: 0 stopped as asked, 1 the application could not be
+ * loaded. Rejects with a `VivariumError` where an address cannot be listened on.
+ */
+export async function supervise(config: Config): Promise<0 | 1> {
+  logToStandardError();
+  const supervisor = new Supervisor(config);
+  return await supervisor.run();
+}
+
+class Supervisor implements SpawnerListener, FrontListener {
+  readonly #config: Config;
+  readonly #runtime = new RuntimeDirectory();
+  readonly #slots: WorkerSlots;
+  readonly #startedAt = Date.now();
+  #phase: Phase = "starting";
+  #exitStatus: 0 | 1 = 0;
+  #listeners: readonly Listener[] = [];
+  #control: ControlSocket | undefined;
+  #spawner: Spawner | undefined;
+  #loaded: Loaded | undefined;
+  #front: FrontProcess | undefined;
+  #frontListening = false;
+  #cancelDeadline: (() => void) | undefined;
+  #ended: (() => void) | undefined;
+  readonly #signals: readonly (readonly [NodeJS.Signals, () => void])[] = [
+    ["SIGINT", () => this.#stopAsked()],
+    ["SIGTERM", () => this.#stopAsked()],
+    ["SIGHUP", () => this.#stopAsked()],
+    ["SIGUSR1", () => this.#front?.reopenLogs()],
+  ];
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.#slots = new WorkerSlots(config.workers);
+  }
+
+  async run(): Promise<0 | 1> {
+    const ended = new Promise<void>((resolve) => {
+      this.#ended = resolve;
+    });
+    for (const [signal, act] of this.#signals) process.on(signal, act);
+    try {
+      // Python takes longest to start: it comes first, the rest meanwhile.
+      this.#startSpawner();
+      this.#listeners = await openListeners(this.#config.listen);
+      this.#startFront();
+      this.#control = await ControlSocket.open(this.#config.control, {
+        status: () => this.#status(),
+        stop: () => this.#stop(),
+      });
+      this.#cancelDeadline = later(this.#config.bootTimeout * 1000, () => this.#bootTooLong());
+    } catch (error) {
+      this.#kill();
+      this.#clean();
+      throw error;
+    }
+    await ended;
+    this.#clean();
+    return this.#exitStatus;
+  }
+
+  #clean(): void {
+    for (const [signal, act] of this.#signals) process.off(signal, act);
+    this.#cancelDeadline?.();
+    this.#control?.close();
+    for (const listener of this.#listeners) listener.close();
+    this.#runtime.remove();
+  }
+
+  // ---- starting
+
+  #startSpawner(): void {
+    this.#loaded = undefined;
+    this.#spawner = new Spawner(
+      {
+        config: this.#config,
+        threads: threadsMost(this.#config),
+        wire: this.#runtime.wire,
+        scoreboards: this.#runtime.scoreboards,
+      },
+      this,
+    );
+  }
+
+  #startFront(): void {
+    this.#frontListening = false;
+    this.#front = new FrontProcess(
+      {
+        config: this.#config,
+        listeners: this.#listeners.map((listener) => listener.fd),
+        wire: this.#runtime.wire,
+        scoreboards: this.#runtime.scoreboards,
+        runtime: this.#runtime.path,
+      },
+      this,
+    );
+  }
+
+  /** Fills empty slots, as soon as there is somebody to fork workers and somebody for them to connect to. */
+  #spawnWorkers(): void {
+    for (const slot of this.#slots.all) this.#spawnWorker(slot);
+  }
+
+  #spawnWorker(slot: Slot): void {
+    if (this.#phase === "stopping" || this.#loaded === undefined || !this.#frontListening) return;
+    if (slot.state !== "empty") return;
+    this.#slots.booting(slot, Date.now());
+    this.#runtime.clearScoreboard(slot.number);
+    this.#spawner?.spawn(slot.number);
+  }
+
+  #bootTooLong(): void {
+    if (this.#phase !== "starting") return;
+    this.#giveUp(
+      `The application ${this.#config.target} was not ready within ${this.#config.bootTimeout} seconds (--boot-timeout).`,
+      "",
+    );
+  }
+
+  /** The server cannot start: says why, and ends with status 1. */
+  #giveUp(problem: string, traceback: string): void {
+    process.stderr.write(
+      `${traceback}${traceback === "" || traceback.endsWith("\n") ? "" : "\n"}vivarium: ${problem}\n`,
+    );
+    this.#exitStatus = 1;
+    this.#kill();
+  }
+
+  // ---- what the spawner tells
+
+  loaded(facts: Loaded): void {
+    this.#loaded = facts;
+    this.#spawnWorkers();
+  }
+
+  loadFailed(problem: string, traceback: string): void {
+    if (this.#phase === "starting") this.#giveUp(problem, traceback);
+    else log("error", "supervisor", `${traceback}${problem}`);
+  }
+
+  workerForked(worker: number, pid: number): void {
+    const slot = this.#slots.get(worker);
+    if (slot !== undefined) slot.pid = pid;
+  }
+
+  workerExited(worker: number, pid: number, status: number, signal: number): void {
+    const slot = this.#slots.get(worker);
+    if (slot === undefined || slot.pid !== pid) return;
+    if (this.#phase === "starting" && status === loadFailedStatus) {
+      this.#giveUp(`The application ${this.#config.target} could not be loaded.`, "");
+    }
+    const delay = this.#slots.exited(slot, Date.now());
+    if (this.#phase === "stopping") {
+      this.#maybeEnded();
+      return;
+    }
+    if (this.#frontListening) {
+      const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
+      const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
+      log("error", "supervisor", `Worker ${worker} (pid ${pid}) ${why}; ${then}.`);
+    }
+    later(delay, () => this.#spawnWorker(slot));
+  }
+
+  output(worker: number, lines: string): void {
+    for (const line of lines.trimEnd().split("\n")) {
+      log("info", worker === 0 ? "spawner" : `worker ${worker}`, line);
+    }
+  }
+
+  exited(status: number | null, signal: NodeJS.Signals | null): void {
+    this.#spawner = undefined;
+    if (this.#phase === "starting" && this.#exitStatus === 0) {
+      this.#giveUp(
+        `Python ended ${signal === null ? `with status ${status}` : `by ${signal}`} while it imported the application.`,
+        "",
+      );
+    }
+    if (this.#phase === "stopping") {
+      this.#maybeEnded();
+      return;
+    }
+    log("error", "supervisor", `The spawner ended (${signal ?? `status ${status}`}); it and its workers are replaced.`);
+    // Its workers have lost their parent: nobody would learn of their end.
+    for (const slot of this.#slots.all) {
+      killProcess(slot.pid);
+      if (slot.state !== "empty") this.#slots.exited(slot, Date.now());
+    }
+    later(replaceAfter, () => {
+      if (this.#phase !== "stopping") this.#startSpawner();
+    });
+  }
+
+  // ---- what the front tells
+
+  frontListening(): void {
+    this.#frontListening = true;
+    this.#spawnWorkers();
+  }
+
+  workerReady(worker: number, pid: number): void {
+    const slot = this.#slots.get(worker);
+    if (slot === undefined || (slot.pid !== 0 && slot.pid !== pid)) return;
+    slot.state = "ready";
+    slot.pid = pid;
+    if (this.#phase === "starting" && this.#slots.ready === this.#slots.all.length) this.#serving();
+  }
+
+  frontExited(status: number | null, signal: NodeJS.Signals | null): void {
+    this.#front = undefined;
+    this.#frontListening = false;
+    if (this.#phase === "stopping") {
+      // Workers end when their connection does.
+      this.#spawner?.end();
+      this.#maybeEnded();
+      return;
+    }
+    log("error", "supervisor", `The front ended (${signal ?? `status ${status}`}); another takes its place.`);
+    later(replaceAfter, () => {
+      if (this.#phase !== "stopping") this.#startFront();
+    });
+  }
+
+  #serving(): void {
+    this.#phase = "serving";
+    this.#cancelDeadline?.();
+    const urls = this.#listeners.map((listener) => listener.url);
+    if (this.#loaded !== undefined) {
+      process.stderr.write(startScreen(this.#config, urls, this.#loaded, performance.now()));
+    }
+  }
+
+  // ---- stopping
+
+  /** By a signal: the first asks, the second insists. */
+  #stopAsked(): void {
+    if (this.#phase === "stopping") {
+      log("info", "supervisor", "Stopping at once.");
+      this.#kill();
+    } else {
+      this.#stop();
+    }
+  }
+
+  /** Running requests finish, then everything ends. */
+  #stop(): void {
+    if (this.#phase === "stopping") return;
+    const wasServing = this.#phase === "serving";
+    this.#phase = "stopping";
+    if (!wasServing || this.#front === undefined) {
+      this.#kill();
+      return;
+    }
+    log("info", "supervisor", "Stopping: running requests finish first.");
+    this.#front.drain();
+    this.#cancelDeadline = later(this.#config.gracefulTimeout * 1000, () => {
+      log("warning", "supervisor", `Requests still run after ${this.#config.gracefulTimeout} s (--graceful-timeout).`);
+      this.#kill();
+    });
+  }
+
+  #kill(): void {
+    this.#phase = "stopping";
+    for (const slot of this.#slots.all) killProcess(slot.pid);
+    this.#spawner?.kill();
+    this.#front?.kill();
+    this.#maybeEnded();
+  }
+
+  #maybeEnded(): void {
+    if (this.#front === undefined && this.#spawner === undefined) this.#ended?.();
+  }
+
+  // ---- status
+
+  async #status(): Promise<Status> {
+    const report = await this.#front?.report();
+    const now = Date.now();
+    const frontPid = this.#front?.pid ?? 0;
+    const config = this.#config;
+    return {
+      version,
+      pid: process.pid,
+      application: this.#loaded?.application ?? config.target,
+      target: config.target,
+      chdir: config.chdir,
+      python: this.#loaded?.python ?? "",
+      listen: this.#listeners.map((listener) => listener.url),
+      startedAt: new Date(this.#startedAt).toISOString(),
+      uptime: (now - this.#startedAt) / 1000,
+      front: {
+        pid: frontPid,
+        state:
+          this.#front === undefined
+            ? "down"
+            : this.#phase === "stopping"
+              ? "draining"
+              : this.#frontListening
+                ? "ready"
+                : "booting",
+        connections: report?.connections ?? 0,
+        requests: report?.requests ?? 0,
+        ...processUsage(frontPid),
+      },
+      spawner: { pid: this.#spawner?.pid ?? 0, preload: this.#loaded?.preload ?? config.preload },
+      pool: report?.pool ?? {
+        threads: 0,
+        threadsMost: threadsMost(config),
+        queue: 0,
+        writeAhead: 0,
+        wall: 0,
+        cpu: 0,
+      },
+      workers: this.#slots.all
+        .filter((slot) => slot.state !== "empty")
+        .map((slot) => {
+          const told = report?.workers.find((worker) => worker.id === slot.number);
+          return {
+            id: slot.number,
+            pid: slot.pid,
+            state: slot.state === "booting" ? "booting" : this.#phase === "stopping" ? "draining" : "ready",
+            startedAt: new Date(slot.startedAt).toISOString(),
+            requests: told?.requests ?? 0,
+            busy: told?.busy ?? 0,
+            ...processUsage(slot.pid),
+          };
+        }),
+    };
+  }
+}
+
+function killProcess(pid: number): void {
+  if (pid === 0) return;
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It is gone already.
+  }
+}
+
+function signalName(number: number): string {
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  return found?.[0] ?? `signal ${number}`;
+}

@@ -1,0 +1,62 @@
+// The workers a supervisor wants, one slot each. A slot outlives its workers: when one dies, the next takes its number.
+//
+//   empty ──spawn──▶ booting ──ready──▶ ready
+//     ▲                 │                 │
+//     └──────exited─────┴─────exited──────┘
+
+export type SlotState = "empty" | "booting" | "ready";
+
+export interface Slot {
+  readonly number: number;
+  state: SlotState;
+  pid: number;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  /** Workers in a row that died soon after their start. */
+  failures: number;
+}
+
+/** A worker that lived less long has failed to start, ms. */
+const soon = 1000;
+const firstDelay = 100;
+const longestDelay = 30_000;
+
+export class WorkerSlots {
+  readonly all: readonly Slot[];
+
+  constructor(count: number) {
+    this.all = Array.from({ length: count }, (_, index) => ({
+      number: index + 1,
+      state: "empty",
+      pid: 0,
+      startedAt: 0,
+      failures: 0,
+    }));
+  }
+
+  get ready(): number {
+    return this.all.filter((slot) => slot.state === "ready").length;
+  }
+
+  get alive(): number {
+    return this.all.filter((slot) => slot.state !== "empty").length;
+  }
+
+  get(number: number): Slot | undefined {
+    return this.all[number - 1];
+  }
+
+  booting(slot: Slot, now: number): void {
+    slot.state = "booting";
+    slot.startedAt = now;
+  }
+
+  /** A worker of this slot ended. Returns how long to wait before the next is spawned, ms. */
+  exited(slot: Slot, now: number): number {
+    const failed = slot.state !== "ready" || now - slot.startedAt < soon;
+    slot.failures = failed ? slot.failures + 1 : 0;
+    slot.state = "empty";
+    slot.pid = 0;
+    return slot.failures === 0 ? 0 : Math.min(longestDelay, firstDelay * 2 ** (slot.failures - 1));
+  }
+}
