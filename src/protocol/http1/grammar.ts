@@ -41,10 +41,16 @@ export const hexadecimal: Uint8Array = Uint8Array.from({ length: 256 }, (_, octe
 });
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const target = /^[!"$-~]+$/;
 const value = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 export function isToken(text: string): boolean {
   return token.test(text);
+}
+
+/** Whether `text` could stand on a request line as its target; not whether it is of a form there is. */
+export function isTarget(text: string): boolean {
+  return target.test(text);
 }
 
 export function isFieldValue(text: string): boolean {

@@ -69,6 +69,8 @@ const TARGET = 2;
 const VERSION = 3;
 const FIELDS = 4;
 const BODY = 5;
+/** The request was the last of its connection: what follows it is no request (RFC 9112 §9.6). */
+const OVER = 6;
 
 const end: RequestEvent = { type: "end" };
 /** Longer methods than any that exist: RFC 9112 §3 asks for 501. */
@@ -89,6 +91,7 @@ export class RequestDecoder {
   #position = 0;
   #targetAt = 0;
   #versionAt = 0;
+  #keepAlive = true;
   #major = 0;
   #minor: 0 | 1 = 1;
   #method = "";
@@ -106,7 +109,7 @@ export class RequestDecoder {
 
   /** Octets received and not consumed: what a driver bounds pipelining by. */
   get pending(): number {
-    return this.#inflow.pending;
+    return this.#phase === OVER ? 0 : this.#inflow.pending;
   }
 
   /**
@@ -114,21 +117,23 @@ export class RequestDecoder {
    * order; anywhere else the client left in mid-request.
    */
   get idle(): boolean {
-    return this.#phase === BETWEEN && this.#inflow.pending === 0 && this.#fault === undefined;
+    return this.#phase === OVER || (this.#phase === BETWEEN && this.pending === 0 && this.#fault === undefined);
   }
 
   /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
   receive(chunk: Uint8Array): void {
-    this.#inflow.receive(chunk);
+    if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk);
   }
 
   /**
-   * The next event; undefined where more octets are needed. A request without a body has a "head" and an "end".
+   * The next event; undefined where more octets are needed, and after a request that does not keep its connection alive,
+   * whatever follows it. A request without a body has a "head" and an "end".
    * @throws VivariumError where the request cannot be accepted; its `status` is the answer, after which the connection
    * must be closed. The decoder is dead from then on and throws the same again.
    */
   next(): RequestEvent | undefined {
     if (this.#fault !== undefined) throw this.#fault;
+    if (this.#phase === OVER) return undefined;
     try {
       for (;;) {
         const event = this.#phase === BODY ? this.#maybeBody() : this.#maybeHead();
@@ -144,7 +149,7 @@ export class RequestDecoder {
     const octets = this.#body.maybeOctets(this.#inflow);
     if (octets === undefined) return undefined;
     if (octets !== "whole") return { type: "body", octets };
-    this.#phase = BETWEEN;
+    this.#phase = this.#keepAlive ? BETWEEN : OVER;
     return end;
   }
 
@@ -265,6 +270,7 @@ export class RequestDecoder {
     const target: Target = parseTarget(this.#method, this.#target, faults);
     this.#inflow.at += position;
     this.#phase = BODY;
+    this.#keepAlive = facts.keepAlive;
     if (facts.framing === "chunked") this.#body.beginChunked();
     else this.#body.beginLength(facts.contentLength);
     return {

@@ -2,7 +2,8 @@
 // connection stays open (RFC 9110 §7, RFC 9112 §3, §6, §9). Everything else in the fields is the application's.
 
 import { vivariumError } from "../../errors.js";
-import { type Faults, isAuthority, listElements, parseContentLength, parseTransferEncoding } from "./grammar.js";
+import { framingFields, readContentLength, staysOpen } from "./framing.js";
+import { type Faults, isAuthority, listElements, parseTransferEncoding } from "./grammar.js";
 
 export interface Target {
   readonly form: "origin" | "absolute" | "asterisk";
@@ -47,62 +48,23 @@ function splitQuery(target: string): { readonly path: string; readonly query: st
 
 /** Reads the fields of a request in HTTP/1.`minor`. */
 export function readFields(fields: readonly string[], minor: 0 | 1, maxBody: number, faults: Faults): FieldFacts {
-  let host: string | undefined;
-  let length: string | undefined;
-  let codings: string | undefined;
-  let connection = "";
-  let expect = "";
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    const value = fields[i + 1] as string;
-    // the lengths of the names below tell nearly all others apart at no cost
-    switch (name.length) {
-      case 4:
-        if (name.toLowerCase() !== "host") break;
-        if (host !== undefined) throw faults.malformed("The request has more than one Host.");
-        host = value;
-        break;
-      case 6:
-        if (name.toLowerCase() === "expect") expect = join(expect, value);
-        break;
-      case 10:
-        if (name.toLowerCase() === "connection") connection = join(connection, value);
-        break;
-      case 14:
-        if (name.toLowerCase() !== "content-length") break;
-        // RFC 9112 §6.3 would let equal ones pass; proxies have disagreed on which counts, and no client sends two
-        if (length !== undefined) throw faults.malformed("The request has more than one Content-Length.");
-        length = value;
-        break;
-      case 17:
-        if (name.toLowerCase() === "transfer-encoding") codings = codings === undefined ? value : `${codings},${value}`;
-        break;
-      default:
-    }
-  }
+  const { host, length, codings, connection, expect } = framingFields(fields, faults);
   if (host === undefined && minor === 1) throw faults.malformed("The request has no Host.");
   if (host !== undefined && !isAuthority(host)) throw faults.malformed("The request's Host is malformed.");
-  const framing = codings !== undefined ? "chunked" : length !== undefined ? "length" : "none";
-  if (codings !== undefined) checkCodings(codings, length, minor, faults);
-  const contentLength = length === undefined ? 0 : checkLength(length, maxBody, faults);
-  const mayHaveBody = framing === "chunked" || contentLength > 0;
+  if (codings !== undefined) checkCodings(codings, minor, faults);
+  const contentLength = length === undefined ? 0 : readContentLength(length, maxBody, faults);
+  const mayHaveBody = codings !== undefined || contentLength > 0;
   return {
     minor,
     host: host ?? "",
-    framing,
+    framing: codings !== undefined ? "chunked" : length !== undefined ? "length" : "none",
     contentLength,
     keepAlive: staysOpen(connection, minor),
     expectContinue: expect !== "" && expectsContinue(expect) && minor === 1 && mayHaveBody,
   };
 }
 
-function join(list: string, value: string): string {
-  return list === "" ? value : `${list},${value}`;
-}
-
-function checkCodings(codings: string, length: string | undefined, minor: 0 | 1, faults: Faults): void {
-  // RFC 9112 §6.3 lets a server take Transfer-Encoding's word; the request is an attempt at smuggling all the same
-  if (length !== undefined) throw faults.malformed("The request has both Transfer-Encoding and Content-Length.");
+function checkCodings(codings: string, minor: 0 | 1, faults: Faults): void {
   // RFC 9112 §6.1: HTTP/1.0 has no transfer codings, so that the framing of such a request is faulty
   if (minor === 0) throw faults.malformed("The request is in HTTP/1.0 and has a Transfer-Encoding.");
   switch (parseTransferEncoding(codings)) {
@@ -118,21 +80,6 @@ function checkCodings(codings: string, length: string | undefined, minor: 0 | 1,
     default:
       throw faults.malformed("The request's Transfer-Encoding is malformed.");
   }
-}
-
-function checkLength(length: string, maxBody: number, faults: Faults): number {
-  const octets = parseContentLength(length);
-  if (octets === -1) throw faults.malformed("The request's Content-Length is malformed.");
-  if (octets > maxBody) throw faults.bodyTooLarge(`The body is larger than ${maxBody} octets.`);
-  return octets;
-}
-
-/** RFC 9112 §9.3. */
-function staysOpen(connection: string, minor: 0 | 1): boolean {
-  if (connection === "") return minor === 1;
-  const options = listElements(connection.toLowerCase());
-  if (options.includes("close")) return false;
-  return minor === 1 || options.includes("keep-alive");
 }
 
 /** RFC 9110 §10.1.1: the one expectation there is; another is answered with 417. */
