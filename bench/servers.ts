@@ -114,7 +114,7 @@ const gunicornVersion = (): Promise<string> =>
 function startApache(place: Place, template: string, mpm: string): readonly RunningProcess[] {
   const config = configure(place, template, { MPM: mpm });
   const args = ["-d", place.folder, "-f", config, "-DFOREGROUND"];
-  return [start(apache2(), args, { cwd: place.folder, env: plainEnvironment })];
+  return [start(apache2(), args, { cwd: place.folder, env: plainEnvironment, detached: true })];
 }
 
 function modWsgiUnavailable(): string | undefined {

@@ -10,6 +10,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly uid?: number;
   readonly gid?: number;
+  /** In a session of its own: for programs that signal their whole process group when they end, as Apache does. */
+  readonly detached?: boolean;
   /** Written to standard input, which is then closed. Without it standard input is empty. */
   readonly input?: string | Uint8Array;
 }
@@ -51,6 +53,7 @@ export class RunningProcess {
     this.#child = spawn(command, args, {
       env: { ...process.env, ...options.env },
       stdio: "pipe",
+      detached: options.detached ?? false,
       ...(cwd === undefined ? {} : { cwd }),
       ...(uid === undefined ? {} : { uid }),
       ...(gid === undefined ? {} : { gid }),

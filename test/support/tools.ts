@@ -122,11 +122,20 @@ export function python(): string {
   return newest?.path ?? program("python3");
 }
 
+/** Removed with this process where nobody did before (an assertion that threw, Ctrl-C). */
+const temporaryFolders = new Set<string>();
+process.on("exit", () => {
+  for (const path of temporaryFolders) rmSync(path, { recursive: true, force: true });
+});
+
 /** A fresh folder under the system's temporary one. The caller removes it, with `removeFolder`. */
 export function temporaryFolder(purpose: string): string {
-  return mkdtempSync(join(tmpdir(), `vivarium-${purpose}-`));
+  const path = mkdtempSync(join(tmpdir(), `vivarium-${purpose}-`));
+  temporaryFolders.add(path);
+  return path;
 }
 
 export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true });
+  temporaryFolders.delete(path);
 }
