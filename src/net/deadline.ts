@@ -22,25 +22,33 @@ export function ticks(seconds: number): number {
 export class Deadlines {
   /** Counts up while anything is watched. */
   tick = 1;
+  readonly #clock: boolean;
   readonly #watched = new Set<Timed>();
   #interval: NodeJS.Timeout | undefined;
+
+  /** Without a `clock` time passes only by `advance`, as tests want it. */
+  constructor(clock = true) {
+    this.#clock = clock;
+  }
 
   /** Looks after `timed` until `unwatch`. */
   watch(timed: Timed): void {
     this.#watched.add(timed);
     // Not while nothing is watched: an idle server wakes for nothing. Never keeps the process alive.
-    this.#interval ??= setInterval(() => this.advance(), period).unref();
+    if (this.#clock) this.#interval ??= setInterval(() => this.advance(), period).unref();
   }
 
   unwatch(timed: Timed): void {
     this.#watched.delete(timed);
-    if (this.#watched.size === 0) {
-      clearInterval(this.#interval);
-      this.#interval = undefined;
-    }
+    if (this.#watched.size === 0) this.#stop();
   }
 
-  /** Lets `count` ticks pass. Called by the interval; tests call it in place of waiting. */
+  #stop(): void {
+    clearInterval(this.#interval);
+    this.#interval = undefined;
+  }
+
+  /** Lets `count` ticks pass. Called by the interval, or by tests in place of waiting. */
   advance(count = 1): void {
     this.tick += count;
     for (const timed of this.#watched) {
