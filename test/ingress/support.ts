@@ -1,0 +1,172 @@
+// A server around an ingress, and a client that says exactly which octets go and sees exactly which come.
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { createConnection, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import type { Exchange, Handler, ResponseHead } from "../../src/exchange.js";
+import { HttpIngress, type IngressConfig, serverOptions } from "../../src/ingress/http-ingress.js";
+import { Deadlines } from "../../src/net/deadline.js";
+
+export interface Served {
+  readonly ingress: HttpIngress;
+  /** Time passes when a test says so. */
+  readonly deadlines: Deadlines;
+  readonly tempDir: string;
+  connect(): Promise<Client>;
+}
+
+/** Serves with `handler` until the test ends. */
+export async function serve(
+  context: TestContext,
+  handler: Handler,
+  config: Partial<IngressConfig> = {},
+  unixSocket = false,
+): Promise<Served> {
+  const tempDir = mkdtempSync(join(tmpdir(), "vivarium-ingress-"));
+  const deadlines = new Deadlines(false);
+  const whole: IngressConfig = {
+    mount: "",
+    trustedProxies: [],
+    maxBody: 2 ** 30,
+    bodyMemory: 65536,
+    tempDir,
+    maxTarget: 8192,
+    maxHead: 65536,
+    maxFields: 128,
+    keepAlive: 75,
+    headTimeout: 30,
+    ...config,
+  };
+  const ingress = new HttpIngress(whole, handler, { version: "0.0.0", deadlines });
+  const server = createServer(serverOptions, (socket) => ingress.accept(socket));
+  const path = join(tempDir, "listen");
+  server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
+  await once(server, "listening");
+  const clients: Client[] = [];
+  context.after(async () => {
+    for (const client of clients) client.socket.destroy();
+    ingress.destroy();
+    server.close();
+    await once(server, "close");
+    rmSync(tempDir, { recursive: true });
+  });
+  const address = server.address();
+  return {
+    ingress,
+    deadlines,
+    tempDir,
+    async connect() {
+      const socket =
+        typeof address === "object" && address !== null
+          ? createConnection({ port: address.port, host: "127.0.0.1", allowHalfOpen: true })
+          : createConnection({ path, allowHalfOpen: true });
+      await once(socket, "connect");
+      const client = new Client(socket);
+      clients.push(client);
+      return client;
+    },
+  };
+}
+
+export class Client {
+  readonly socket: Socket;
+  received = "";
+  /** The server closed its side in order. */
+  ended = false;
+  /** The connection is gone; "reset" where the server said so. */
+  closed: "" | "closed" | "reset" = "";
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on("data", (chunk) => {
+      this.received += chunk.toString("latin1");
+    });
+    socket.on("end", () => {
+      this.ended = true;
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.closed = error.code === "ECONNRESET" ? "reset" : "closed";
+    });
+    socket.on("close", () => {
+      this.closed ||= "closed";
+    });
+  }
+
+  send(...parts: readonly (string | Uint8Array)[]): void {
+    for (const part of parts) this.socket.write(typeof part === "string" ? Buffer.from(part, "latin1") : part);
+  }
+
+  /** Resolves when the octets received match. */
+  until(pattern: string | RegExp): Promise<void> {
+    return eventually(() =>
+      typeof pattern === "string" ? this.received.includes(pattern) : pattern.test(this.received),
+    ).catch(() => {
+      throw new Error(`Waited for ${pattern}, received ${JSON.stringify(this.received)} (${this.closed})`);
+    });
+  }
+
+  /** Resolves when the server has closed its side, or the connection is gone. */
+  untilEnd(): Promise<void> {
+    return eventually(() => this.ended || this.closed !== "");
+  }
+
+  /** How many responses begin in what was received. */
+  get responses(): number {
+    return this.received.split("HTTP/1.1 ").length - 1;
+  }
+}
+
+/** Resolves when `condition` holds; a test that waits in vain fails. */
+export async function eventually(condition: () => boolean): Promise<void> {
+  for (let turns = 0; !condition(); turns += 1) {
+    if (turns > 20_000) throw new Error(`Waited in vain for ${condition}`);
+    await new Promise((resolve) => (turns < 2000 ? setImmediate(resolve) : setTimeout(resolve, 1)));
+  }
+}
+
+/** Lets everything happen that is under way on the loopback. */
+export async function settle(): Promise<void> {
+  for (let turns = 0; turns < 50; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The head of a response, as a worker would give it. */
+export function headOf(status: number, fields: Readonly<Record<string, string>> = {}): ResponseHead {
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return {
+    status,
+    reason: status === 200 ? "OK" : "",
+    fields: Buffer.from(lines.join(""), "latin1"),
+    contentLength: Number(fields["Content-Length"] ?? -1),
+    hasDate: false,
+  };
+}
+
+/** Answers at once. */
+export function answer(exchange: Exchange, text: string, fields: Readonly<Record<string, string>> = {}): void {
+  exchange.respond(headOf(200, fields), Buffer.from(text), true);
+}
+
+/** An exchange's variables. */
+export function variablesOf(exchange: Exchange): Map<string, string> {
+  const parts = exchange.request.variables.split("\0");
+  const variables = new Map<string, string>();
+  for (let at = 0; at + 1 < parts.length; at += 2) variables.set(parts[at] ?? "", parts[at + 1] ?? "");
+  return variables;
+}
+
+/** What the file descriptors of this process that point into `directory` point to. */
+export function openFilesIn(directory: string): string[] {
+  const targets: string[] = [];
+  for (const fd of readdirSync("/proc/self/fd")) {
+    try {
+      targets.push(readlinkSync(`/proc/self/fd/${fd}`));
+    } catch {
+      // The descriptor that read the directory itself is closed by now.
+    }
+  }
+  return targets.filter((target) => target.startsWith(`${directory}/vivarium-body-`));
+}
+
+export const hello = "GET /hello HTTP/1.1\r\nHost: example.org\r\n\r\n";
