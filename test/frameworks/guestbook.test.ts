@@ -1,9 +1,9 @@
 // The example application over SQLite and over PostgreSQL.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { type Postgres, startPostgres } from "../support/postgres.js";
 import { run } from "../support/processes.js";
 import {
@@ -279,7 +279,6 @@ describe("the guestbook over PostgreSQL", { skip: unavailable("postgresql", "ven
     const place = temporaryFolder("psycopg2");
     const hidden = "raise ImportError('hidden by the test')\n";
     try {
-      const { writeFileSync } = await import("node:fs");
       writeFileSync(join(place, "psycopg.py"), hidden);
       const other = await serve(frameworksPython(), { DATABASE_URL: postgres.url, PYTHONPATH: place });
       try {
@@ -299,15 +298,11 @@ describe("the guestbook over PostgreSQL", { skip: unavailable("postgresql", "ven
     }
   });
 
-  test("while the database is away the page says so, and afterwards all is well", async () => {
-    const before = await total(server);
-    process.kill(postgres.pid, "SIGSTOP");
-    process.kill(postgres.pid, "SIGCONT");
-    assert.equal(await total(server), before);
+  test("while the database is away the page says so", async () => {
     await postgres.stop();
     const away = await new Visitor(server.url).get("/");
     assert.equal(away.status, 503);
-    await delay(0);
     assert.match(away.text, /The database does not answer/);
+    assert.equal((await new Visitor(server.url).get("/style.css")).status, 200);
   });
 });

@@ -111,7 +111,7 @@ export class Connection {
   async #line(): Promise<string | undefined> {
     await this.#until(() => this.#received.includes("\r\n"));
     const end = this.#received.indexOf("\r\n");
-    return end < 0 ? undefined : this.#take(end + 2).latin1Slice(0, end);
+    return end < 0 ? undefined : this.#take(end + 2).toString("latin1", 0, end);
   }
 
   /** The octets, or fewer where the connection ended. */
@@ -123,8 +123,8 @@ export class Connection {
   async #head(): Promise<Head> {
     await this.#until(() => this.#received.includes("\r\n\r\n"));
     const end = this.#received.indexOf("\r\n\r\n");
-    if (end < 0) throw new Error(`the connection ended without a response: ${this.#received.latin1Slice()}`);
-    return parseHead(this.#take(end + 4).latin1Slice(0, end));
+    if (end < 0) throw new Error(`the connection ended without a response: ${this.#received.toString("latin1")}`);
+    return parseHead(this.#take(end + 4).toString("latin1", 0, end));
   }
 
   /** RFC 9112 §7.1. */
@@ -162,6 +162,6 @@ export class Connection {
         body = this.#take(this.#received.length);
       }
     }
-    return { ...head, body, text: body.latin1Slice(), whole };
+    return { ...head, body, text: body.toString("latin1"), whole };
   }
 }
