@@ -1,5 +1,5 @@
 // The control socket (a unix socket, mode 0600) speaks lines of JSON: {"command":"status"} is answered with a `Status`,
-// {"command":"stop"} with {"stopping":true} before the server begins to stop, anything else with {"error":"sentence"}.
+// {"command":"stop"} with {"ok":true} as the server begins to stop, anything else with {"error":"sentence"}.
 // `vivarium status --json` hands the status on unchanged, so the names here are a promise to scripts.
 
 /** `booting`: not yet connected. `ready`: takes requests. `draining`: finishes what it executes, then ends. */

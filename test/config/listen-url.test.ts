@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { listenUrl } from "../../src/config/listen-url.js";
+import { Expected, type ReadContext } from "../../src/config/read.js";
+
+const context: ReadContext = { base: "/srv/site", chdir: "/srv/site", target: "", environment: {} };
+
+function read(text: unknown): unknown {
+  const address = listenUrl(text, context);
+  return address instanceof Expected ? undefined : address.endpoint;
+}
+
+describe("listen addresses", () => {
+  test("the forms of a TCP address", () => {
+    const cases: readonly (readonly [unknown, string, number])[] = [
+      ["http://127.0.0.1:8000", "127.0.0.1", 8000],
+      ["http://127.0.0.1:8000/", "127.0.0.1", 8000],
+      ["HTTP://localhost:0", "localhost", 0],
+      ["0.0.0.0:80", "0.0.0.0", 80],
+      ["example-1.test:80", "example-1.test", 80],
+      ["8000", "127.0.0.1", 8000],
+      [8000, "127.0.0.1", 8000],
+      [":8000", "", 8000],
+      ["*:8000", "", 8000],
+      ["http://:8000", "", 8000],
+      ["http://[::1]:8000", "::1", 8000],
+      ["[::]:8000", "::", 8000],
+      ["[fe80::1%eth0]:80", "fe80::1%eth0", 80],
+      ["http://127.0.0.1", "127.0.0.1", 80],
+      ["http://[::1]", "::1", 80],
+    ];
+    for (const [text, host, port] of cases) assert.deepEqual(read(text), { kind: "tcp", host, port }, String(text));
+  });
+
+  test("unix sockets start from where they are written", () => {
+    assert.deepEqual(read("http://unix:/run/a.sock"), { kind: "unix", path: "/run/a.sock" });
+    assert.deepEqual(read("unix:/run/a.sock"), { kind: "unix", path: "/run/a.sock" });
+    assert.deepEqual(read("unix:run/a.sock"), { kind: "unix", path: "/srv/site/run/a.sock" });
+  });
+
+  test("inherited descriptors", () => {
+    assert.deepEqual(read("http://fd:3"), { kind: "fd", fd: 3 });
+    assert.deepEqual(read("fd:0"), { kind: "fd", fd: 0 });
+  });
+
+  test("the URL kept for messages is whole", () => {
+    const url = (text: string): string => {
+      const address = listenUrl(text, context);
+      assert.ok(!(address instanceof Expected));
+      return address.url;
+    };
+    assert.equal(url("8000"), "http://127.0.0.1:8000");
+    assert.equal(url("[::1]:80"), "http://[::1]:80");
+    assert.equal(url("unix:a"), "http://unix:/srv/site/a");
+    assert.equal(url("http://127.0.0.1"), "http://127.0.0.1:80");
+  });
+
+  test("anything else is refused", () => {
+    const wrong = ["", "localhost", "http://", "127.0.0.1:99999", "127.0.0.1:", "::1:80", "[127.0.0.1]:80", "[zz]:80"];
+    const paths = ["http://127.0.0.1:80/app", "http://127.0.0.1:80?x", "http://user@host:80", "ftp://127.0.0.1:80"];
+    for (const text of [...wrong, ...paths, "fd:", "fd:x", "unix:", "a b:80", 70_000, true, undefined]) {
+      assert.equal(read(text), undefined, String(text));
+    }
+  });
+
+  test("protocols of other versions are told apart from mistakes", () => {
+    for (const scheme of ["https", "fastcgi", "fcgi", "scgi", "uwsgi"]) {
+      const refused = listenUrl(`${scheme}://127.0.0.1:9000`, context);
+      assert.ok(refused instanceof Expected);
+      assert.match(refused.what, /this version speaks HTTP only/u);
+    }
+  });
+});

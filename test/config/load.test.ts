@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { Config } from "../../src/config/config.js";
+import { type Given, loadConfig } from "../../src/config/load.js";
+import { removeFolder, temporaryFolder } from "../support/tools.js";
+
+let folder = "";
+let files = 0;
+before(() => {
+  folder = temporaryFolder("load");
+  mkdirSync(join(folder, "site"));
+  writeFileSync(join(folder, "site/app.py"), "");
+});
+after(() => removeFolder(folder));
+
+const environment = { PATH: process.env["PATH"] };
+
+async function load(given: Given): Promise<Config> {
+  return (await loadConfig({ cwd: folder, environment, ...given })).config;
+}
+
+/** Loads a vivarium.toml of this text, in a directory of its own. */
+async function loadToml(text: string, given: Given = {}): Promise<Config> {
+  files += 1;
+  const cwd = join(folder, `toml-${files}`);
+  mkdirSync(cwd);
+  writeFileSync(join(cwd, "vivarium.toml"), text);
+  return (await loadConfig({ cwd, environment, ...given })).config;
+}
+
+function rejects(promise: Promise<unknown>, code: string, message: RegExp): Promise<void> {
+  return assert.rejects(promise, { name: "VivariumError", code, message });
+}
+
+describe("configuration", () => {
+  test("a target alone gets the defaults, frozen", async () => {
+    const config = await load({ target: "app:app" });
+    const { workers, python, control, tempDir, ...rest } = config;
+    assert.deepEqual(rest, {
+      target: "app:app",
+      listen: [
+        { url: "http://127.0.0.1:8000", protocol: "http", endpoint: { kind: "tcp", host: "127.0.0.1", port: 8000 } },
+      ],
+      threads: "auto",
+      chdir: folder,
+      preload: true,
+      mount: "",
+      trustedProxies: [],
+      accessLog: "-",
+      maxBody: 2 ** 30,
+      bodyMemory: 2 ** 18,
+      responseMemory: 2 ** 20,
+      maxTarget: 8192,
+      maxHead: 65536,
+      maxFields: 128,
+      keepAlive: 75,
+      headTimeout: 30,
+      gracefulTimeout: 30,
+      bootTimeout: 60,
+    });
+    assert.ok(workers >= 1 && python.startsWith("/") && control.endsWith(`-${process.pid}.sock`) && tempDir !== "");
+    assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen) && Object.isFrozen(config.listen[0]));
+  });
+
+  test("a file gives every kind of value", async () => {
+    const config = await loadToml(`
+      target = "app:app"
+      listen = ["http://127.0.0.1:1", "http://unix:run.sock"]
+      workers = 3
+      threads = "auto"
+      max-body = "2m"
+      body-memory = 1024
+      keep-alive = 0.5
+      preload = false
+      trusted-proxies = "10.0.0.0/8, unix"
+      access-log = "access.log"
+    `);
+    assert.deepEqual(
+      config.listen.map(({ url }) => url),
+      ["http://127.0.0.1:1", `http://unix:${config.chdir}/run.sock`],
+    );
+    assert.deepEqual([config.workers, config.threads, config.preload], [3, "auto", false]);
+    assert.deepEqual([config.maxBody, config.bodyMemory, config.keepAlive], [2 ** 21, 1024, 0.5]);
+    assert.deepEqual(config.trustedProxies, ["10.0.0.0/8", "unix"]);
+    assert.equal(config.accessLog, join(config.chdir, "access.log"));
+  });
+
+  test("the command line wins over the file, which wins over the defaults", async () => {
+    const config = await loadToml('target = "app:app"\nworkers = 3\nthreads = 5', {
+      target: "other:app",
+      flags: { workers: "2" },
+    });
+    assert.deepEqual([config.target, config.workers, config.threads, config.maxFields], ["other:app", 2, 5, 128]);
+  });
+
+  test("a list given on the command line takes the place of the file's", async () => {
+    const config = await loadToml('target = "app:app"\nlisten = ["8001", "8002"]', { flags: { listen: ["8003"] } });
+    assert.deepEqual(
+      config.listen.map(({ url }) => url),
+      ["http://127.0.0.1:8003"],
+    );
+  });
+
+  test("--no-config reads no file, --config another one, from whose directory everything starts", async () => {
+    assert.equal((await loadToml("max-fields = 9", { target: "a:b", config: false })).maxFields, 128);
+    writeFileSync(join(folder, "site/other.toml"), 'target = "app.py"\ntemp-dir = "."');
+    const config = await load({ config: "site/other.toml" });
+    assert.equal(config.chdir, join(folder, "site"));
+    assert.equal(config.tempDir, join(folder, "site"));
+    assert.equal(config.target, "app.py");
+  });
+
+  test("a path of a target starts from the application's directory and must exist", async () => {
+    assert.equal((await load({ target: "app.py:app", flags: { chdir: "site" } })).target, "app.py:app");
+    await rejects(
+      load({ target: "app.py:app" }),
+      "ERR_CONFIG_VALUE",
+      /TARGET must be an existing file \(looked for in /u,
+    );
+    await rejects(load({ target: "nowhere/site.wsgi" }), "ERR_CONFIG_VALUE", /an existing file/u);
+  });
+
+  test("targets are modules with an attribute, a factory, or nothing but a module", async () => {
+    for (const target of ["a", "a.b.c:d", "a:b.c", "a:make()", "größe:app"]) {
+      assert.equal((await load({ target })).target, target);
+    }
+    for (const target of ["", ":app", "a b:c", "a:b:c", "1a:b", "a:b)"]) {
+      await rejects(load({ target }), "ERR_CONFIG_VALUE", /^TARGET must be package\.module:callable/u);
+    }
+  });
+});
+
+describe("wrong configuration is one sentence", () => {
+  test("a flag names itself, what was expected and what was given", async () => {
+    await rejects(
+      load({ target: "a:b", flags: { workers: "many" } }),
+      "ERR_CONFIG_VALUE",
+      /^--workers must be a whole number from 1 to 1024, or "auto", not "many"\.$/u,
+    );
+  });
+
+  test("a value in a file names the file and the key", async () => {
+    await rejects(
+      loadToml('target = "a:b"\nkeep-alive = "long"'),
+      "ERR_CONFIG_VALUE",
+      /^\/.*\/vivarium\.toml: keep-alive must be a number of seconds from 0 up to 86400, not "long"\.$/u,
+    );
+    await rejects(
+      loadToml('target = "a:b"\ntrusted-proxies = ["::1", "nobody"]'),
+      "ERR_CONFIG_VALUE",
+      /trusted-proxies must be .*, not "nobody"\.$/u,
+    );
+    await rejects(loadToml("target = 5"), "ERR_CONFIG_VALUE", /target must be package\.module:callable.*, not 5\.$/u);
+  });
+
+  test("malformed TOML names the line", async () => {
+    await rejects(
+      loadToml('target = "a:b"\nworkers = = 3\n'),
+      "ERR_CONFIG_FILE",
+      /vivarium\.toml, line 2, column \d+: /u,
+    );
+  });
+
+  test("an unknown key is refused, with the nearest known one", async () => {
+    await rejects(loadToml("worker = 3"), "ERR_CONFIG_KEY", /there is no key "worker"; did you mean "workers"\?$/u);
+    await rejects(loadToml("max_body = 3"), "ERR_CONFIG_KEY", /did you mean "max-body"\?$/u);
+    await rejects(loadToml("gracefulTimeout = 3"), "ERR_CONFIG_KEY", /did you mean "graceful-timeout"\?$/u);
+    await rejects(loadToml("[server]\nworkers = 3"), "ERR_CONFIG_KEY", /no key "server"; the keys are listed in/u);
+    await rejects(loadToml("__proto__ = 3"), "ERR_CONFIG_KEY", /no key "__proto__"/u);
+  });
+
+  test("a file that cannot be read says why", async () => {
+    await rejects(load({ config: "none.toml" }), "ERR_CONFIG_FILE", /none\.toml: there is no such file\.$/u);
+    await rejects(load({ config: "site" }), "ERR_CONFIG_FILE", /site: it is a directory\.$/u);
+    writeFileSync(join(folder, "latin1.toml"), Buffer.from([0x23, 0xff]));
+    await rejects(load({ config: "latin1.toml" }), "ERR_CONFIG_FILE", /it is not UTF-8 text\.$/u);
+  });
+
+  test("nothing to run says how to name an application", async () => {
+    await rejects(load({}), "ERR_CONFIG_VALUE", /^There is nothing to run: name an application/u);
+    await rejects(loadToml("workers = 3"), "ERR_CONFIG_VALUE", /vivarium\.toml: target is missing/u);
+  });
+
+  test("directories must exist, and addresses differ", async () => {
+    await rejects(
+      load({ target: "a:b", flags: { chdir: "none" } }),
+      "ERR_CONFIG_VALUE",
+      /^--chdir must be an existing dir/u,
+    );
+    await rejects(
+      load({ target: "a:b", flags: { tempDir: "site/app.py" } }),
+      "ERR_CONFIG_VALUE",
+      /^--temp-dir must be/u,
+    );
+    const flags = { listen: ["8000", "http://127.0.0.1:8000"] };
+    await rejects(load({ target: "a:b", flags }), "ERR_CONFIG_VALUE", /^--listen must be addresses that differ/u);
+    await rejects(loadToml('target = "a:b"\nlisten = []'), "ERR_CONFIG_VALUE", /listen must be at least one address/u);
+    const twice = await load({ target: "a:b", flags: { listen: ["127.0.0.1:0", "127.0.0.1:0"] } });
+    assert.equal(twice.listen.length, 2);
+  });
+
+  test("a control socket's path must fit into a socket address", async () => {
+    const flags = { control: `/tmp/${"x".repeat(110)}` };
+    await rejects(
+      load({ target: "a:b", flags }),
+      "ERR_CONFIG_VALUE",
+      /^--control must be a path of at most 107 octets/u,
+    );
+  });
+});
