@@ -60,12 +60,17 @@ function classOf(name: string): string {
 interface Bar {
   readonly server: string;
   readonly values: readonly [number, number];
+  readonly errors: number;
 }
 
 function groupOf(run: BenchRun, name: string): readonly Bar[] {
   return run.results
     .filter((result) => result.scenario === name)
-    .map(({ server, requestsPerSecond, cpuPerRequest }) => ({ server, values: [requestsPerSecond, cpuPerRequest] }));
+    .map(({ server, requestsPerSecond, cpuPerRequest, badStatus, socketErrors }) => ({
+      server,
+      values: [requestsPerSecond, cpuPerRequest],
+      errors: badStatus + socketErrors,
+    }));
 }
 
 function drawGroup(y: number, title: string, bars: readonly Bar[]): string {
@@ -74,17 +79,18 @@ function drawGroup(y: number, title: string, bars: readonly Bar[]): string {
     `<line x1="${margin}" x2="${width - margin}" y1="${y}" y2="${y}"/>`,
     text(margin, y + 20, title, ' class="group"'),
   ];
-  bars.forEach(({ server, values }, index) => {
+  bars.forEach(({ server, values, errors }, index) => {
     const barTop = y + groupHead + index * pitch;
     const baseline = barTop + bar - 2.5;
     const look = kind(server);
     parts.push(text(panels[0] - 8, baseline, server, ` text-anchor="end"${classOf(look === "ours" ? look : "")}`));
     values.forEach((value, panel) => {
       const x = panels[panel] ?? 0;
+      const remark = panel === 0 && errors > 0 ? `, ${format(errors)} errors` : "";
       const length = Math.max(1, (value / (largest[panel] ?? 1)) * panelWidth);
       parts.push(
         `<rect${classOf(look)} x="${x.toFixed(1)}" y="${barTop}" width="${length.toFixed(1)}" height="${bar}" rx="2"/>`,
-        text(x + length + 6, baseline, format(value), classOf(look === "ours" ? look : "quiet")),
+        text(x + length + 6, baseline, `${format(value)}${remark}`, classOf(look === "ours" ? look : "quiet")),
       );
     });
   });

@@ -133,7 +133,9 @@ Every server of a scenario is started and must give the right answers; then they
 after 1 s of warming up, in ${run.rounds} rounds that each begin with another server. Figures are medians of the rounds, errors are
 sums. CPU is user and system time of all processes of the server, children that ended included, over the requests
 answered; memory is their proportional set size after the load. All run the same WSGI application (bench/apps/app.py), which does not
-log, with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. In mix, wrk's p99 says little, as it sees only the
+log, with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. Where mod_wsgi-embedded has one thread, its two
+processes belong to two connections at a time: its p50 is theirs, its p99 what the waiting ones see; with more threads, it closes kept-alive
+connections while all threads are busy, which wrk counts as errors. In mix, wrk's p99 says little, as it sees only the
 connections that were free to ask. 2 ms of computing were ${run.iterations} iterations here.`;
 }
 

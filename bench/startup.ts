@@ -1,5 +1,4 @@
 // From starting a command to its first answer.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../test/support/ports.js";
@@ -29,14 +28,25 @@ function gunicorn(target: string, chdir: string): Subject["begin"] {
   return (port, folder) =>
     start(
       benchPython(),
-      ["-m", "gunicorn", "--workers", "2", "--chdir", chdir, "--bind", `127.0.0.1:${port}`, target],
+      [
+        "-m",
+        "gunicorn",
+        "--no-control-socket",
+        "--workers",
+        "2",
+        "--chdir",
+        chdir,
+        "--bind",
+        `127.0.0.1:${port}`,
+        target,
+      ],
       { cwd: folder, env: environment(folder) },
     );
 }
 
 /** A database of its own for the guestbook, so that measuring does not write into the checkout. */
 function environment(folder: string): Record<string, string | undefined> {
-  return { DATABASE_URL: `sqlite:///${join(folder, "guestbook.sqlite3")}`, VIRTUAL_ENV: undefined };
+  return { DATABASE_URL: undefined, GUESTBOOK_DB: join(folder, "guestbook.sqlite3"), VIRTUAL_ENV: undefined };
 }
 
 const subjects: readonly Subject[] = [
@@ -68,16 +78,15 @@ const subjects: readonly Subject[] = [
   },
   {
     name: "gunicorn, guestbook",
-    command: "gunicorn --workers 2 guestbook:app",
+    command: "gunicorn --workers 2 guestbook:application",
     path: "/",
-    begin: gunicorn("guestbook:app", guestbook),
+    begin: gunicorn("guestbook:application", guestbook),
   },
 ];
 
 /** Milliseconds until the first answer with status 200. */
 async function once(subject: Subject): Promise<number> {
   const folder = temporaryFolder("startup");
-  mkdirSync(folder, { recursive: true });
   const port = await freePort();
   const began = performance.now();
   const process = subject.begin(port, folder);
