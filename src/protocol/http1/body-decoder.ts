@@ -80,8 +80,11 @@ export class BodyDecoder {
     if (this.#phase === NONE) return "whole";
     if (inflow.at === inflow.end) return undefined;
     if (this.#phase === UNTIL_CLOSE) {
-      const octets = this.#take(inflow, inflow.end - inflow.at);
-      this.#count(octets.length);
+      // what the limit admits is handed on first, so that the outcome does not depend on how the octets arrived
+      const room = this.#limits.maxBody - this.#total;
+      this.#count(room === 0 ? 1 : 0);
+      const octets = this.#take(inflow, room);
+      this.#total += octets.length;
       return octets;
     }
     const octets = this.#take(inflow, this.#left);
