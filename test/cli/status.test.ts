@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { describe as describeStatus, duration } from "../../src/cli/status.js";
+import { exampleStatus, startControlServer } from "../support/control-server.js";
+import type { RunningProcess } from "../support/processes.js";
+import { removeFolder, temporaryFolder } from "../support/tools.js";
+import { vivarium } from "../support/vivarium.js";
+
+const SCREEN = `guestbook:application
+address     http://127.0.0.1:8000  http://unix:/run/guestbook.sock
+uptime      2 h 3 min (Vivarium 0.1.0, Python 3.11.7)
+directory   /srv/guestbook
+supervisor  process 1
+front       process 12, ready; 1 connection open, 34,512 requests, 48.0 MiB, CPU 1.3 s
+spawner     process 13, application imported once
+queue       0 requests
+pool        4 of 8 threads a worker in use, up to 16 requests written ahead
+request     5.21 ms on average, of it 0.18 ms computing
+
+worker  pid  state          age  requests  busy  CPU %    memory
+     1   14  ready    2 h 3 min    17,234     1     10  24.1 MiB
+     2   15  booting        4 s         0     0    5.0   1.0 MiB
+`;
+
+test("the screen shows what the server is doing", () => {
+  const screen = describeStatus(exampleStatus, Date.parse("2030-01-01T02:03:04.000Z"));
+  assert.equal(screen, SCREEN);
+});
+
+test("durations are told by their two largest units", () => {
+  assert.deepEqual([0, 59.9, 60, 3599, 3600, 86_399, 90_000].map(duration), [
+    "0 s",
+    "59 s",
+    "1 min",
+    "59 min",
+    "1 h 0 min",
+    "23 h 59 min",
+    "1 d 1 h",
+  ]);
+});
+
+describe("vivarium status", () => {
+  let folder = "";
+  let server: RunningProcess;
+  before(async () => {
+    folder = temporaryFolder("status");
+    server = await startControlServer({ path: join(folder, "s.sock") });
+  });
+  after(async () => {
+    await server.stop();
+    removeFolder(folder);
+  });
+
+  test("prints the screen, without colour where nobody would see it", async () => {
+    const { code, stdout, stderr } = await vivarium(["status", "--control", join(folder, "s.sock")]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /^guestbook:application\naddress {5}http:\/\/127\.0\.0\.1:8000/u);
+    assert.ok(!stdout.includes("\u001b"));
+  });
+
+  test("--json is one JSON object", async () => {
+    const { code, stdout } = await vivarium(["status", "--json", "--control", join(folder, "s.sock")]);
+    assert.equal(code, 0);
+    assert.deepEqual(JSON.parse(stdout), { ...exampleStatus, pid: server.pid });
+  });
+
+  test("without a server is one sentence and status 1", async () => {
+    const { code, stdout, stderr } = await vivarium(["status"], { cwd: folder, env: { XDG_RUNTIME_DIR: folder } });
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /^vivarium: No server of this user is running[^\n]*\.\n$/u);
+  });
+});

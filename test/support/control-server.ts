@@ -1,0 +1,62 @@
+// A process that stands in for a supervisor at its control socket.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Status } from "../../src/supervisor/status.js";
+import { type RunningProcess, start } from "./processes.js";
+
+/** A status such as a supervisor gives, of process 1. */
+export const exampleStatus: Status = {
+  version: "0.1.0",
+  pid: 1,
+  application: "guestbook:application",
+  target: "guestbook",
+  chdir: "/srv/guestbook",
+  python: "3.11.7",
+  listen: ["http://127.0.0.1:8000", "http://unix:/run/guestbook.sock"],
+  startedAt: "2030-01-01T00:00:00.000Z",
+  uptime: 7384,
+  front: { pid: 12, state: "ready", connections: 1, requests: 34512, cpu: 1.25, memory: 50331648 },
+  spawner: { pid: 13, preload: true },
+  pool: { threads: 4, threadsMost: 8, queue: 0, writeAhead: 16, wall: 5210, cpu: 180 },
+  workers: [
+    {
+      id: 1,
+      pid: 14,
+      state: "ready",
+      startedAt: "2030-01-01T00:00:00.000Z",
+      requests: 17234,
+      busy: 1,
+      cpu: 738.4,
+      memory: 25270682,
+    },
+    {
+      id: 2,
+      pid: 15,
+      state: "booting",
+      startedAt: "2030-01-01T02:03:00.000Z",
+      requests: 0,
+      busy: 0,
+      cpu: 0.2,
+      memory: 1048576,
+    },
+  ],
+};
+
+export interface ControlServerOptions {
+  /** Path of the control socket. */
+  readonly path: string;
+  /** Differences from `exampleStatus`; the process number is its own. */
+  readonly status?: Partial<Status>;
+  /** What it answers to any command, in place of the right answer; "" for silence and the connection's end. */
+  readonly answer?: string;
+  /** Whether it ends when told to stop. Default true. */
+  readonly stops?: boolean;
+}
+
+/** Starts one; it listens when this resolves. The test must stop it. */
+export async function startControlServer(options: ControlServerOptions): Promise<RunningProcess> {
+  const script = join(fileURLToPath(new URL(".", import.meta.url)), "control-server-main.js");
+  const server = start(process.execPath, [script, JSON.stringify(options)]);
+  await server.line(/listening/u);
+  return server;
+}
