@@ -6,7 +6,7 @@ import { run } from "../test/support/processes.js";
 import { python, root } from "../test/support/tools.js";
 import { measure, type Result } from "./measure.js";
 import { drawPlot } from "./plot.js";
-import { busyProcesses, describeMachine } from "./process-tree.js";
+import { describeMachine } from "./process-tree.js";
 import { markdownReport, terminalReport } from "./report.js";
 import type { BenchRun } from "./run.js";
 import { scenarios } from "./scenarios.js";
@@ -93,7 +93,6 @@ function present(chosen: readonly Server[]): readonly Server[] {
 }
 
 async function perform(choice: Choice): Promise<BenchRun> {
-  const busy = busyProcesses();
   const iterations = await calibrate();
   const here = present(choice.servers);
   const results: Result[] = [];
@@ -108,7 +107,6 @@ async function perform(choice: Choice): Promise<BenchRun> {
     seconds: choice.seconds,
     rounds: choice.rounds,
     iterations,
-    busy,
     servers: await Promise.all(
       here.map(async ({ name, settings, version }) => ({ name, settings, version: await version() })),
     ),

@@ -1,10 +1,11 @@
 // Runs a scenario: every server started and checked, then measured in turn, round after round, so that the machine's
 // drift meets all alike; the median of the rounds is the result.
+import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { waitUntilAccepting } from "../test/support/ports.js";
 import type { RunningProcess } from "../test/support/processes.js";
 import { ask } from "./client.js";
-import { cpuMicroseconds, memoryOctets } from "./process-tree.js";
+import { cpuMicroseconds, machineMicroseconds, memoryOctets, ownMicroseconds } from "./process-tree.js";
 import type { Check, Scenario } from "./scenarios.js";
 import { clearPlace, type Place, preparePlace, type Server } from "./servers.js";
 import { load, writeScript } from "./wrk.js";
@@ -20,6 +21,8 @@ export interface Result {
   readonly cpuPerRequest: number;
   /** MiB of the whole tree (PSS), after the load. */
   readonly memory: number;
+  /** Share of the machine's cores that processes other than this server and wrk used meanwhile: the run's disturbance. */
+  readonly others: number;
   /** Of all rounds together. */
   readonly badStatus: number;
   readonly socketErrors: number;
@@ -97,14 +100,19 @@ async function answersRight(url: string, check: Check): Promise<void> {
 
 async function sample(running: Running, script: string, path: string, options: Options): Promise<Sample> {
   const before = cpuMicroseconds(running.roots);
+  const mostBefore = machineMicroseconds() - ownMicroseconds();
+  const began = performance.now();
   const counted = await load(`${running.url}${path}`, script, options.seconds);
   const cpu = cpuMicroseconds(running.roots) - before;
+  const others = machineMicroseconds() - ownMicroseconds() - mostBefore - cpu;
+  const available = (performance.now() - began) * 1000 * availableParallelism();
   return {
     requestsPerSecond: counted.requestsPerSecond,
     p50: counted.p50,
     p99: counted.p99,
     cpuPerRequest: cpu / counted.requests,
     memory: memoryOctets(running.roots) / 2 ** 20,
+    others: Math.max(0, others / available),
     badStatus: counted.badStatus,
     socketErrors: counted.socketErrors,
   };
@@ -121,6 +129,7 @@ function summarize(scenario: Scenario, server: Server, samples: readonly Sample[
     p99: middle((s) => s.p99),
     cpuPerRequest: middle((s) => s.cpuPerRequest),
     memory: middle((s) => s.memory),
+    others: middle((s) => s.others),
     badStatus: sum((s) => s.badStatus),
     socketErrors: sum((s) => s.socketErrors),
   };

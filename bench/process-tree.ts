@@ -1,5 +1,5 @@
 // What a server costs: CPU time and memory of its whole process tree, from /proc (proc(5)).
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { descendants } from "../test/support/processes.js";
 
@@ -51,11 +51,20 @@ export function describeMachine(): string {
   return `${availableParallelism()} cores of ${model.trim()}, ${memory.toFixed(0)} GiB, ${system}, Linux ${kernel}`;
 }
 
-/** How busy the machine already is: processes running now, besides this one (the bench says so in its report). */
-export function busyProcesses(): number {
-  return readdirSync("/proc").filter((name) => {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) return false;
-    const stat = read(`/proc/${name}/stat`);
-    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("R");
-  }).length;
+/**
+ * CPU time everything on this machine used so far, microseconds: user, nice, system, irq, softirq and steal of
+ * proc(5)'s /proc/stat; without idle and iowait, and without guest, which user holds already.
+ */
+export function machineMicroseconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (
+    /^cpu +(.*)$/m.exec(read("/proc/stat"))?.[1] ?? ""
+  )
+    .split(" ")
+    .map(Number);
+  return (user + nice + system + irq + softirq + steal) * microsecondsPerTick;
+}
+
+/** CPU time of this process and of the children it has waited for (wrk), microseconds. */
+export function ownMicroseconds(): number {
+  return ticks(process.pid) * microsecondsPerTick;
 }

@@ -1,4 +1,5 @@
 // The run as text: aligned tables for a terminal, Markdown for bench/RESULTS.md.
+import { median } from "./measure.js";
 import { type BenchRun, find, metrics, reference, subject } from "./run.js";
 import { scenarios } from "./scenarios.js";
 import { shortfalls, targets } from "./verdicts.js";
@@ -127,6 +128,15 @@ export function terminalReport(run: BenchRun): string {
     .join("\n");
 }
 
+/** "2 % (at most 5 %)": the median over all servers and scenarios, and the most. */
+function disturbance(run: BenchRun): string {
+  const shares = run.results.map(({ others }) => others);
+  const percent = (share: number): string => `${(share * 100).toFixed(0)} %`;
+  return shares.length === 0
+    ? "an unknown share"
+    : `${percent(median(shares))} (at most ${percent(Math.max(...shares))})`;
+}
+
 function method(run: BenchRun): string {
   return `wrk with ${connections} connections from one thread, kept alive where the server can, on the same machine as the servers.
 Every server of a scenario is started and must give the right answers; then they are measured in turn, ${run.seconds} s each
@@ -145,9 +155,7 @@ export function markdownReport(run: BenchRun): string {
     "# Benchmark: Vivarium and its peers",
     "Written by `npm run bench`; not by hand.",
     `- date: ${run.date}\n- machine: ${run.machine}\n- Python ${run.python}, Node ${run.node}` +
-      (run.busy > 0
-        ? `\n- not a quiet machine: ${run.busy} other processes were running when the measuring began`
-        : ""),
+      `\n- other processes used ${disturbance(run)} of the machine while it was measured`,
     "![requests/s and CPU per request](results.svg)",
     ...sections(run).map(
       ({ title, head: columns, rows, empty }) =>

@@ -18,8 +18,6 @@ export interface BenchRun {
   readonly rounds: number;
   /** Iterations of the application's work that took 2 ms of CPU. */
   readonly iterations: number;
-  /** Processes of others that were running when the measuring began. */
-  readonly busy: number;
   readonly servers: readonly ServerFacts[];
   readonly results: readonly Result[];
   readonly startUps: readonly StartUp[];
