@@ -20,6 +20,11 @@ export interface Request {
    * unique. Percent-encoding in PATH_INFO and SCRIPT_NAME is already undone.
    */
   readonly variables: string;
+  /**
+   * Octets at the beginning of `variables`, up to the NUL before a name, that the connection's other requests are likely
+   * to have too: whoever takes the variables apart may keep what it made of them. 0 where nothing is known.
+   */
+  readonly shared: number;
   readonly body: Body;
 }
 

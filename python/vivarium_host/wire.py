@@ -29,7 +29,7 @@ MICROSECONDS_MOST = 0xFFFFFFFF
 
 
 class FrameReader:
-    """Octets from a front in, frames out. A frame is ``(type, id, flags, extra, payload)``."""
+    """Octets from a front in, frames out. A frame is ``(type, id, flags, shared, extra, payload)``."""
 
     __slots__ = ("_parts", "_have", "_need")
 
@@ -55,13 +55,13 @@ class FrameReader:
         unpack = TO_WORKER.unpack_from
         need = TO_WORKER_SIZE
         while end - position >= TO_WORKER_SIZE:
-            size, id, type, flags, _, extra = unpack(data, position)
+            size, id, type, flags, shared, extra = unpack(data, position)
             need = TO_WORKER_SIZE + size
             if end - position < need:
                 break
             start = position + TO_WORKER_SIZE
             position += need
-            frames.append((type, id, flags, extra, data[start:position]))
+            frames.append((type, id, flags, shared, extra, data[start:position]))
             need = TO_WORKER_SIZE
         if position < end:
             parts.append(data[position:] if position else data)

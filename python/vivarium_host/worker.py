@@ -31,6 +31,7 @@ from .wsgi import ClientGone
 TICK = 0.002  # seconds: how long a leader may execute one request while others wait behind it
 TICKS_TO_PARK = 25  # idle looks after which the watcher sleeps until it is woken
 READ_SIZE = 65536
+SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
 STEP = 262144  # octets of a large body sent in one frame
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although requests are waiting
 HOLD_MOST = 1_000_000  # nanoseconds an answer is held for company
@@ -50,7 +51,7 @@ class Seat:
         "credited",
         "begun_wall",
         "begun_cpu",
-        "done",
+        "slow",
     )
 
     def __init__(self, worker, number):
@@ -66,7 +67,7 @@ class Seat:
         self.credited.acquire()
         self.begun_wall = 0
         self.begun_cpu = 0
-        self.done = False
+        self.slow = True  # whether its last request was
 
     def respond(self, status, flags, head, body, last, urgent):
         size = len(head) + len(body)
@@ -78,23 +79,12 @@ class Seat:
         self.used += len(body)
         worker = self._worker
         if last:
-            self.done = True
-            wall = perf_counter_ns()
-            cpu = thread_time_ns()
-            worker.outbox.append(
-                wire.TO_FRONT.pack(
-                    size,
-                    self.id,
-                    wire.RESPONSE,
-                    flags | wire.FLAG_LAST,
-                    status,
-                    len(head),
-                    min((wall - self.begun_wall) // 1000, wire.MICROSECONDS_MOST),
-                    min((cpu - self.begun_cpu) // 1000, wire.MICROSECONDS_MOST),
-                )
+            wall, cpu = self._end()
+            header = wire.TO_FRONT.pack(
+                size, self.id, wire.RESPONSE, flags | wire.FLAG_LAST, status, len(head), wall, cpu
             )
-            worker.outbox.append(head)
-            worker.outbox.append(body)
+            # In one step: between two, another thread's frame could come.
+            worker.outbox.extend((header, head, body))
             worker.outbox_octets += size
         else:
             self._put(wire.RESPONSE, flags, status, len(head), head + body, urgent)
@@ -115,13 +105,20 @@ class Seat:
             self._look()
         self.used += size - position
         rest = octets[position:] if position else octets
-        if last:
-            self.done = True
-        self._put(wire.DATA, wire.FLAG_LAST if last else 0, 0, 0, rest, urgent)
+        wall, cpu = self._end() if last else (0, 0)
+        self._put(wire.DATA, wire.FLAG_LAST if last else 0, 0, 0, rest, urgent, wall, cpu)
 
     def fail(self):
-        self.done = True
-        self._put(wire.FAIL, 0, 0, 0, b"", False)
+        wall, cpu = self._end()
+        self._put(wire.FAIL, 0, 0, 0, b"", False, wall, cpu)
+
+    def _end(self):
+        """Wall and CPU time of the request that ends, microseconds."""
+        wall = perf_counter_ns() - self.begun_wall
+        # Asking for the thread's CPU time is a system call. Of a fast request it is known closely enough: it computed.
+        cpu = thread_time_ns() - self.begun_cpu if self.begun_cpu else wall
+        self.slow = wall > SLOW_FROM
+        return min(wall // 1000, wire.MICROSECONDS_MOST), min(cpu // 1000, wire.MICROSECONDS_MOST)
 
     def _look(self):
         """Learns whether the client left meanwhile."""
@@ -130,11 +127,7 @@ class Seat:
         if self.cancelled:
             raise ClientGone("the client left")
 
-    def _put(self, type, flags, status, head, payload, urgent):
-        wall = cpu = 0
-        if self.done:
-            wall = (perf_counter_ns() - self.begun_wall) // 1000
-            cpu = (thread_time_ns() - self.begun_cpu) // 1000
+    def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
         worker = self._worker
         worker.outbox.append(wire.frame(type, self.id, flags, status, head, wall, cpu, payload))
         worker.outbox_octets += len(payload)
@@ -199,7 +192,7 @@ class Worker:
                 held_since = 0
                 continue
             try:
-                type, id, flags, extra, payload = inbox.popleft()
+                _, id, flags, shared, extra, payload = inbox.popleft()
             except IndexError:
                 if not self._read(seat):
                     self._leave(seat)
@@ -211,7 +204,6 @@ class Worker:
                 self.outbox.append(wire.frame(wire.DROPPED, id))
                 continue
             seat.cancelled = False
-            seat.done = False
             seat.used = 0
             seat.granted = self._response_memory
             seat.id = id
@@ -220,8 +212,8 @@ class Worker:
             self._begun += 1
             board[0] = id
             seat.begun_wall = begun = perf_counter_ns()
-            seat.begun_cpu = thread_time_ns()
-            execute(payload[:extra], payload[extra:], flags & wire.FLAG_BODY_IN_FILE, seat)
+            seat.begun_cpu = thread_time_ns() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
+            execute(payload[:extra], shared, payload[extra:], flags & wire.FLAG_BODY_IN_FILE, seat)
             seat.id = 0
             if self.leader is seat:
                 # An answer waits for company only while the next ones come quickly.
@@ -291,7 +283,7 @@ class Worker:
             elif type == wire.CREDIT:
                 for seat in self._seats:
                     if seat.id == frame[1]:
-                        seat.granted += frame[3]
+                        seat.granted += frame[4]
                         self._wake_for_credit(seat)
             elif type == wire.CANCEL:
                 self._cancel(frame[1])

@@ -38,6 +38,8 @@ DIGITS = re.compile(r"[0-9]{1,18}").fullmatch
 
 # Applications answer with few different heads: the encoded ones are kept.
 HEADS_MOST = 512
+# Connections whose part of the environment is kept.
+PARTS_MOST = 512
 _heads = {}
 
 ERROR_BODY = b"Internal Server Error\n\nThe application failed to answer this request. Its log says why.\n"
@@ -245,12 +247,36 @@ class Host:
             # The whole body is there, its end is the end of the stream (werkzeug asks for this).
             "wsgi.input_terminated": True,
         }
+        self._parts = {}
 
-    def execute(self, variables, body, body_in_file, out):
-        """Runs one request. variables and body are octets; with body_in_file body is a path."""
-        items = iter(variables.decode("latin-1").split("\0"))
-        environ = dict(zip(items, items))
-        environ.update(self._base)
+    def _environ(self, variables, shared):
+        """The environment of one request. The requests of a connection share most of it, so that part is made once."""
+        if not shared:
+            items = iter(variables.decode("latin-1").split("\0"))
+            environ = dict(zip(items, items))
+            environ.update(self._base)
+            return environ
+        key = variables[:shared]
+        part = self._parts.get(key)
+        if part is None:
+            items = iter(key.decode("latin-1").split("\0"))
+            part = dict(zip(items, items))
+            part.update(self._base)
+            if len(self._parts) >= PARTS_MOST:
+                self._parts.clear()
+            self._parts[key] = part
+        environ = part.copy()
+        items = iter(variables[shared + 1 :].decode("latin-1").split("\0"))
+        environ.update(zip(items, items))
+        return environ
+
+    def execute(self, variables, shared, body, body_in_file, out):
+        """Runs one request.
+
+        variables and body are octets; so many of variables, ``shared``, are likely to come again (see the wire). With
+        body_in_file body is the path of a file.
+        """
+        environ = self._environ(variables, shared)
         call = Call(out, environ["REQUEST_METHOD"])
         stream = None
         try:

@@ -76,13 +76,13 @@ export class WorkerLink implements ResponseListener {
     ticket.id = id;
     this.#tickets.set(id, ticket);
     if (body.kind === "empty") {
-      this.#writer.request(id, handOver, request.variables, undefined, false);
+      this.#writer.request(id, handOver, request.variables, request.shared, undefined, false);
     } else if (body.kind === "memory") {
-      this.#writer.request(id, handOver, request.variables, body.bytes, false);
+      this.#writer.request(id, handOver, request.variables, request.shared, body.bytes, false);
     } else {
       // The file has no name any more; the worker opens it anew, with a position of its own, through this process.
       const path = Buffer.from(`/proc/${process.pid}/fd/${body.fd}`, "latin1");
-      this.#writer.request(id, handOver, request.variables, path, true);
+      this.#writer.request(id, handOver, request.variables, request.shared, path, true);
     }
     this.#mark();
   }

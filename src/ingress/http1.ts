@@ -324,7 +324,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     this.deadline = 0;
     const place = this.#place;
     const variables = this.#variables.encode(head, protocolOf(head), place ?? anywhere, contentLength);
-    const request = { method: head.method, target: head.target, variables, body };
+    const request = { method: head.method, target: head.target, variables, shared: this.#variables.shared, body };
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
     const exchange = new Http1Exchange(this, request, this.#inputEnded, started);
     this.#exchange = exchange;

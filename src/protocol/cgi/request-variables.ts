@@ -193,6 +193,11 @@ export class RequestVariables {
     this.#constant = `SERVER_SOFTWARE\0${facts.software}\0GATEWAY_INTERFACE\0CGI/1.1`;
   }
 
+  /** Of the last variables, the octets that come again while the connection's fields do not change. */
+  get shared(): number {
+    return this.#shared.length;
+  }
+
   /** REMOTE_ADDR of the last request encoded. */
   get remoteAddress(): string {
     return this.#origin.remoteAddress;

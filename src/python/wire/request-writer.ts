@@ -9,6 +9,8 @@ export interface Sink {
 }
 
 const slabSize = 64 * 1024;
+/** What the field holds; more is not worth keeping. */
+const sharedMost = 0xffff;
 
 export class RequestWriter {
   readonly #sink: Sink;
@@ -24,12 +26,20 @@ export class RequestWriter {
     return this.#used;
   }
 
-  /** A REQUEST frame. `body` is the body itself, or with `bodyInFile` the path of a file that holds it. */
-  request(id: number, handOver: boolean, variables: string, body: Uint8Array | undefined, bodyInFile: boolean): void {
+  /** A REQUEST frame. `shared` is `Request.shared`. `body` is the body itself, or with `bodyInFile` the path of a file that holds it. */
+  request(
+    id: number,
+    handOver: boolean,
+    variables: string,
+    shared: number,
+    body: Uint8Array | undefined,
+    bodyInFile: boolean,
+  ): void {
     const bodySize = body === undefined ? 0 : body.length;
     const start = this.#reserve(toWorkerHeader + variables.length + (bodySize < slabSize / 2 ? bodySize : 0));
     const flags = (handOver ? requestFlag.handOver : 0) | (bodyInFile ? requestFlag.bodyInFile : 0);
     this.#header(start, variables.length + bodySize, id, toWorker.request, flags, variables.length);
+    if (shared <= sharedMost) this.#slab.writeUInt16LE(shared, start + 10);
     this.#slab.write(variables, start + toWorkerHeader, variables.length, "latin1");
     if (body === undefined) return;
     if (bodySize < slabSize / 2) {
