@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import fs, { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { logLine, type RequestEnded, requestEnded } from "../../src/channels.js";
+import { AccessLog, logFormat, logTime } from "../../src/telemetry/access-log.js";
+
+const request: RequestEnded = {
+  remoteAddress: "192.0.2.7",
+  method: "GET",
+  target: "/a?b=1",
+  protocol: "HTTP/1.1",
+  status: 200,
+  octets: 1234,
+  milliseconds: 1.2749,
+  referer: "https://example.org/",
+  userAgent: "curl/8.5",
+};
+const time = "22/Nov/2026:15:06:09 +0000";
+
+function fileFor(context: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), "vivarium-access-log-"));
+  context.after(() => rmSync(directory, { recursive: true }));
+  return join(directory, "access.log");
+}
+
+function open(path: string): AccessLog {
+  const log = AccessLog.open(path);
+  assert.ok(log !== undefined);
+  return log;
+}
+
+function targets(text: string): string[] {
+  return text.split("\n").flatMap((line) => line.match(/"GET (\S+) /)?.[1] ?? []);
+}
+
+function serverLog(context: TestContext): string[] {
+  const lines: string[] = [];
+  const listen = (line: unknown): void => void lines.push(JSON.stringify(line));
+  logLine.subscribe(listen);
+  context.after(() => logLine.unsubscribe(listen));
+  return lines;
+}
+
+describe("a line", () => {
+  test("is the Combined Log Format and the milliseconds", () => {
+    assert.equal(
+      logFormat(request, time),
+      '192.0.2.7 - - [22/Nov/2026:15:06:09 +0000] "GET /a?b=1 HTTP/1.1" 200 1234 "https://example.org/" "curl/8.5" 1.3\n',
+    );
+  });
+
+  test("has a dash for what is not known, and 499 for a client that did not wait", () => {
+    const refused = { ...request, method: "", target: "", protocol: "", status: 400, referer: "", userAgent: "" };
+    assert.match(logFormat(refused, time), /\] "-" 400 1234 "-" "-" /);
+    assert.match(logFormat({ ...request, remoteAddress: "", status: 0, octets: 0 }, time), /^- - - .* 499 0 /);
+  });
+
+  test("stays one line with its quotes, whatever a client sends", () => {
+    const evil = '"\r\n\\\u0000\u001b[31m\u007f\u00e9" 200';
+    const line = logFormat({ ...request, target: evil, referer: evil, userAgent: evil }, time);
+    assert.match(line, /^[\x20-\x7e]*\n$/);
+    const written = '\\"\\x0d\\x0a\\\\\\x00\\x1b[31m\\x7f\\xe9\\" 200';
+    assert.equal(line.split(written).length, 4);
+  });
+
+  test("has the server's time with its zone", () => {
+    assert.match(logTime(new Date(2026, 0, 2, 3, 4, 5)), /^02\/Jan\/2026:03:04:05 [+-]\d{4}$/);
+  });
+});
+
+describe("the access log", () => {
+  test("switched off subscribes nothing", () => {
+    assert.equal(AccessLog.open("off"), undefined);
+    assert.equal(requestEnded.hasSubscribers, false);
+  });
+
+  test("has every request in order, behind what the file held, and is whole when closed", async (t) => {
+    const path = fileFor(t);
+    for (const part of [0, 1]) {
+      const log = open(path);
+      for (let i = 0; i < 3000; i++) requestEnded.publish({ ...request, target: `/${part * 3000 + i}` });
+      await log.close();
+    }
+    const expected = Array.from({ length: 6000 }, (_, i) => `/${i}`);
+    assert.deepEqual(targets(readFileSync(path, "latin1")), expected);
+    assert.equal(requestEnded.hasSubscribers, false);
+  });
+
+  test("is written without being closed", async (t) => {
+    const path = fileFor(t);
+    const log = open(path);
+    requestEnded.publish(request);
+    while (readFileSync(path, "latin1") === "") await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(targets(readFileSync(path, "latin1")), ["/a?b=1"]);
+    await log.close();
+  });
+
+  test("reopened after a rename goes on in a new file and loses nothing", async (t) => {
+    const path = fileFor(t);
+    const log = open(path);
+    for (let i = 0; i < 2000; i++) requestEnded.publish({ ...request, target: `/${i}` });
+    renameSync(path, `${path}.1`);
+    log.reopen();
+    for (let i = 2000; i < 2100; i++) requestEnded.publish({ ...request, target: `/${i}` });
+    await log.close();
+    const [old, current] = [readFileSync(`${path}.1`, "latin1"), readFileSync(path, "latin1")];
+    assert.deepEqual(
+      targets(old + current),
+      Array.from({ length: 2100 }, (_, i) => `/${i}`),
+    );
+    assert.ok(targets(current).includes("/2099"));
+  });
+
+  test("that cannot be opened or written says so once, and works again when it can", async (t) => {
+    const lines = serverLog(t);
+    const path = fileFor(t);
+    const log = open(join(path, "missing", "access.log"));
+    for (let i = 0; i < 5000; i++) requestEnded.publish(request);
+    await log.close();
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? "", /access log cannot be written to .*missing/);
+
+    const full = open("/dev/full");
+    for (let i = 0; i < 5000; i++) requestEnded.publish(request);
+    await full.close();
+    assert.equal(lines.length, 2);
+    assert.match(lines[1] ?? "", /ENOSPC/);
+  });
+
+  test("says when it can be written again, and about how much was lost", async (t) => {
+    const lines = serverLog(t);
+    const path = fileFor(t);
+    const log = open(path);
+    const failing = failingWrites(t);
+    for (let i = 0; i < 1000; i++) requestEnded.publish(request);
+    while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    failing.restore();
+    requestEnded.publish({ ...request, target: "/after" });
+    await log.close();
+    assert.match(lines.at(-1) ?? "", /can be written again; about \d+ lines were lost/);
+    assert.ok(targets(readFileSync(path, "latin1")).includes("/after"));
+  });
+});
+
+/** Every write fails until restored, or the test ends. */
+function failingWrites(context: TestContext): { restore(): void } {
+  const failure = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+  const mocked = context.mock.method(fs, "write", (...values: ((error: Error, count: number) => void)[]) =>
+    values.at(-1)?.(failure, 0),
+  );
+  const restore = (): void => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  };
+  syncBuiltinESMExports();
+  context.after(restore);
+  return { restore };
+}
