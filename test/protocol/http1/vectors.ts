@@ -52,13 +52,13 @@ export function octetsOf(block: string): Buffer {
   const text = lines.map((line) =>
     line.endsWith("\\") && !line.endsWith("\\\\") ? line.slice(0, -1) : `${line}\\r\\n`,
   );
-  return Buffer.from(unescape(text.join("")), "latin1");
+  return Buffer.from(unescaped(text.join("")), "latin1");
 }
 
-export function unescape(text: string): string {
-  return text.replace(/\\(x[0-9a-f]{2}|\{(\d+)\}|.)/g, (_, escape: string, count: string | undefined) => {
+export function unescaped(text: string): string {
+  return text.replace(/\\(x[0-9a-f]{2}|\{(\d+)\}|.)/g, (_, name: string, count: string | undefined) => {
     if (count !== undefined) return "a".repeat(Number(count));
-    if (escape.startsWith("x")) return String.fromCharCode(Number.parseInt(escape.slice(1), 16));
+    if (name.startsWith("x")) return String.fromCharCode(Number.parseInt(name.slice(1), 16));
     const plain = new Map([
       ["r", "\r"],
       ["n", "\n"],
@@ -66,13 +66,13 @@ export function unescape(text: string): string {
       ["0", "\0"],
       ["s", " "],
       ["\\", "\\"],
-    ]).get(escape);
-    if (plain === undefined) throw new Error(`The escape \\${escape} does not exist.`);
+    ]).get(name);
+    if (plain === undefined) throw new Error(`The escape \\${name} does not exist.`);
     return plain;
   });
 }
 
-export function escape(text: string): string {
+export function escaped(text: string): string {
   return text
     .replace(/\\/g, "\\\\")
     .replace(/\r/g, "\\r")
@@ -95,7 +95,7 @@ class Log {
   #body: string | undefined;
 
   add(...lines: readonly string[]): void {
-    if (this.#body !== undefined) this.lines.push(`body "${escape(this.#body)}"`);
+    if (this.#body !== undefined) this.lines.push(`body "${escaped(this.#body)}"`);
     this.#body = undefined;
     this.lines.push(...lines);
   }
@@ -112,7 +112,7 @@ class Log {
 
 function fieldLines(fields: readonly string[]): readonly string[] {
   const lines: string[] = [];
-  for (let i = 0; i < fields.length; i += 2) lines.push(`  ${fields[i]}: ${escape(fields[i + 1] ?? "")}`.trimEnd());
+  for (let i = 0; i < fields.length; i += 2) lines.push(`  ${fields[i]}: ${escaped(fields[i + 1] ?? "")}`.trimEnd());
   return lines;
 }
 
@@ -148,7 +148,7 @@ export function decodeRequests(chunks: readonly Uint8Array[], limits: RequestLim
 }
 
 function responseHead(type: string, head: ResponseHead): readonly string[] {
-  const parts = [`${type} HTTP/1.${head.minor} ${head.status} "${escape(head.reason)}"`];
+  const parts = [`${type} HTTP/1.${head.minor} ${head.status} "${escaped(head.reason)}"`];
   if (head.framing !== "none") parts.push(head.framing === "length" ? `length=${head.contentLength}` : head.framing);
   if (!head.keepAlive) parts.push("not-reusable");
   return [parts.join(" "), ...fieldLines(head.fields)];
