@@ -39,6 +39,8 @@ class Front {
     });
     this.#ingress = new HttpIngress(config, (exchange) => this.#pool.handle(exchange), { version });
     this.#wire = createServer((socket) => this.#pool.add(new WorkerLink(socket, this.#pool)));
+    // A front that was killed leaves the socket's file, and its successor could not bind.
+    rmSync(start.wire, { force: true });
     this.#wire.listen(start.wire, () => {
       chmodSync(start.wire, 0o600);
       this.#listen(start.listeners);

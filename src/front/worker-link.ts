@@ -182,7 +182,7 @@ export class WorkerLink implements ResponseListener {
   }
 }
 
-const lengthField = /(?:^|\n)content-length: *([0-9]+)/i;
+const lengthField = /(?:^|\n)content-length:[ \t]*([0-9]+)/i;
 
 /** The host has checked that the field is there once and a number (python/vivarium_host/wsgi.py, encode_head). */
 function contentLength(fields: Buffer): number {

@@ -1,5 +1,5 @@
 // The pool with hands: connects exchanges, the pool's decisions and the links of the workers.
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
@@ -16,7 +16,8 @@ export class WorkerPool implements LinkOwner {
   readonly pool: Pool<Ticket, WorkerLink>;
   readonly #owner: PoolOwner;
   readonly #scoreboards: string;
-  readonly #links = new Set<WorkerLink>();
+  /** Every connection; of workers that said hello the descriptor of the scoreboard, -1 where it cannot be read. */
+  readonly #links = new Map<WorkerLink, number>();
   /** Links with something gathered to write. */
   readonly #written: WorkerLink[] = [];
   #flushPlanned = false;
@@ -42,7 +43,7 @@ export class WorkerPool implements LinkOwner {
 
   /** Ends every link once it has answered what it has; workers exit then. */
   end(): void {
-    for (const link of this.#links) link.end();
+    for (const link of this.#links.keys()) link.end();
   }
 
   #gone(ticket: Ticket): void {
@@ -50,9 +51,7 @@ export class WorkerPool implements LinkOwner {
   }
 
   #inputEnded(ticket: Ticket): void {
-    if (this.pool.withdraw(ticket)) {
-      ticket.exchange.refuse(503, "The connection was closed before this request's turn came.");
-    }
+    if (this.pool.withdraw(ticket)) refuseUnbegun(ticket.exchange);
   }
 
   #dispatch(): void {
@@ -77,10 +76,12 @@ export class WorkerPool implements LinkOwner {
 
   /** A worker connected. */
   add(link: WorkerLink): void {
-    this.#links.add(link);
+    this.#links.set(link, -1);
   }
 
   linkReady(link: WorkerLink): void {
+    // Opened now, because by the time the connection's end is seen the file of this name may be the successor's.
+    this.#links.set(link, openScoreboard(join(this.#scoreboards, String(link.worker))));
     link.member = this.pool.ready(link);
     this.#owner.workerReady(link.worker, link.pid);
     this.#dispatch();
@@ -93,8 +94,9 @@ export class WorkerPool implements LinkOwner {
 
   linkReturned(link: WorkerLink, ticket: Ticket): void {
     if (link.member === undefined) return;
-    if (ticket.exchange.ended) this.pool.dropped(link.member, ticket, performance.now());
-    else this.pool.returned(link.member, ticket, performance.now());
+    this.pool.returned(link.member, ticket, performance.now());
+    if (ticket.exchange.ended) this.pool.withdraw(ticket);
+    else if (ticket.exchange.inputEnded) this.#inputEnded(ticket);
     this.#planDispatch();
   }
 
@@ -116,18 +118,19 @@ export class WorkerPool implements LinkOwner {
   }
 
   linkClosed(link: WorkerLink): void {
+    const begun = lastBegun(this.#links.get(link) ?? -1);
     this.#links.delete(link);
     const { member } = link;
     if (member === undefined) return;
     link.member = undefined;
-    const begun = this.#lastBegun(link.worker);
     const again: Ticket[] = [];
     for (const ticket of this.pool.gone(member)) {
       ticket.link = undefined;
       const { exchange } = ticket;
       if (exchange.ended) continue;
       if (ticket.id > begun) {
-        again.push(ticket);
+        if (exchange.inputEnded) refuseUnbegun(exchange);
+        else again.push(ticket);
         continue;
       }
       const { method, target } = exchange.request;
@@ -137,13 +140,26 @@ export class WorkerPool implements LinkOwner {
     this.pool.requeue(again);
     this.#dispatch();
   }
+}
 
-  /** The id of the request a worker has begun last; where that cannot be told, all count as begun. */
-  #lastBegun(worker: number): number {
-    try {
-      return readFileSync(join(this.#scoreboards, String(worker))).readUInt32LE(0);
-    } catch {
-      return Number.POSITIVE_INFINITY;
-    }
+/** Its client ended its side (`Exchange.inputEnded`) while the request waited. */
+function refuseUnbegun(exchange: Exchange): void {
+  exchange.refuse(503, "The connection was closed before this request's turn came.");
+}
+
+function openScoreboard(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch {
+    return -1;
   }
+}
+
+/** The id of the request a worker has begun last, closing its scoreboard; where that cannot be told, all count as begun. */
+function lastBegun(scoreboard: number): number {
+  if (scoreboard < 0) return Number.POSITIVE_INFINITY;
+  const id = Buffer.alloc(4);
+  const octets = readSync(scoreboard, id, 0, id.length, 0);
+  closeSync(scoreboard);
+  return octets < id.length ? Number.POSITIVE_INFINITY : id.readUInt32LE(0);
 }

@@ -18,9 +18,14 @@ export class RuntimeDirectory {
     mkdirSync(this.scoreboards);
   }
 
-  /** A fresh scoreboard for a worker: the id of the request it has begun last, and room to spare. */
-  clearScoreboard(worker: number): void {
-    writeFileSync(join(this.scoreboards, String(worker)), Buffer.alloc(64));
+  /**
+   * A fresh scoreboard for a worker: the id of the request it has begun last, and room to spare. A new file: the front may
+   * not have read yet what the worker's predecessor had begun.
+   */
+  newScoreboard(worker: number): void {
+    const path = join(this.scoreboards, String(worker));
+    rmSync(path, { force: true });
+    writeFileSync(path, Buffer.alloc(64));
   }
 
   remove(): void {
