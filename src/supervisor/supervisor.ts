@@ -134,7 +134,7 @@ class Supervisor implements SpawnerListener, FrontListener {
     if (this.#phase === "stopping" || this.#loaded === undefined || !this.#frontListening) return;
     if (slot.state !== "empty") return;
     this.#slots.booting(slot, Date.now());
-    this.#runtime.clearScoreboard(slot.number);
+    this.#runtime.newScoreboard(slot.number);
     this.#spawner?.spawn(slot.number);
   }
 
@@ -176,7 +176,7 @@ class Supervisor implements SpawnerListener, FrontListener {
     const slot = this.#slots.get(worker);
     if (slot === undefined || slot.pid !== pid) return;
     if (this.#phase === "starting" && status === loadFailedStatus) {
-      this.#giveUp(`The application ${this.#config.target} could not be loaded.`, "");
+      this.#giveUp(`The application ${this.#config.target} could not be loaded; the lines above say why.`, "");
     }
     const delay = this.#slots.exited(slot, Date.now());
     if (this.#phase === "stopping") {
@@ -282,6 +282,8 @@ class Supervisor implements SpawnerListener, FrontListener {
     }
     log("info", "supervisor", "Stopping: running requests finish first.");
     this.#front.drain();
+    // Whoever connects now is refused, instead of waiting in a backlog that nobody looks at.
+    for (const listener of this.#listeners) listener.close();
     this.#cancelDeadline = later(this.#config.gracefulTimeout * 1000, () => {
       log("warning", "supervisor", `Requests still run after ${this.#config.gracefulTimeout} s (--graceful-timeout).`);
       this.#kill();
