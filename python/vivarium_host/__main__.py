@@ -6,7 +6,12 @@ import sys
 
 if __name__ == "__main__":
     if sys.version_info < (3, 8):
-        sys.stderr.write("Vivarium needs Python 3.8 or newer; %s is %s.\n" % (sys.executable, sys.version.split()[0]))
+        problem = "Vivarium needs Python 3.8 or newer; %s is %s." % (sys.executable, sys.version.split()[0])
+        # In the words of whoever asked: the spawner's events, or the verdict of a check.
+        if sys.argv[1] == "spawn":
+            os.write(3, (json.dumps({"event": "failed", "problem": problem, "traceback": ""}) + "\n").encode())
+        else:
+            print(json.dumps({"ok": False, "problem": problem, "traceback": ""}))
         sys.exit(1)
     # Started by path: the folder's parent must be importable while the package is, and no longer.
     parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

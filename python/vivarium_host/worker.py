@@ -207,10 +207,11 @@ class Worker:
             seat.used = 0
             seat.granted = self._response_memory
             seat.id = id
+            # Before the lead goes: the next leader writes a later id.
+            board[0] = id
             if flags & wire.FLAG_HAND_OVER:
                 self._hand_over(seat)
             self._begun += 1
-            board[0] = id
             seat.begun_wall = begun = perf_counter_ns()
             seat.begun_cpu = thread_time_ns() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
             execute(payload[:extra], shared, payload[extra:], flags & wire.FLAG_BODY_IN_FILE, seat)
