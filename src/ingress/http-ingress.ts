@@ -5,7 +5,8 @@ import { Deadlines, ticks } from "../net/deadline.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import { TrustedProxies } from "../routing/forwarded.js";
 import { mountOctets } from "../routing/mount.js";
-import { type Http1Connection, type Http1Options, serveHttp1 } from "./http1.js";
+import { serveHttp1 } from "./http1.js";
+import type { Http1Connection, Http1Options } from "./http1-options.js";
 
 /** What ingress needs of the configuration. */
 export type IngressConfig = Pick<

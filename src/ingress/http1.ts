@@ -3,87 +3,32 @@
 // (RFC 9112 §9.3.2). An exchange begins when its request is whole. No promise, timer or event emitter per request: the
 // hello-world path is one read, one handler call, one write.
 import type { Socket } from "node:net";
-import { log, type RequestEnded, requestEnded } from "../channels.js";
+import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
-import type { Body, Handler, ResponseHead } from "../exchange.js";
-import { type Deadlines, type Timed, ticks } from "../net/deadline.js";
+import type { Body, ResponseHead } from "../exchange.js";
+import type { Timed } from "../net/deadline.js";
 import { decodePath, type Place, RequestVariables } from "../protocol/cgi/request-variables.js";
-import { RequestDecoder, type RequestHead, type RequestLimits } from "../protocol/http1/request-decoder.js";
+import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
 import { continue100, ResponseEncoder } from "../protocol/http1/response-encoder.js";
-import { claimedOrigin, type TrustedProxies } from "../routing/forwarded.js";
+import { claimedOrigin } from "../routing/forwarded.js";
 import { placeUnder } from "../routing/mount.js";
 import { type BodyOwner, BodyReceiver, releaseBody } from "./body.js";
 import { httpDate } from "./date.js";
 import { Http1Exchange, type ResponseSink } from "./http1-exchange.js";
+import type { Http1Connection, Http1Options } from "./http1-options.js";
+import {
+  lingerDrainingTicks,
+  lingerTicks,
+  octetsPerTick,
+  type Phase,
+  phases,
+  pipelinedMost,
+  stallTicks,
+} from "./http1-phases.js";
 import { plainPage } from "./page.js";
-import { connectionFacts } from "./peer.js";
-
-/** What all connections of a listener share. */
-export interface Http1Options {
-  readonly handler: Handler;
-  readonly limits: RequestLimits;
-  readonly bodyMemory: number;
-  readonly tempDir: string;
-  /** SCRIPT_NAME, as octets (`mountOctets`). */
-  readonly mount: string;
-  readonly trusted: TrustedProxies;
-  /** SERVER_SOFTWARE. */
-  readonly software: string;
-  readonly deadlines: Deadlines;
-  /** In ticks (net/deadline.ts). */
-  readonly keepAlive: number;
-  readonly headTimeout: number;
-  /** Whether connections close after the response they are at. */
-  readonly draining: boolean;
-  /** A request is whole and goes to the handler. */
-  requestBegan(): void;
-  /** The connection is closed; nothing more comes from it. */
-  connectionClosed(connection: Http1Connection): void;
-}
-
-export interface Http1Connection {
-  /** `draining` has become true: closes now if no request is under way, else after its response. */
-  drain(): void;
-  /** Closes at once, whatever is under way. */
-  destroy(): void;
-}
-
-/**
- * Where a connection stands, and what there the passing of the deadline and the client's FIN mean.
- *
- *     idle ─→ head ─→ body ─→ storing ─→ answering ─→ flushing ─→ idle …      any ─→ lingering ─→ closed
- *
- * A request that arrives in one piece goes from idle to answering at once.
- */
-const phases = {
-  /** Between requests, nothing received of a next one. */
-  idle: { reads: true, expiry: "close", fin: "close" },
-  /** Some of a head received. */
-  head: { reads: true, expiry: "timeout", fin: "close" },
-  /** The head is whole, the body is not. */
-  body: { reads: true, expiry: "timeout", fin: "close" },
-  /** The body is whole, and some of it is not on the disk yet. */
-  storing: { reads: false, expiry: "close", fin: "note" },
-  /** An exchange is open. It has a deadline only while the client does not take what was written. */
-  answering: { reads: false, expiry: "close", fin: "note" },
-  /** The response is whole, the client has not taken it. The next request waits, or responses would pile up. */
-  flushing: { reads: false, expiry: "close", fin: "note" },
-  /** Our side is closed; what still comes is dropped until the client closes its own (RFC 9112 §9.6). */
-  lingering: { reads: false, expiry: "close", fin: "close" },
-  closed: { reads: false, expiry: "nothing", fin: "nothing" },
-} as const;
-
-type Phase = keyof typeof phases;
-
-/** Octets pipelined behind a request being answered, beyond which the socket is not read. */
-const pipelinedMost = 65536;
-/** Nothing of a body received, or of a response taken, for so long: the client is as good as gone. Seconds, as in nginx. */
-const stallTicks = ticks(60);
-/** A response gets another tick for this many octets: 16 KiB/s is the slowest client that is waited for. */
-const octetsPerTick = 4096;
-/** After our FIN a client gets this long to read the last response and close; less when the server stops. */
-const lingerTicks = ticks(30);
-const lingerDrainingTicks = ticks(2);
+import { Peer } from "./peer.js";
+import { protocolOf, requestRecord } from "./request-record.js";
+import { type Encoded, writeAll } from "./write-all.js";
 
 const anywhere: Place = { scriptName: "", pathInfo: "" };
 
@@ -117,12 +62,12 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     this.#socket = socket;
     this.#options = options;
     this.#decoder = new RequestDecoder(options.limits);
-    const facts = connectionFacts(socket, options.software);
-    this.#peer = facts.remoteAddress;
+    const peer = new Peer(socket, options.software);
+    this.#peer = peer.remoteAddress;
     const trusted = options.trusted;
-    this.#variables = trusted.trusts(facts.remoteAddress)
-      ? new RequestVariables(facts, (fields) => claimedOrigin(fields, facts, trusted))
-      : new RequestVariables(facts);
+    this.#variables = trusted.trusts(peer.remoteAddress)
+      ? new RequestVariables(peer, (fields) => claimedOrigin(fields, peer, trusted))
+      : new RequestVariables(peer);
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
     // Streaming responses go out chunk by chunk. Costs nothing where the listener set it already.
@@ -351,7 +296,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     const page = plainPage(status, error.message);
     const head = this.#head;
     this.#encoder.begin(head?.method ?? "", head?.minor ?? 1, false);
-    this.#write(this.#encoder.head(page.head, page.body, true, httpDate()));
+    writeAll(this.#socket, this.#encoder.head(page.head, page.body, true, httpDate()));
     if (requestEnded.hasSubscribers) this.#publish(this.#peer, status, 0);
     this.#head = undefined;
     this.#linger();
@@ -370,7 +315,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     exchange.delimited = request.minor === 1 || head.contentLength >= 0;
     const octets = encoder.head(head, body, last, httpDate());
     if (last) {
-      this.#write(octets);
+      writeAll(this.#socket, octets);
       this.#finish(exchange);
     } else {
       this.#writeOn(exchange, octets, body?.length ?? 0);
@@ -380,7 +325,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   write(exchange: Http1Exchange, octets: Uint8Array, last: boolean): void {
     const encoded = this.#encoder.data(octets, last);
     if (last) {
-      this.#write(encoded);
+      writeAll(this.#socket, encoded);
       this.#finish(exchange);
     } else {
       this.#writeOn(exchange, encoded, octets.length);
@@ -401,39 +346,15 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     }
   }
 
-  #write(octets: Uint8Array | readonly Uint8Array[]): void {
-    if (octets instanceof Uint8Array) {
-      this.#socket.write(octets);
-      return;
-    }
-    const socket = this.#socket;
-    if (octets.length > 1) socket.cork();
-    for (const part of octets) socket.write(part);
-    if (octets.length > 1) socket.uncork();
-  }
-
   /** Writes a part of a response that goes on, and says when its `taken` body octets have left. */
-  #writeOn(exchange: Http1Exchange, octets: Uint8Array | readonly Uint8Array[], taken: number): void {
-    const socket = this.#socket;
-    const flushed = (error?: Error | null): void => {
+  #writeOn(exchange: Http1Exchange, octets: Encoded, taken: number): void {
+    this.#unflushed += 1;
+    writeAll(this.#socket, octets, (error) => {
       if (exchange.ended || error) return;
       this.#unflushed -= 1;
       this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
       if (taken > 0) exchange.onFlushed?.(taken);
-    };
-    this.#unflushed += 1;
-    const last = octets instanceof Uint8Array ? octets : octets.at(-1);
-    if (last === undefined) {
-      // As after HEAD: nothing to write, and this still tells when all before it has left.
-      socket.write("", flushed);
-    } else if (octets instanceof Uint8Array || octets.length === 1) {
-      socket.write(last, flushed);
-    } else {
-      socket.cork();
-      for (const part of octets.slice(0, -1)) socket.write(part);
-      socket.write(last, flushed);
-      socket.uncork();
-    }
+    });
     if (this.deadline === 0) this.deadline = this.#stallDeadline();
   }
 
@@ -505,18 +426,8 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   }
 
   #publish(remoteAddress: string, status: number, started: number): void {
-    const head = this.#head;
-    requestEnded.publish({
-      remoteAddress,
-      method: head?.method ?? "",
-      target: head?.target ?? "",
-      protocol: head === undefined ? "" : protocolOf(head),
-      status,
-      octets: status === 0 ? 0 : this.#encoder.bodyOctets,
-      milliseconds: started === 0 ? 0 : performance.now() - started,
-      referer: field(head, "referer"),
-      userAgent: field(head, "user-agent"),
-    } satisfies RequestEnded);
+    const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
+    requestEnded.publish(requestRecord(this.#head, remoteAddress, status, octets, started));
   }
 
   #reportLength(exchange: Http1Exchange): void {
@@ -534,18 +445,4 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
 
 function notMounted(): VivariumError {
   return vivariumError("ERR_ROUTING_NOT_MOUNTED", "There is no application at this address.", { status: 404 });
-}
-
-function protocolOf(head: RequestHead): string {
-  return head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0";
-}
-
-/** The value of the first field of this name, in lower case; "" where there is none. */
-function field(head: RequestHead | undefined, name: string): string {
-  const fields = head?.fields ?? [];
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    const candidate = fields[at] ?? "";
-    if (candidate.length === name.length && candidate.toLowerCase() === name) return fields[at + 1] ?? "";
-  }
-  return "";
 }

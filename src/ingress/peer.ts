@@ -3,15 +3,28 @@ import type { ConnectionFacts } from "../protocol/cgi/request-variables.js";
 import { plainAddress } from "../routing/forwarded.js";
 
 /** What the socket says of its two ends. A unix socket has no addresses. */
-export function connectionFacts(socket: Socket, software: string): ConnectionFacts {
-  return {
-    software,
-    remoteAddress: plainAddress(socket.remoteAddress ?? ""),
-    remotePort: socket.remotePort ?? -1,
-    localAddress: plainAddress(socket.localAddress ?? ""),
-    localPort: socket.localPort ?? -1,
-    scheme: "http",
-    host: "",
-    port: -1,
-  };
+export class Peer implements ConnectionFacts {
+  readonly software: string;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly scheme = "http";
+  readonly host = "";
+  readonly port = -1;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, software: string) {
+    this.software = software;
+    this.remoteAddress = plainAddress(socket.remoteAddress ?? "");
+    this.remotePort = socket.remotePort ?? -1;
+    this.#socket = socket;
+  }
+
+  // Asked only for requests that name no host, and each costs a system call.
+  get localAddress(): string {
+    return plainAddress(this.#socket.localAddress ?? "");
+  }
+
+  get localPort(): number {
+    return this.#socket.localPort ?? -1;
+  }
 }

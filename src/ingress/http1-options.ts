@@ -1,0 +1,34 @@
+import type { Handler } from "../exchange.js";
+import type { Deadlines } from "../net/deadline.js";
+import type { RequestLimits } from "../protocol/http1/request-decoder.js";
+import type { TrustedProxies } from "../routing/forwarded.js";
+
+/** What all connections of a listener share. */
+export interface Http1Options {
+  readonly handler: Handler;
+  readonly limits: RequestLimits;
+  readonly bodyMemory: number;
+  readonly tempDir: string;
+  /** SCRIPT_NAME, as octets (`mountOctets`). */
+  readonly mount: string;
+  readonly trusted: TrustedProxies;
+  /** SERVER_SOFTWARE. */
+  readonly software: string;
+  readonly deadlines: Deadlines;
+  /** In ticks (net/deadline.ts). */
+  readonly keepAlive: number;
+  readonly headTimeout: number;
+  /** Whether connections close after the response they are at. */
+  readonly draining: boolean;
+  /** A request is whole and goes to the handler. */
+  requestBegan(): void;
+  /** The connection is closed; nothing more comes from it. */
+  connectionClosed(connection: Http1Connection): void;
+}
+
+export interface Http1Connection {
+  /** `draining` has become true: closes now if no request is under way, else after its response. */
+  drain(): void;
+  /** Closes at once, whatever is under way. */
+  destroy(): void;
+}

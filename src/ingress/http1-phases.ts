@@ -1,0 +1,47 @@
+import { ticks } from "../net/deadline.js";
+
+export type Phase = "idle" | "head" | "body" | "storing" | "answering" | "flushing" | "lingering" | "closed";
+
+interface PhaseRules {
+  /** Whether the decoder is asked for events. Elsewhere what arrives waits in it. */
+  readonly reads: boolean;
+  /** The deadline passed: close, or answer 408 first. */
+  readonly expiry: "close" | "timeout" | "nothing";
+  /** The client closed its side: it is gone, or may still read. */
+  readonly fin: "close" | "note" | "nothing";
+}
+
+/**
+ * Where a connection stands, and what there the passing of the deadline and the client's FIN mean.
+ *
+ *     idle ─→ head ─→ body ─→ storing ─→ answering ─→ flushing ─→ idle …      any ─→ lingering ─→ closed
+ *
+ * A request that arrives in one piece goes from idle to answering at once.
+ */
+export const phases: Readonly<Record<Phase, PhaseRules>> = {
+  /** Between requests, nothing received of a next one. */
+  idle: { reads: true, expiry: "close", fin: "close" },
+  /** Some of a head received. */
+  head: { reads: true, expiry: "timeout", fin: "close" },
+  /** The head is whole, the body is not. */
+  body: { reads: true, expiry: "timeout", fin: "close" },
+  /** The body is whole, and some of it is not on the disk yet. */
+  storing: { reads: false, expiry: "close", fin: "note" },
+  /** An exchange is open. It has a deadline only while the client does not take what was written. */
+  answering: { reads: false, expiry: "close", fin: "note" },
+  /** The response is whole, the client has not taken it. The next request waits, or responses would pile up. */
+  flushing: { reads: false, expiry: "close", fin: "note" },
+  /** Our side is closed; what still comes is dropped until the client closes its own (RFC 9112 §9.6). */
+  lingering: { reads: false, expiry: "close", fin: "close" },
+  closed: { reads: false, expiry: "nothing", fin: "nothing" },
+};
+
+/** Octets pipelined behind a request being answered, beyond which the socket is not read. */
+export const pipelinedMost: number = 65536;
+/** Nothing of a body received, or of a response taken, for so long: the client is as good as gone. Seconds, as in nginx. */
+export const stallTicks: number = ticks(60);
+/** A response gets another tick for this many octets: 16 KiB/s is the slowest client that is waited for. */
+export const octetsPerTick: number = 4096;
+/** After our FIN a client gets this long to read the last response and close; less when the server stops. */
+export const lingerTicks: number = ticks(30);
+export const lingerDrainingTicks: number = ticks(2);

@@ -1,0 +1,38 @@
+import type { RequestEnded } from "../channels.js";
+import type { RequestHead } from "../protocol/http1/request-decoder.js";
+
+/** What is told of a request that ended; `head` is undefined where it had none that could be read. */
+export function requestRecord(
+  head: RequestHead | undefined,
+  remoteAddress: string,
+  status: number,
+  octets: number,
+  started: number,
+): RequestEnded {
+  return {
+    remoteAddress,
+    method: head?.method ?? "",
+    target: head?.target ?? "",
+    protocol: head === undefined ? "" : protocolOf(head),
+    status,
+    octets,
+    milliseconds: started === 0 ? 0 : performance.now() - started,
+    referer: field(head, "referer"),
+    userAgent: field(head, "user-agent"),
+  };
+}
+
+/** SERVER_PROTOCOL. */
+export function protocolOf(head: RequestHead): string {
+  return head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0";
+}
+
+/** The value of the first field of this name, in lower case; "" where there is none. */
+function field(head: RequestHead | undefined, name: string): string {
+  const fields = head?.fields ?? [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const candidate = fields[at] ?? "";
+    if (candidate.length === name.length && candidate.toLowerCase() === name) return fields[at + 1] ?? "";
+  }
+  return "";
+}
