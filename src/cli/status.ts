@@ -49,7 +49,12 @@ export function describe(status: Status, now: number): string {
       "pool",
       `${pool.threads} of ${counted(pool.threadsMost, "thread")} a worker in use, up to ${counted(pool.writeAhead, "request")} written ahead`,
     ],
-    ["request", `${milliseconds(pool.wall)} on average, of it ${milliseconds(pool.cpu)} computing`],
+    [
+      "request",
+      pool.wall === 0
+        ? "none measured yet"
+        : `${milliseconds(pool.wall)} on average, of it ${milliseconds(pool.cpu)} computing`,
+    ],
   ];
   const head = facts.map(([name = "", fact = ""]) => `${dim(name.padEnd(11))} ${fact}\n`).join("");
   const rows = status.workers.map((worker) => row(worker, now));

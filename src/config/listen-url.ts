@@ -15,7 +15,7 @@ const EXAMPLES = "such as http://127.0.0.1:8000, http://unix:/run/site.sock or h
 export function listenUrl(value: unknown, context: ReadContext): ListenAddress | Expected {
   if (typeof value === "number") return listenUrl(String(value), context);
   if (typeof value !== "string") return new Expected(`an address ${EXAMPLES}`);
-  const [, scheme, rest = ""] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/isu.exec(value.trim()) ?? [];
+  const [, scheme, rest = ""] = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/su.exec(value.trim()) ?? [];
   const protocol = scheme?.toLowerCase();
   if (protocol !== undefined && LATER.includes(protocol)) {
     return new Expected(`an http:// address (this version speaks HTTP only)`);
@@ -48,8 +48,9 @@ function tcp(place: string, isUrl: boolean): ListenAddress | undefined {
   if (digits === undefined && (!isUrl || text === "")) return undefined;
   const port = digits === undefined ? 80 : Number(digits);
   const host = text === "*" ? "" : text.replace(/^\[(.*)\]$/u, "$1");
-  const literal = host !== text && text !== "*";
-  if (port > 65_535 || literal !== isIPv6(host) || !/^[a-z0-9._:%-]*$/iu.test(host)) return undefined;
+  // Only what stands in brackets is asked about: Node's isIPv6 compiles its expression first, for milliseconds.
+  const literal = text.startsWith("[");
+  if (port > 65_535 || (literal && !isIPv6(host)) || !/^[\w.:%-]*$/u.test(host)) return undefined;
   return address(`http://${text}:${port}`, { kind: "tcp", host, port });
 }
 

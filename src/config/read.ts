@@ -50,7 +50,7 @@ const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20,
 /** A number of octets: 65536, "64k", "1m", "1g" (powers of 1024, in either case). */
 export function octets(least: number, most: number = Number.MAX_SAFE_INTEGER): Reader<number> {
   return (value) => {
-    const [, digits, unit] = /^(\d{1,15})([kmg]?)$/iu.exec(String(value)) ?? [];
+    const [, digits, unit] = /^(\d{1,15})([kmgKMG]?)$/u.exec(String(value)) ?? [];
     const factor = UNITS[unit?.toLowerCase() ?? ""];
     if ((typeof value === "string" || typeof value === "number") && digits !== undefined && factor !== undefined) {
       const number = Number(digits) * factor;

@@ -98,7 +98,7 @@ async function resolve(address: ListenAddress, host: string): Promise<string> {
 }
 
 function listenTcp(calls: Libc, address: ListenAddress, host: string, port: number, onlyV6: boolean): Listener {
-  const v6 = isIPv6(host);
+  const v6 = host.includes(":"); // it is an address by now; isIPv6 would cost a start milliseconds
   const fd = calls.socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
   try {
     // Without it a restart fails for a minute on connections of the last run in TIME_WAIT. Linux does not let two
@@ -251,7 +251,7 @@ function sockaddrUnix(path: string): Buffer {
 function tcpUrl(address: ListenAddress, port: number): string {
   const host = address.endpoint.kind === "tcp" ? address.endpoint.host : "";
   // Every address has no name of its own; what a person types on this machine is localhost's.
-  return `${address.protocol}://${host === "" ? "0.0.0.0" : isIPv6(host) ? `[${host}]` : host}:${port}`;
+  return `${address.protocol}://${host === "" ? "0.0.0.0" : host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function inheritedUrl(address: ListenAddress, name: Buffer): string {
