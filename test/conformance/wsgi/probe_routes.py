@@ -53,6 +53,12 @@ def gate(environ):
         return _gates.setdefault(key, threading.Event())
 
 
+def pass_gate(environ):
+    """Waits at the gate; one that nobody opens is an error, not an opening."""
+    if not gate(environ).wait(20):
+        raise TimeoutError("nobody opened the gate")
+
+
 def answer(start_response, body, status="200 OK", headers=()):
     """An ordinary response: text, its length, one block."""
     if not isinstance(body, bytes):

@@ -2,7 +2,7 @@
 
 import sys
 
-from probe_routes import TEXT, ProbeError, answer, gate, query, record, route
+from probe_routes import TEXT, ProbeError, answer, pass_gate, query, record, route
 
 
 @route("/start/once")
@@ -180,7 +180,7 @@ def write_at_once(environ, start_response):
     # "each write() … must transmit before it returns": the client has the first block while the gate is shut.
     write = start_response("200 OK", [TEXT])
     write(b"first ")
-    gate(environ).wait(20)
+    pass_gate(environ)
     write(b"second")
     return []
 
