@@ -12,7 +12,7 @@ import { BodyDecoder } from "./body-decoder.js";
 import { FieldLines } from "./field-lines.js";
 import { CR, type Faults, LF, SPACE, targetOctets, tokenOctets } from "./grammar.js";
 import { Inflow } from "./inflow.js";
-import { type FieldFacts, parseTarget, readFields, type Target } from "./request-head.js";
+import { asterisk, type FieldFacts, parseTarget, readFields, type Target } from "./request-head.js";
 
 /** Octets, except `maxFields`. Beyond them: 414, 431, 431, 413. */
 export interface RequestLimits {
@@ -96,6 +96,7 @@ export class RequestDecoder {
   #minor: 0 | 1 = 1;
   #method = "";
   #target = "";
+  #parsed: Target = asterisk;
   /** The field lines of the request before, with the empty line, and what was read from them. */
   #lastBlock = "";
   #lastFields: readonly string[] = [];
@@ -263,11 +264,12 @@ export class RequestDecoder {
     // CONNECT asks for a tunnel, which is a proxy's to give: 501, as a method that this server does not implement for
     // any target; 405 would say that it does for some (RFC 9110 §9.1, §9.3.6).
     if (this.#method === "CONNECT") throw notImplemented("CONNECT is not implemented; this server is no proxy.");
+    this.#parsed = parseTarget(this.#method, this.#target, faults);
     return true;
   }
 
   #finishHead(position: number, fields: readonly string[], facts: FieldFacts): RequestEvent {
-    const target: Target = parseTarget(this.#method, this.#target, faults);
+    const target = this.#parsed;
     this.#inflow.at += position;
     this.#phase = BODY;
     this.#keepAlive = facts.keepAlive;

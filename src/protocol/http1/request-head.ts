@@ -24,12 +24,15 @@ export interface FieldFacts {
   readonly expectContinue: boolean;
 }
 
+/** The target that means the server as a whole. */
+export const asterisk: Target = { form: "asterisk", scheme: "", authority: "", path: "", query: "" };
+
 /** The four forms of RFC 9112 §3.2; the authority form is CONNECT's alone. */
 export function parseTarget(method: string, target: string, faults: Faults): Target {
   if (target.startsWith("/")) return { form: "origin", scheme: "", authority: "", ...splitQuery(target) };
   if (target === "*") {
     if (method !== "OPTIONS") throw faults.malformed("The target * is for OPTIONS only.");
-    return { form: "asterisk", scheme: "", authority: "", path: "", query: "" };
+    return asterisk;
   }
   const match = /^(https?):\/\/([^/?]*)(.*)$/i.exec(target);
   if (match === null) throw faults.malformed("The request target is neither a path nor an http or https URI.");
