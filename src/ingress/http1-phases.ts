@@ -1,8 +1,9 @@
 import { ticks } from "../net/deadline.js";
 
-export type Phase = "idle" | "head" | "body" | "storing" | "answering" | "flushing" | "lingering" | "closed";
+type PhaseName = "idle" | "head" | "body" | "storing" | "answering" | "flushing" | "lingering" | "closed";
 
-interface PhaseRules {
+/** A phase is the rules that hold in it. */
+export interface Phase {
   /** Whether the decoder is asked for events. Elsewhere what arrives waits in it. */
   readonly reads: boolean;
   /** The deadline passed: close, or answer 408 first. */
@@ -18,7 +19,7 @@ interface PhaseRules {
  *
  * A request that arrives in one piece goes from idle to answering at once.
  */
-export const phases: Readonly<Record<Phase, PhaseRules>> = {
+export const phases: Readonly<Record<PhaseName, Phase>> = {
   /** Between requests, nothing received of a next one. */
   idle: { reads: true, expiry: "close", fin: "close" },
   /** Some of a head received. */

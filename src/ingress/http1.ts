@@ -45,7 +45,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   readonly #encoder = new ResponseEncoder();
   readonly #variables: RequestVariables;
   readonly #peer: string;
-  #phase: Phase = "idle";
+  #phase: Phase = phases.idle;
   /** The loop that takes events from the decoder is running: a response that ends meanwhile must not start another. */
   #advancing = false;
   #paused = false;
@@ -83,16 +83,16 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   // -- from the socket
 
   #onData(chunk: Buffer): void {
-    if (this.#phase === "lingering") return;
+    if (this.#phase === phases.lingering) return;
     this.#decoder.receive(chunk);
-    if (phases[this.#phase].reads) this.#advance();
+    if (this.#phase.reads) this.#advance();
     else if (this.#decoder.pending > pipelinedMost) this.#pause();
   }
 
   #onInputEnd(): void {
     this.#inputEnded = true;
     const exchange = this.#exchange;
-    switch (phases[this.#phase].fin) {
+    switch (this.#phase.fin) {
       case "close":
         // A whole request that waits in the decoder was begun before; what is left is none, or not whole.
         this.#closeSoon();
@@ -108,11 +108,11 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   }
 
   #onDrain(): void {
-    if (this.#phase === "flushing") this.#next();
+    if (this.#phase === phases.flushing) this.#next();
   }
 
   #onClose(): void {
-    this.#phase = "closed";
+    this.#phase = phases.closed;
     this.#options.deadlines.unwatch(this);
     this.#receiver?.discard();
     const exchange = this.#exchange;
@@ -126,10 +126,10 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
 
   /** The deadline passed. */
   expire(): void {
-    switch (phases[this.#phase].expiry) {
+    switch (this.#phase.expiry) {
       case "timeout": {
         const sentence =
-          this.#phase === "head"
+          this.#phase === phases.head
             ? "The request's head took too long to arrive."
             : "The request's body stopped arriving.";
         this.#reject(vivariumError("ERR_INGRESS_TIMEOUT", sentence, { status: 408 }));
@@ -143,8 +143,8 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   }
 
   drain(): void {
-    if (this.#phase === "idle") this.#closeSoon();
-    else if (this.#phase === "lingering") this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
+    if (this.#phase === phases.idle) this.#closeSoon();
+    else if (this.#phase === phases.lingering) this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
   }
 
   destroy(): void {
@@ -168,7 +168,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    while (phases[this.#phase].reads && this.#step());
+    while (this.#phase.reads && this.#step());
     this.#advancing = false;
   }
 
@@ -197,14 +197,14 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
       this.#closeSoon();
       return;
     }
-    if (this.#phase === "idle") {
+    if (this.#phase === phases.idle) {
       if (idle) {
         this.deadline = deadlines.tick + keepAlive;
       } else {
-        this.#phase = "head";
+        this.#phase = phases.head;
         this.deadline = deadlines.tick + headTimeout;
       }
-    } else if (this.#phase === "body") {
+    } else if (this.#phase === phases.body) {
       if (this.#receiver?.congested === true) {
         // It is the disk that is slow now, not the client.
         this.deadline = 0;
@@ -222,7 +222,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     this.#place = placeUnder(this.#options.mount, decodePath(head.path));
     if (head.framing === "none") return;
     if (this.#place === undefined) throw notMounted();
-    this.#phase = "body";
+    this.#phase = phases.body;
     this.#receiver = new BodyReceiver(this, this.#options.bodyMemory, this.#options.tempDir);
     // A client that has begun to send the body does not wait (RFC 9110 §10.1.1).
     if (head.expectContinue && this.#decoder.pending === 0) this.#socket.write(continue100());
@@ -238,14 +238,14 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     if (body !== undefined) {
       this.bodyWhole(body);
     } else {
-      this.#phase = "storing";
+      this.#phase = phases.storing;
       this.deadline = 0;
       this.#resume();
     }
   }
 
   bodyFlows(): void {
-    if (this.#phase === "body") this.#advance();
+    if (this.#phase === phases.body) this.#advance();
   }
 
   bodyWhole(body: Body): void {
@@ -265,7 +265,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   #begin(body: Body, contentLength: number): void {
     const head = this.#head;
     if (head === undefined) return;
-    this.#phase = "answering";
+    this.#phase = phases.answering;
     this.deadline = 0;
     const place = this.#place;
     const variables = this.#variables.encode(head, protocolOf(head), place ?? anywhere, contentLength);
@@ -374,7 +374,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     if (!encoder.keepAlive) {
       this.#closeAfterResponse();
     } else if (this.#socket.writableNeedDrain && this.#socket.writableLength > 0) {
-      this.#phase = "flushing";
+      this.#phase = phases.flushing;
       this.deadline = this.#stallDeadline();
     } else {
       this.#next();
@@ -382,7 +382,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   }
 
   #next(): void {
-    this.#phase = "idle";
+    this.#phase = phases.idle;
     this.#head = undefined;
     this.#advance();
   }
@@ -398,7 +398,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
 
   /** Closes the connection as soon as the client's side of the network took what was written. */
   #closeSoon(): void {
-    this.#phase = "lingering";
+    this.#phase = phases.lingering;
     this.deadline = this.#stallDeadline();
     this.#socket.destroySoon();
   }
@@ -408,7 +408,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
    * answers with a reset, and that takes the response away from a client which has not read it yet (RFC 9112 §9.6).
    */
   #linger(): void {
-    this.#phase = "lingering";
+    this.#phase = phases.lingering;
     this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
     if (this.#inputEnded) this.#socket.destroySoon();
     else this.#socket.end();
