@@ -66,7 +66,9 @@ export class Queue<R extends Queueable> {
   #grow(): void {
     if (this.#end - this.#head < this.#ring.length) return;
     const mask = this.#ring.length - 1;
-    const grown = new Array<R | undefined>(this.#ring.length * 2).fill(undefined);
+    // Full of places left by those who were taken out, it is only put in order: nobody may be served for a long while.
+    const size = this.#length > mask / 2 ? this.#ring.length * 2 : this.#ring.length;
+    const grown = new Array<R | undefined>(size).fill(undefined);
     let count = 0;
     for (let place = this.#head; place !== this.#end; place++) {
       const element = this.#ring[place & mask];

@@ -1,0 +1,350 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Assignment, type Member, Pool } from "../../src/pool/pool.js";
+import { random } from "./random.js";
+
+interface Request {
+  readonly name: number;
+  queued: boolean;
+}
+
+type Worker = number;
+type TestPool = Pool<Request, Worker>;
+
+function request(name: number): Request {
+  return { name, queued: false };
+}
+
+/** All that can be given now, in order. */
+function give(pool: TestPool, now = 0): Assignment<Request, Worker>[] {
+  const given: Assignment<Request, Worker>[] = [];
+  for (let next = pool.next(now); next !== undefined; next = pool.next(now)) given.push(next);
+  return given;
+}
+
+/** The pool has seen so many requests of this kind. */
+function teach(pool: TestPool, wall: number, cpu: number, requests = 64): void {
+  for (let i = 0; i < requests; i += 1) pool.pace.ended(wall, cpu);
+}
+
+function submit(pool: TestPool, count: number, from = 0): Request[] {
+  const requests = Array.from({ length: count }, (_, index) => request(from + index));
+  for (const each of requests) pool.submit(each);
+  return requests;
+}
+
+const names = (given: readonly Assignment<Request, Worker>[]): number[] => given.map((each) => each.request.name);
+
+describe("the pool", () => {
+  test("gives nothing without workers, and all in order once there is one", () => {
+    const pool: TestPool = new Pool(8);
+    teach(pool, 50, 50);
+    submit(pool, 8);
+    assert.deepEqual(give(pool), []);
+    assert.equal(pool.queueLength, 8);
+    pool.ready(1);
+    assert.deepEqual(names(give(pool)), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert.equal(pool.queueLength, 0);
+  });
+
+  test("gives to the least busy worker, and equals take turns", () => {
+    const pool: TestPool = new Pool(8);
+    teach(pool, 50, 50);
+    for (const worker of [1, 2, 3]) pool.ready(worker);
+    submit(pool, 9);
+    give(pool);
+    assert.deepEqual(
+      pool.members.map((member) => member.outstanding),
+      [3, 3, 3],
+    );
+    const [, second] = pool.members;
+    assert.ok(second !== undefined);
+    for (const each of [...second.requests]) pool.answered(second, each, 50, 50, 0);
+    submit(pool, 3, 100);
+    assert.deepEqual(
+      give(pool).map(({ member }) => member.worker),
+      [2, 2, 2],
+    );
+    const alone: TestPool = new Pool(8);
+    for (const worker of [1, 2]) alone.ready(worker);
+    const served = [0, 1, 2, 3].map((name) => {
+      submit(alone, 1, name);
+      const [given] = give(alone);
+      assert.ok(given !== undefined);
+      alone.answered(given.member, given.request, 50, 50, 0);
+      return given.member.worker;
+    });
+    assert.deepEqual([...new Set(served)].length, 2);
+  });
+
+  test("writes one at a time to a worker of which nothing is known", () => {
+    const pool: TestPool = new Pool(8);
+    pool.ready(1);
+    submit(pool, 3);
+    assert.deepEqual(names(give(pool)), [0]);
+  });
+
+  test("the lead is handed over where the application is slow and has threads", () => {
+    const slow: TestPool = new Pool(8);
+    teach(slow, 50_000, 100);
+    slow.ready(1);
+    let now = 0;
+    for (let round = 0; round < 20; round += 1) {
+      submit(slow, 20, round * 20);
+      give(slow, now);
+      now += 50;
+      for (const member of slow.members) {
+        for (const each of [...member.requests]) slow.answered(member, each, 50_000, 100, now);
+      }
+      const [next] = give(slow, now);
+      if (slow.pace.threads > 1) {
+        assert.equal(next?.handOver, true);
+        return;
+      }
+    }
+    assert.fail("it never used more than one thread");
+  });
+
+  test("the lead is kept where the application is fast", () => {
+    const fast: TestPool = new Pool(8);
+    teach(fast, 50, 50);
+    fast.ready(1);
+    submit(fast, 2);
+    assert.deepEqual(
+      give(fast).map(({ handOver }) => handOver),
+      [false, false],
+    );
+  });
+
+  test("what a worker gave back goes elsewhere, before all others, and not to it until it has answered", () => {
+    const pool: TestPool = new Pool(1);
+    teach(pool, 50, 50);
+    const first = pool.ready(1);
+    const [slow, next, last] = submit(pool, 3);
+    assert.deepEqual(names(give(pool)), [0, 1, 2]);
+    assert.ok(slow !== undefined && next !== undefined && last !== undefined);
+    pool.submit(request(3));
+    // The newest comes back first, as the worker takes them from the end.
+    pool.returned(first, last, 2);
+    pool.returned(first, next, 2);
+    assert.deepEqual(give(pool), []);
+    pool.ready(2);
+    const again = give(pool);
+    assert.deepEqual(names(again), [1, 2, 3]);
+    assert.ok(again.every(({ member }) => member.worker === 2));
+    pool.answered(first, slow, 100_000, 50, 100);
+    submit(pool, 1, 4);
+    assert.equal(give(pool)[0]?.member.worker, 1);
+  });
+
+  test("a draining worker keeps what it has and is given nothing more", () => {
+    const pool: TestPool = new Pool(8);
+    const member = pool.ready(1);
+    submit(pool, 2);
+    give(pool);
+    pool.drain(member);
+    for (const each of [...member.requests]) pool.answered(member, each, 50, 50, 0);
+    assert.deepEqual(give(pool), []);
+    assert.equal(member.answered, 1);
+  });
+
+  test("a worker that is gone gives all it had, in the order given; requeued it comes first", () => {
+    const pool: TestPool = new Pool(8);
+    teach(pool, 50, 50);
+    const member = pool.ready(1);
+    submit(pool, 10);
+    assert.equal(give(pool).length, 8);
+    const lost = pool.gone(member);
+    assert.deepEqual(
+      lost.map(({ name }) => name),
+      [0, 1, 2, 3, 4, 5, 6, 7],
+    );
+    pool.requeue(lost.slice(1));
+    pool.ready(2);
+    assert.deepEqual(names(give(pool)), [1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  test("what was withdrawn is never given", () => {
+    const pool: TestPool = new Pool(8);
+    const [one, two] = submit(pool, 2);
+    assert.ok(one !== undefined && two !== undefined);
+    assert.equal(pool.withdraw(one), true);
+    assert.equal(pool.withdraw(one), false);
+    pool.ready(1);
+    assert.deepEqual(names(give(pool)), [1]);
+    assert.equal(pool.withdraw(two), false);
+  });
+});
+
+/** A pool, and beside it an account of where every request is, held against each other after every event. */
+class History {
+  readonly #pick: (bound: number) => number;
+  readonly #pool: TestPool;
+  readonly #seed: number;
+  #now = 0;
+  #names = 0;
+  #workers = 0;
+  #step = 0;
+  /** Waiting, in the order in which they must be given. */
+  #queue: Request[] = [];
+  readonly #with = new Map<Member<Request, Worker>, Request[]>();
+  readonly #stalled = new Set<Member<Request, Worker>>();
+  readonly #over: Request[] = [];
+
+  constructor(seed: number) {
+    this.#seed = seed;
+    this.#pick = random(seed);
+    this.#pool = new Pool(1 + this.#pick(8));
+    // Some histories begin with a fast application, some with a slow one, some with an unknown one.
+    const kind = this.#pick(3);
+    if (kind > 0) teach(this.#pool, kind === 1 ? 50 : 20_000, 50);
+  }
+
+  run(steps: number): void {
+    for (this.#step = 0; this.#step < steps; this.#step += 1) {
+      this.#now += this.#pick(20);
+      this.#event();
+      this.#dispatch();
+      this.#check();
+    }
+  }
+
+  #event(): void {
+    const action = this.#pick(20);
+    if (action < 7) this.#submit();
+    else if (action < 13) this.#answer();
+    else if (action < 14) this.#ready();
+    else if (action < 16) this.#giveBack();
+    else if (action < 17) this.#drop();
+    else if (action < 18) this.#die();
+    else if (action < 19) this.#withdraw();
+    else if (this.#pick(4) === 0) this.#drain();
+  }
+
+  #submit(): void {
+    const fresh = request(this.#names++);
+    this.#pool.submit(fresh);
+    this.#queue.push(fresh);
+  }
+
+  #ready(): void {
+    if (this.#with.size < 5) this.#with.set(this.#pool.ready(++this.#workers), []);
+  }
+
+  #anyMember(): readonly [Member<Request, Worker>, Request[]] | undefined {
+    return [...this.#with][this.#pick(Math.max(this.#with.size, 1))];
+  }
+
+  #answer(): void {
+    const [member, held = []] = this.#anyMember() ?? [];
+    const place = this.#pick(Math.max(held.length, 1));
+    const chosen = held[place];
+    if (member === undefined || chosen === undefined) return;
+    held.splice(place, 1);
+    this.#stalled.delete(member);
+    const wall = this.#pick(4) === 0 ? 30_000 : 60;
+    this.#pool.answered(member, chosen, wall, Math.min(wall, 60 + this.#pick(2000)), this.#now);
+    this.#over.push(chosen);
+  }
+
+  #giveBack(): void {
+    const [member, held = []] = this.#anyMember() ?? [];
+    if (member === undefined || held.length < 2) return;
+    for (const each of held.splice(1).reverse()) {
+      this.#pool.returned(member, each, this.#now);
+      this.#queue.unshift(each);
+    }
+    this.#stalled.add(member);
+  }
+
+  #drop(): void {
+    const [member, held = []] = this.#anyMember() ?? [];
+    const dropped = held.pop();
+    if (member === undefined || dropped === undefined) return;
+    this.#stalled.delete(member);
+    this.#pool.dropped(member, dropped, this.#now);
+    this.#over.push(dropped);
+  }
+
+  #die(): void {
+    const [member, held = []] = this.#anyMember() ?? [];
+    if (member === undefined) return;
+    const lost = this.#pool.gone(member);
+    assert.deepEqual(lost, held, this.#place());
+    this.#with.delete(member);
+    this.#stalled.delete(member);
+    const begun = this.#pick(lost.length + 1);
+    this.#over.push(...lost.slice(0, begun));
+    this.#pool.requeue(lost.slice(begun));
+    this.#queue = [...lost.slice(begun), ...this.#queue];
+  }
+
+  #withdraw(): void {
+    const chosen = this.#queue[this.#pick(Math.max(this.#queue.length, 1))];
+    if (chosen === undefined) return;
+    assert.equal(this.#pool.withdraw(chosen), true, this.#place());
+    this.#queue = this.#queue.filter((each) => each !== chosen);
+    this.#over.push(chosen);
+  }
+
+  #drain(): void {
+    const [member] = this.#anyMember() ?? [];
+    if (member !== undefined) this.#pool.drain(member);
+  }
+
+  #dispatch(): void {
+    for (const { member, request: given } of give(this.#pool, this.#now)) {
+      assert.equal(given, this.#queue.shift(), `first come, first served: ${this.#place()}`);
+      assert.equal(member.admission, "ready", this.#place());
+      assert.equal(this.#stalled.has(member), false, this.#place());
+      const held = this.#with.get(member);
+      assert.ok(held !== undefined, `given to a worker that is gone: ${this.#place()}`);
+      held.push(given);
+      assert.ok(held.length <= this.#pool.pace.limit, `more than its limit: ${this.#place()}`);
+    }
+  }
+
+  #check(): void {
+    const place = this.#place();
+    // Safety: each request is at one place, the pool's account and this one are the same.
+    assert.equal(this.#pool.queueLength, this.#queue.length, place);
+    assert.ok(
+      this.#queue.every((each) => each.queued),
+      place,
+    );
+    assert.deepEqual([...this.#pool.members], [...this.#with.keys()], place);
+    let known = this.#queue.length + this.#over.length;
+    for (const [member, held] of this.#with) {
+      assert.equal(member.outstanding, held.length, place);
+      assert.deepEqual([...member.requests], held, place);
+      assert.ok(
+        held.every((each) => !each.queued),
+        place,
+      );
+      known += held.length;
+    }
+    assert.ok(
+      this.#over.every((each) => !each.queued),
+      place,
+    );
+    assert.equal(known, this.#names, place);
+    // Progress: what waits, waits because nobody has room.
+    if (this.#queue.length === 0) return;
+    for (const [member, held] of this.#with) {
+      const room = member.admission === "ready" && !this.#stalled.has(member) && held.length < this.#pool.pace.limit;
+      assert.equal(room, false, `worker ${member.worker} has room: ${place}`);
+    }
+  }
+
+  #place(): string {
+    return `seed ${this.#seed}, step ${this.#step}`;
+  }
+}
+
+describe("the pool, whatever happens in whatever order", () => {
+  for (const from of [1, 101, 201, 301]) {
+    test(`every request is at one place, and moves on when it can (histories ${from} to ${from + 99})`, () => {
+      for (let seed = from; seed < from + 100; seed += 1) new History(seed).run(300);
+    });
+  }
+});
