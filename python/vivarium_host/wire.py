@@ -29,7 +29,11 @@ MICROSECONDS_MOST = 0xFFFFFFFF
 
 
 class FrameReader:
-    """Octets from a front in, frames out. A frame is ``(type, id, flags, shared, extra, payload)``."""
+    """Octets from a front in, frames out.
+
+    A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
+    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``.
+    """
 
     __slots__ = ("_parts", "_have", "_need")
 
@@ -61,7 +65,21 @@ class FrameReader:
                 break
             start = position + TO_WORKER_SIZE
             position += need
-            frames.append((type, id, flags, shared, extra, data[start:position]))
+            if type == REQUEST:
+                rest = start + shared + 1 if shared else start
+                end_of_variables = start + extra
+                frames.append(
+                    (
+                        REQUEST,
+                        id,
+                        flags,
+                        data[start : start + shared],
+                        data[rest:end_of_variables],
+                        data[end_of_variables:position],
+                    )
+                )
+            else:
+                frames.append((type, id, extra))
             need = TO_WORKER_SIZE
         if position < end:
             parts.append(data[position:] if position else data)

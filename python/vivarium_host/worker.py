@@ -5,7 +5,7 @@ serves many requests. Three things keep that from making anybody wait:
 
 * A request that carries HAND-OVER (the scheduler found that the application waits) makes the leader hand the lead to an
   idle thread before it executes. When no thread is idle nobody leads: the first to finish takes the lead again.
-* A watcher looks every 2 ms while there is work. A leader that has been executing the same request since the last look loses
+* A watcher looks every 3 ms while there is work. A leader that has been executing the same request since the last look loses
   the lead to an idle thread, and what it had answered and not written is written. Answers belong to the worker, not to the
   thread.
 * Where no thread is idle, the watcher gives requests that were written ahead back to the front.
@@ -28,7 +28,7 @@ from time import perf_counter_ns, thread_time_ns
 from . import wire
 from .wsgi import ClientGone
 
-TICK = 0.002  # seconds: how long a leader may execute one request while others wait behind it
+TICK = 0.003  # seconds: how long a leader may execute one request while others wait behind it
 TICKS_TO_PARK = 25  # idle looks after which the watcher sleeps until it is woken
 READ_SIZE = 65536
 SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
@@ -192,7 +192,7 @@ class Worker:
                 held_since = 0
                 continue
             try:
-                _, id, flags, shared, extra, payload = inbox.popleft()
+                _, id, flags, shared, variables, body = inbox.popleft()
             except IndexError:
                 if not self._read(seat):
                     self._leave(seat)
@@ -214,14 +214,13 @@ class Worker:
             self._begun += 1
             seat.begun_wall = begun = perf_counter_ns()
             seat.begun_cpu = thread_time_ns() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
-            execute(payload[:extra], shared, payload[extra:], flags & wire.FLAG_BODY_IN_FILE, seat)
+            execute(shared, variables, body, flags & wire.FLAG_BODY_IN_FILE, seat)
             seat.id = 0
             if self.leader is seat:
                 # An answer waits for company only while the next ones come quickly.
-                now = perf_counter_ns()
                 if not held_since:
                     held_since = begun
-                if now - held_since > HOLD_MOST or self.outbox_octets > OUTBOX_MOST:
+                if perf_counter_ns() - held_since > HOLD_MOST or self.outbox_octets > OUTBOX_MOST:
                     self.flush()
                     held_since = 0
             else:
@@ -284,7 +283,7 @@ class Worker:
             elif type == wire.CREDIT:
                 for seat in self._seats:
                     if seat.id == frame[1]:
-                        seat.granted += frame[4]
+                        seat.granted += frame[2]
                         self._wake_for_credit(seat)
             elif type == wire.CANCEL:
                 self._cancel(frame[1])

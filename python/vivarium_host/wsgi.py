@@ -195,6 +195,12 @@ class Call:
             body = result[0] if len(result) == 1 else b"".join(result)
             if type(body) is not bytes and not isinstance(body, bytes):
                 raise TypeError("the application's iterable gave %s, not bytes" % type(body).__name__)
+            head = self._head
+            if head is not None and (head[3] < 0 or head[3] == len(body)):
+                # What nearly every application does.
+                self._begun = True
+                self._out.respond(head[0], head[1], head[2], body, True, False)
+                return
             self._emit(body, True)
         else:
             try:
@@ -249,34 +255,28 @@ class Host:
         }
         self._parts = {}
 
-    def _environ(self, variables, shared):
+    def _environ(self, shared, variables):
         """The environment of one request. The requests of a connection share most of it, so that part is made once."""
-        if not shared:
-            items = iter(variables.decode("latin-1").split("\0"))
+        environ = self._parts.get(shared)
+        if environ is None:
+            items = iter(shared.decode("latin-1").split("\0"))
             environ = dict(zip(items, items))
             environ.update(self._base)
-            return environ
-        key = variables[:shared]
-        part = self._parts.get(key)
-        if part is None:
-            items = iter(key.decode("latin-1").split("\0"))
-            part = dict(zip(items, items))
-            part.update(self._base)
             if len(self._parts) >= PARTS_MOST:
                 self._parts.clear()
-            self._parts[key] = part
-        environ = part.copy()
-        items = iter(variables[shared + 1 :].decode("latin-1").split("\0"))
+            self._parts[shared] = environ
+        environ = environ.copy()
+        items = iter(variables.decode("latin-1").split("\0"))
         environ.update(zip(items, items))
         return environ
 
-    def execute(self, variables, shared, body, body_in_file, out):
+    def execute(self, shared, variables, body, body_in_file, out):
         """Runs one request.
 
-        variables and body are octets; so many of variables, ``shared``, are likely to come again (see the wire). With
-        body_in_file body is the path of a file.
+        shared and variables are octets, name NUL value NUL …; those in shared are likely to come again. body is octets, or
+        with body_in_file the path of a file.
         """
-        environ = self._environ(variables, shared)
+        environ = self._environ(shared, variables)
         call = Call(out, environ["REQUEST_METHOD"])
         stream = None
         try:
