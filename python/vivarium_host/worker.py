@@ -208,7 +208,8 @@ class Worker:
             seat.granted = self._response_memory
             seat.id = id
             # Before the lead goes: the next leader writes a later id.
-            board[0] = id
+            if not (id - board[0]) & 0x80000000:  # ids start again after 2**32 - 1
+                board[0] = id
             if flags & wire.FLAG_HAND_OVER:
                 self._hand_over(seat)
             self._begun += 1

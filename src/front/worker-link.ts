@@ -30,6 +30,9 @@ export interface LinkOwner {
   linkWritten(link: WorkerLink): void;
 }
 
+/** Ids are 32 bits; 0 is none. */
+const lastId = 0xffffffff;
+
 interface Hello {
   readonly worker: number;
   readonly pid: number;
@@ -68,7 +71,8 @@ export class WorkerLink implements ResponseListener {
 
   /** The id a ticket has on this link. */
   give(ticket: Ticket, handOver: boolean): void {
-    const id = this.#nextId++;
+    const id = this.#nextId;
+    this.#nextId = id === lastId ? 1 : id + 1;
     const { exchange } = ticket;
     const { request } = exchange;
     const { body } = request;
