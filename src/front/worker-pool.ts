@@ -128,7 +128,8 @@ export class WorkerPool implements LinkOwner {
       ticket.link = undefined;
       const { exchange } = ticket;
       if (exchange.ended) continue;
-      if (ticket.id > begun) {
+      // The distance on the circle that 32-bit ids make; with an infinite `begun` it is 0.
+      if (((ticket.id - begun) | 0) > 0) {
         if (exchange.inputEnded) refuseUnbegun(exchange);
         else again.push(ticket);
         continue;
