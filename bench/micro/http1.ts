@@ -46,6 +46,11 @@ function decodes(requests: readonly Buffer[]): () => number {
   };
 }
 
+/** A connection for each request. */
+function decodesAlone(request: Buffer): () => number {
+  return () => decodes([request])();
+}
+
 function encodes(facts: { readonly fields: string; readonly length: number; readonly octets: number }): () => number {
   const encoder = new ResponseEncoder();
   const fields = Buffer.from(facts.fields, "latin1");
@@ -61,6 +66,7 @@ function encodes(facts: { readonly fields: string; readonly length: number; read
 const cases: readonly (readonly [string, () => number])[] = [
   ["decode wrk GET, 3 fields, same as before", decodes([Buffer.from(small, "latin1")])],
   ["decode wrk GET, 4 fields, never the same", decodes(varied(small))],
+  ["decode wrk GET, 3 fields, by a decoder of its own", decodesAlone(Buffer.from(small, "latin1"))],
   ["decode wrk GET ×16 pipelined (per 16)", decodes([Buffer.from(small.repeat(16), "latin1")])],
   ["decode browser GET, 12 fields, same as before", decodes([Buffer.from(browser, "latin1")])],
   ["decode browser GET, 13 fields, never the same", decodes(varied(browser))],

@@ -39,7 +39,11 @@ export class Inflow {
   /** Makes the next queued chunk readable, behind what is left. False where there is none. Positions relative to `at` hold. */
   more(): boolean {
     const buffer = this.#queue.shift();
-    if (buffer === undefined) return false;
+    if (buffer === undefined) {
+      // an idle connection holds on to no chunk
+      if (this.at === this.end) this.#read(nothing);
+      return false;
+    }
     this.#queued -= buffer.length;
     this.#take(buffer);
     return true;
@@ -69,10 +73,11 @@ export class Inflow {
   }
 
   #take(buffer: Buffer): void {
-    if (this.at < this.end) {
-      this.#append(buffer);
-      return;
-    }
+    if (this.at < this.end) this.#append(buffer);
+    else this.#read(buffer);
+  }
+
+  #read(buffer: Buffer): void {
     this.bytes = buffer;
     this.at = 0;
     this.end = buffer.length;

@@ -10,7 +10,7 @@ import { defaultLimits } from "./vectors.js";
 
 /** A body in parts, and whether its length is told in advance. */
 function body(random: Random): { readonly parts: readonly Buffer[]; readonly told: boolean } {
-  const sizes = Array.from({ length: random.below(4) }, () => random.of([0, 1, 15, 16, 300, 16384, 16385, 70_000]));
+  const sizes = Array.from({ length: random.below(4) }, () => random.of([0, 1, 15, 16, 300, 16384, 16385, 20_000]));
   const parts = sizes.map((size) => Buffer.alloc(size, `\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n${random.below(1000)}`));
   return { parts, told: random.chance(50) };
 }
@@ -36,7 +36,7 @@ function pick(random: Random): { name: string; line: string } {
 
 describe("round trips", () => {
   test("requests on one connection", () => {
-    for (let seed = 1; seed <= 300; seed++) {
+    for (let seed = 1; seed <= 80; seed++) {
       const random = new Random(seed);
       const encoder = new RequestEncoder();
       const decoder = new RequestDecoder(defaultLimits);
@@ -78,7 +78,7 @@ describe("round trips", () => {
   });
 
   test("responses on one connection", () => {
-    for (let seed = 1; seed <= 300; seed++) {
+    for (let seed = 1; seed <= 80; seed++) {
       const random = new Random(seed);
       const encoder = new ResponseEncoder();
       const decoder = new ResponseDecoder(defaultLimits);
