@@ -1,0 +1,90 @@
+"""Holds vivarium_host/wire.py to the vectors: ``python replay.py FOLDER-OF-VIVARIUM_HOST < vectors in JSON``.
+
+Prints a line for each vector that was replayed, "NAME: ok" or "NAME: what differed".
+"""
+
+import json
+import sys
+
+sys.path.insert(0, sys.argv[1])
+
+from vivarium_host import wire  # noqa: E402  (the path comes first)
+
+
+def text(value):
+    return value if isinstance(value, str) else value["of"] * value["times"]
+
+
+def joined(variables):
+    return "\0".join("%s\0%s" % (name, text(value)) for name, value in variables.items()).encode("latin-1")
+
+
+def as_told(frame):
+    """A frame as wire.FrameReader must give it."""
+    kind = frame["frame"]
+    if kind == "CANCEL":
+        return (wire.CANCEL, frame["id"])
+    if kind == "CREDIT":
+        return (wire.CREDIT, frame["id"], frame["octets"])
+    flags = (wire.FLAG_HAND_OVER if frame["handOver"] else 0) | (wire.FLAG_BODY_IN_FILE if frame["inFile"] else 0)
+    shared = joined(frame.get("shared", {}))
+    body = text(frame["body"]).encode("latin-1")
+    return (wire.REQUEST, frame["id"], flags, shared, joined(frame["variables"]), body)
+
+
+def read(pieces):
+    reader = wire.FrameReader()
+    frames = [frame for piece in pieces for frame in reader.feed(piece)]
+    return [frame[:2] if frame[0] == wire.CANCEL else frame for frame in frames]
+
+
+def check_reading(octets, frames, cuts):
+    want = [as_told(frame) for frame in frames]
+    if read([octets]) != want:
+        return "whole, it is read as %r" % (read([octets]),)
+    for at in cuts:
+        if read([piece for piece in (octets[:at], octets[at:]) if piece]) != want:
+            return "cut at %d, it is read as something else" % at
+    if read([octets[at : at + 1] for at in range(len(octets))]) != want:
+        return "octet by octet, it is read as something else"
+    if read([octets * 3]) != want * 3:
+        return "thrice, it is read as something else"
+    return "ok"
+
+
+def written(frame):
+    """The octets wire.frame makes of a frame."""
+    kind = frame["frame"]
+    if kind == "HELLO":
+        told = {"worker": frame["worker"], "pid": frame["pid"], "threads": frame["threads"]}
+        return wire.frame(wire.HELLO, 0, payload=json.dumps(told).encode())
+    if kind == "RETURNED" or kind == "DROPPED":
+        return wire.frame(getattr(wire, kind), frame["id"])
+    times = {"wall": frame["wall"], "cpu": frame["cpu"]}
+    if kind == "FAIL":
+        return wire.frame(wire.FAIL, frame["id"], **times)
+    flags = wire.FLAG_LAST if frame["last"] else 0
+    body = text(frame["body"]).encode("latin-1")
+    if kind == "DATA":
+        return wire.frame(wire.DATA, frame["id"], flags, payload=body, **times)
+    flags |= (wire.FLAG_HAS_LENGTH if frame["hasLength"] else 0) | (wire.FLAG_HAS_DATE if frame["hasDate"] else 0)
+    head = ("%s\r\n%s" % (frame["reason"], frame["fields"])).encode("latin-1")
+    return wire.frame(wire.RESPONSE, frame["id"], flags, frame["status"], len(head), payload=head + body, **times)
+
+
+def check_writing(octets, frames):
+    made = b"".join(written(frame) for frame in frames)
+    return "ok" if made == octets else "it is written as %r" % (made[:400],)
+
+
+def main():
+    vectors = json.loads(sys.stdin.buffer.read().decode("utf-8"))
+    for vector in vectors["requests"]:
+        print("%s: %s" % (vector["name"], check_reading(bytes.fromhex(vector["octets"]), vector["frames"], vector["cuts"])))
+    for vector in vectors["responses"]:
+        print("%s: %s" % (vector["name"], check_writing(bytes.fromhex(vector["octets"]), vector["frames"])))
+    longest = wire.frame(wire.FAIL, 1, wall=2**40, cpu=2**40)
+    print("times too long to be told: %s" % ("ok" if longest[16:] == b"\xff" * 8 else "not cut: %r" % longest))
+
+
+main()

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { RequestWriter, type Sink } from "../../../src/python/wire/request-writer.js";
+import { type Frame, joined, text, vectors } from "./vectors.js";
+
+/** A socket that takes everything at once, or nothing until it is asked to. */
+class TestSink implements Sink {
+  readonly #taken: Uint8Array[] = [];
+  readonly #lazy: boolean;
+  #waiting: Uint8Array[] = [];
+  writes = 0;
+  writableLength = 0;
+
+  constructor(lazy: boolean) {
+    this.#lazy = lazy;
+  }
+
+  write(octets: Uint8Array): void {
+    this.writes += 1;
+    if (this.#lazy) {
+      // As a socket that is full: these octets are read when there is room, and must not have changed by then.
+      this.#waiting.push(octets);
+      this.writableLength += octets.length;
+    } else {
+      this.#taken.push(Buffer.from(octets));
+    }
+  }
+
+  received(): Buffer {
+    this.#taken.push(...this.#waiting);
+    this.#waiting = [];
+    this.writableLength = 0;
+    return Buffer.concat(this.#taken);
+  }
+}
+
+function tell(writer: RequestWriter, frame: Frame): void {
+  if (frame.frame === "CANCEL") writer.cancel(frame.id);
+  else if (frame.frame === "CREDIT") writer.credit(frame.id, frame.octets);
+  else if (frame.frame === "REQUEST") {
+    const shared = joined(frame.shared ?? {});
+    const variables = joined({ ...frame.shared, ...frame.variables });
+    const body = text(frame.body);
+    const octets = body === "" ? undefined : Buffer.from(body, "latin1");
+    writer.request(frame.id, frame.handOver, variables, shared.length, octets, frame.inFile);
+  } else assert.fail(`a front does not write ${frame.frame}`);
+}
+
+describe("the request writer", () => {
+  for (const { name, octets, frames } of vectors("requests")) {
+    for (const lazy of [false, true]) {
+      test(`${name}${lazy ? ", to a socket that is full" : ""}`, () => {
+        const sink = new TestSink(lazy);
+        const writer = new RequestWriter(sink);
+        for (const frame of frames) tell(writer, frame);
+        writer.flush();
+        assert.equal(writer.pending, 0);
+        assert.ok(sink.received().equals(octets), "the octets differ");
+      });
+
+      test(`${name}${lazy ? ", to a socket that is full" : ""}, frame by frame, thrice`, () => {
+        const sink = new TestSink(lazy);
+        const writer = new RequestWriter(sink);
+        for (let times = 0; times < 3; times += 1) {
+          for (const frame of frames) {
+            tell(writer, frame);
+            writer.flush();
+          }
+        }
+        assert.ok(sink.received().equals(Buffer.concat([octets, octets, octets])), "the octets differ");
+      });
+    }
+  }
+
+  test("more octets likely to come again than the frame can tell are told as none", () => {
+    const sink = new TestSink(false);
+    const writer = new RequestWriter(sink);
+    writer.request(1, false, `A\0${"v".repeat(70_000)}\0B\0w`, 70_002, undefined, false);
+    writer.flush();
+    const octets = sink.received();
+    assert.deepEqual([octets.readUInt16LE(10), octets.readUInt32LE(12)], [0, 70_006]);
+  });
+
+  test("what is gathered goes with one write, and nothing goes where nothing was", () => {
+    const sink = new TestSink(false);
+    const writer = new RequestWriter(sink);
+    writer.flush();
+    assert.equal(sink.writes, 0);
+    for (let id = 1; id <= 8; id += 1) writer.request(id, false, "A\0b", 0, undefined, false);
+    assert.equal(writer.pending, 8 * 19);
+    writer.flush();
+    writer.flush();
+    assert.equal(sink.writes, 1);
+  });
+});
