@@ -150,6 +150,7 @@ export class ResponseDecoder {
 
   #maybeHead(): ResponseEvent | undefined {
     const inflow = this.#inflow;
+    if (inflow.at === inflow.end) return undefined;
     if (this.#phase !== FIELDS) {
       if (this.#position === 0) inflow.look();
       if (!this.#maybeStatusLine()) return undefined;
