@@ -60,8 +60,12 @@ export class Deadlines {
   }
 }
 
-/** Calls `action` once after at least `milliseconds`; does not keep the process alive. Returns what cancels it. */
-export function later(milliseconds: number, action: () => void): () => void {
-  const timeout = setTimeout(action, milliseconds).unref();
+/**
+ * Calls `action` once after at least `milliseconds`; keeps the process alive for it only when it `holds`. Returns what
+ * cancels it.
+ */
+export function later(milliseconds: number, action: () => void, holds = false): () => void {
+  const timeout = setTimeout(action, milliseconds);
+  if (!holds) timeout.unref();
   return () => clearTimeout(timeout);
 }

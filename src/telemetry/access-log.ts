@@ -5,7 +5,7 @@
 //
 // A client that left before it was answered has status 499, as in nginx. Lines are gathered and written in batches, in
 // order, by asynchronous writes: never on the path of a request. A log that cannot be written costs its lines, no request.
-import { close, openSync, write } from "node:fs";
+import { close, constants, fstatSync, openSync, write } from "node:fs";
 import { log, type RequestEnded, requestEnded } from "../channels.js";
 import { later } from "../net/deadline.js";
 
@@ -16,7 +16,16 @@ const gatherMost = 65536;
 /** Characters that wait for a slow disk or reader, beyond which lines are lost rather than memory. */
 const waitingMost = 8 * 1024 * 1024;
 
+/** Milliseconds that the end of the log waits for a reader that does not read. */
+const closeTime = 1000;
+
 const standardOutput = 1;
+
+/**
+ * Never to wait in a system call: a pipe whose reader stopped reading would hold one of the few threads that all file
+ * operations share, and the end of the process with it.
+ */
+const openFlags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 const month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const unsafe = /["\\]|[^\x20-\x7e]/;
@@ -84,22 +93,32 @@ export class AccessLog {
     void (this.#writing ?? Promise.resolve()).then(() => closeFile(before));
   }
 
-  /** Ends logging; resolves when all that was gathered is written. */
+  /** Ends logging; resolves when all that was gathered is written, or cannot be for a while. */
   async close(): Promise<void> {
     requestEnded.unsubscribe(this.#subscriber);
     this.#cancelGathering?.();
+    await new Promise<void>((resolve) => {
+      const cancel = later(closeTime, resolve, true);
+      void this.#finish().then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #finish(): Promise<void> {
     while (this.#waiting !== "" || this.#writing !== undefined) {
       this.#flush();
       await this.#writing;
     }
-    if (this.#path !== "-") closeFile(this.#fd);
+    closeFile(this.#fd);
     this.#fd = -1;
   }
 
   #openFile(): number {
-    if (this.#path === "-") return standardOutput;
+    if (this.#path === "-") return openStandardOutput();
     try {
-      return openSync(this.#path, "a", 0o640);
+      return openSync(this.#path, openFlags | constants.O_APPEND | constants.O_CREAT, 0o640);
     } catch (error) {
       this.#lose(0, error);
       return -1;
@@ -164,6 +183,17 @@ export class AccessLog {
   }
 }
 
+/** Standard output, or where it is a pipe or terminal, the same opened anew: its flags are shared with other processes. */
+function openStandardOutput(): number {
+  try {
+    const kind = fstatSync(standardOutput);
+    if (kind.isFIFO() || kind.isCharacterDevice()) return openSync("/proc/self/fd/1", openFlags);
+  } catch {
+    // Closed, or opened by another user: what can be said about it is said when it is written.
+  }
+  return standardOutput;
+}
+
 /** Channels carry values of unknown type; what is published on this one is typed where it is published. */
 function isRequestEnded(message: unknown): message is RequestEnded {
   return typeof message === "object" && message !== null && "remoteAddress" in message;
@@ -177,7 +207,7 @@ async function writeWhole(fd: number, octets: Uint8Array): Promise<void> {
     written += await new Promise<number>((resolve, reject) => {
       write(fd, octets, written, octets.length - written, null, (error, count) => {
         if (error === null) resolve(count);
-        // A pipe that someone made non-blocking, and whose reader is slow.
+        // A pipe or terminal whose reader is slow.
         else if (error.code === "EAGAIN") later(gatherTime, () => resolve(0));
         else reject(error);
       });
@@ -186,5 +216,5 @@ async function writeWhole(fd: number, octets: Uint8Array): Promise<void> {
 }
 
 function closeFile(fd: number): void {
-  if (fd >= 0) close(fd, () => {});
+  if (fd > standardOutput) close(fd, () => {});
 }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import fs, { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -142,6 +144,56 @@ describe("the access log", () => {
     await log.close();
     assert.match(lines.at(-1) ?? "", /can be written again; about \d+ lines were lost/);
     assert.ok(targets(readFileSync(path, "latin1")).includes("/after"));
+  });
+});
+
+describe("a reader that does not read", () => {
+  /** Both ends of a pipe that nobody reads until the test does. */
+  function pipeFor(t: TestContext): { path: string; reader: number } {
+    const path = fileFor(t);
+    execFileSync("mkfifo", [path]);
+    const reader = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    t.after(() => fs.closeSync(reader));
+    return { path, reader };
+  }
+
+  function targetsFrom(reader: number): string[] {
+    const buffer = Buffer.alloc(1_000_000);
+    return targets(buffer.toString("latin1", 0, fs.readSync(reader, buffer)));
+  }
+
+  test("holds up neither requests nor the end", async (t) => {
+    const { path, reader } = pipeFor(t);
+    const log = open(path);
+    for (let i = 0; i < 5000; i++) requestEnded.publish({ ...request, target: `/${i}` });
+    await log.close();
+    const seen = targetsFrom(reader);
+    assert.ok(seen.length > 0);
+    assert.deepEqual(
+      seen,
+      seen.map((_, i) => `/${i}`),
+    );
+  });
+
+  test("of standard output does not keep the process from ending", async (t) => {
+    const { path, reader } = pipeFor(t);
+    const module = (name: string): string => JSON.stringify(new URL(`../../src/${name}`, import.meta.url).href);
+    const script = `
+      const { AccessLog } = await import(${module("telemetry/access-log.js")});
+      const { requestEnded } = await import(${module("channels.js")});
+      const log = AccessLog.open("-");
+      for (let i = 0; i < 5000; i++) requestEnded.publish(${JSON.stringify(request)});
+      await log.close();
+      process.exit(7);`;
+    const writer = fs.openSync(path, "w");
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: ["ignore", writer, "inherit"],
+    });
+    t.after(() => child.kill("SIGKILL"));
+    fs.closeSync(writer);
+    const [status] = await once(child, "exit");
+    assert.equal(status, 7);
+    assert.ok(targetsFrom(reader).length > 0);
   });
 });
 
