@@ -49,7 +49,7 @@ function prepare() {
   const wanted = sources();
   if (isBuilt(wanted)) return true;
   say("building");
-  if (!build(root)) {
+  if (!build(root, "tsconfig.src.json")) {
     say("The build has errors; the compiler names them above.");
     return false;
   }

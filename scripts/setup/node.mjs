@@ -43,8 +43,9 @@ function runPackage(root, name, binary, args) {
   return result.status === 0;
 }
 
-export function build(root) {
-  return runPackage(root, "typescript", "tsc", ["-p", "."]);
+/** Compiles everything, or what another project file names. Returns whether there were no errors. */
+export function build(root, project = ".") {
+  return runPackage(root, "typescript", "tsc", ["-p", project]);
 }
 
 export function lint(root) {
