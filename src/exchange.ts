@@ -4,11 +4,20 @@
 // every protocol Vivarium speaks can carry both without taking them apart.
 
 /** A request's body, whole. */
-export type Body =
-  | { readonly kind: "empty" }
-  | { readonly kind: "memory"; readonly bytes: Uint8Array }
-  /** An unlinked temporary file, open for reading in this process as `fd`; the exchange closes it when it ends. */
-  | { readonly kind: "file"; readonly fd: number; readonly size: number };
+export type Body = { readonly kind: "empty" } | { readonly kind: "memory"; readonly bytes: Uint8Array } | FileBody;
+
+/** An unlinked temporary file, open for reading in this process as `fd`. Closed when nobody holds it; the exchange does until it ends. */
+export interface FileBody {
+  readonly kind: "file";
+  readonly fd: number;
+  readonly size: number;
+  /**
+   * Keeps the file open until as many `release`. Whoever tells another process where to open it (`/proc/PID/fd/N`) must,
+   * until that process has opened it or never will: the number of a closed descriptor is soon another request's body.
+   */
+  hold(): void;
+  release(): void;
+}
 
 export interface Request {
   readonly method: string;

@@ -6,7 +6,7 @@ import { close, constants, open, unlink, writev } from "node:fs";
 import { join } from "node:path";
 import { log } from "../channels.js";
 import { type VivariumError, vivariumError } from "../errors.js";
-import type { Body } from "../exchange.js";
+import type { Body, FileBody } from "../exchange.js";
 
 /** Who receives a body; told what could not be said at once. */
 export interface BodyOwner {
@@ -147,9 +147,9 @@ export class BodyReceiver {
     });
   }
 
-  #handOver(): Body {
+  #handOver(): FileBody {
     this.#file = "closed";
-    return { kind: "file", fd: this.#fd, size: this.#size };
+    return new HeldFile(this.#fd, this.#size);
   }
 
   #fail(cause: NodeJS.ErrnoException): void {
@@ -181,9 +181,26 @@ function remainder(chunks: readonly Uint8Array[], octets: number): Uint8Array[] 
   return left;
 }
 
-/** Frees what a body holds, once its exchange has ended. */
-export function releaseBody(body: Body): void {
-  if (body.kind === "file") closeFile(body.fd);
+/** A file that is closed when the last of its holders released it. Whoever it is handed to holds it. */
+class HeldFile implements FileBody {
+  readonly kind = "file";
+  readonly fd: number;
+  readonly size: number;
+  #holders = 1;
+
+  constructor(fd: number, size: number) {
+    this.fd = fd;
+    this.size = size;
+  }
+
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) closeFile(this.fd);
+  }
 }
 
 function closeFile(fd: number): void {

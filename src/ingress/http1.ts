@@ -12,7 +12,7 @@ import { RequestDecoder, type RequestHead } from "../protocol/http1/request-deco
 import { continue100, ResponseEncoder } from "../protocol/http1/response-encoder.js";
 import { claimedOrigin } from "../routing/forwarded.js";
 import { placeUnder } from "../routing/mount.js";
-import { type BodyOwner, BodyReceiver, releaseBody } from "./body.js";
+import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
 import { Http1Exchange, type ResponseSink } from "./http1-exchange.js";
 import type { Http1Connection, Http1Options } from "./http1-options.js";
@@ -421,7 +421,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     this.#exchange = undefined;
     this.#unflushed = 0;
     this.deadline = 0;
-    if (exchange.request.body.kind === "file") releaseBody(exchange.request.body);
+    if (exchange.request.body.kind === "file") exchange.request.body.release();
     if (requestEnded.hasSubscribers) this.#publish(this.#variables.remoteAddress, exchange.status, exchange.started);
   }
 

@@ -7,7 +7,7 @@ import { describe, type TestContext, test } from "node:test";
 import { logLine } from "../../src/channels.js";
 import type { VivariumError } from "../../src/errors.js";
 import type { Body, Exchange } from "../../src/exchange.js";
-import { BodyReceiver, releaseBody } from "../../src/ingress/body.js";
+import { BodyReceiver } from "../../src/ingress/body.js";
 import { answer, eventually, openFilesIn, serve, settle } from "./support.js";
 
 class Owner {
@@ -92,7 +92,7 @@ describe("a body in a file", () => {
     const expected = Buffer.concat(pieces);
     assert.equal(whole.size, expected.length);
     assert.ok(readFileSync(`/proc/self/fd/${whole.fd}`).equals(expected));
-    releaseBody(whole);
+    whole.release();
     await eventually(() => openFilesIn(directory).length === 0);
   });
 
@@ -154,6 +154,23 @@ describe("uploads", () => {
       end(exchange, () => client.socket.resetAndDestroy());
       await eventually(() => openFilesIn(served.tempDir).length === 0);
     }
+  });
+
+  test("a file that is held stays open behind its exchange, and is closed when released", async (t) => {
+    const open: Exchange[] = [];
+    const served = await serve(t, (exchange) => open.push(exchange));
+    const client = await served.connect();
+    client.send(upload, Buffer.alloc(large, "held"));
+    await eventually(() => open.length === 1);
+    const body = open[0]?.request.body;
+    assert.ok(body?.kind === "file");
+    body.hold();
+    client.socket.resetAndDestroy();
+    await eventually(() => open[0]?.ended === true);
+    await settle();
+    assert.equal(readFileSync(`/proc/self/fd/${body.fd}`, "latin1").slice(0, 8), "heldheld");
+    body.release();
+    await eventually(() => openFilesIn(served.tempDir).length === 0);
   });
 
   test("a client that leaves in the middle of one leaves no file", async (t) => {
