@@ -22,9 +22,9 @@ export interface Config {
   readonly workers: number;
   /** The most requests one worker executes at once. Default `auto`: up to 8, as many as the scheduler finds useful. */
   readonly threads: number | "auto";
-  /** The Python interpreter. Default: that of the active virtual environment, else `python3`. Absolute path or name. */
+  /** The Python interpreter, absolute. Default: that of the active virtual environment, of .venv or venv in chdir, else `python3`. */
   readonly python: string;
-  /** The directory the application runs in, first on its `sys.path`. Absolute. Default: the current one. */
+  /** The directory the application runs in, first on its `sys.path`. Absolute. Default: that of vivarium.toml, else the current one. */
   readonly chdir: string;
   /** Whether the application is imported once and its workers forked from there (default), or in each worker. */
   readonly preload: boolean;
