@@ -23,8 +23,8 @@ class LoadError(Exception):
 
 
 def is_path(place):
-    """Whether the part of a target before the colon is a file rather than a module."""
-    return "/" in place or place.endswith((".py", ".wsgi"))
+    """Whether the part of a target before the colon is a file rather than a module (``mysite.wsgi`` can be either)."""
+    return "/" in place or place.endswith(".py") or (place.endswith(".wsgi") and os.path.isfile(place))
 
 
 def _traceback():

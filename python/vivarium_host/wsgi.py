@@ -138,11 +138,13 @@ class Call:
                 exc_info = None
         elif self._head is not None:
             raise AssertionError("start_response was called twice without exc_info (PEP 3333)")
-        try:
-            key = (status, *headers)
-            head = _heads.get(key)
-        except TypeError:
-            head = key = None
+        head = key = None
+        if type(headers) is list:
+            try:
+                key = (status, *headers)
+                head = _heads.get(key)
+            except TypeError:
+                key = None  # something in it cannot be hashed: encode_head says what
         if head is None:
             head = encode_head(status, headers)
             # Equal keys need not mean equal rights: 1 == True == 1.0, so only what has passed is kept, which is str.

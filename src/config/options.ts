@@ -284,9 +284,10 @@ export function target(value: unknown, context: ReadContext): string | Expected 
   if (typeof value !== "string") return new Expected(TARGET);
   const [, file] = /^([^\0]*\.(?:py|wsgi)|[^\0:]*\/[^\0:]*)(?::[\w.]+(?:\(\))?)?$/su.exec(value) ?? [];
   if (file !== undefined) {
-    return existsSync(resolve(context.chdir, file))
-      ? value
-      : new Expected(`an existing file (looked for in ${context.chdir})`);
+    if (existsSync(resolve(context.chdir, file))) return value;
+    // "mysite.wsgi" is Django's module more often than mod_wsgi's file.
+    const maybeModule = file.endsWith(".wsgi") && !file.includes("/");
+    if (!maybeModule) return new Expected(`an existing file (looked for in ${context.chdir})`);
   }
   return /^[\p{ID_Start}_][\p{ID_Continue}.]*(:[\w.]+(\(\))?)?$/u.test(value) ? value : new Expected(TARGET);
 }

@@ -12,6 +12,7 @@ export interface Ticket {
   readonly exchange: Exchange;
   /** The pool's queue's. */
   queued: boolean;
+  givenAt: number;
   /** The worker it was given to, and its id there; undefined and 0 before. */
   link: WorkerLink | undefined;
   id: number;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
 import type { Exchange } from "../exchange.js";
+import { later } from "../net/deadline.js";
 import { Pool } from "../pool/pool.js";
 import type { LinkOwner, Ticket, WorkerLink } from "./worker-link.js";
 
@@ -22,6 +23,7 @@ export class WorkerPool implements LinkOwner {
   readonly #written: WorkerLink[] = [];
   #flushPlanned = false;
   #dispatchPlanned = false;
+  #lookPlanned = false;
 
   /** `threads`: the most a worker has. `scoreboards`: the folder of the files in which workers note what they begin. */
   constructor(threads: number, scoreboards: string, owner: PoolOwner) {
@@ -32,7 +34,7 @@ export class WorkerPool implements LinkOwner {
 
   /** The handler (src/exchange.ts). */
   handle(exchange: Exchange): void {
-    const ticket: Ticket = { exchange, queued: false, link: undefined, id: 0 };
+    const ticket: Ticket = { exchange, queued: false, givenAt: 0, link: undefined, id: 0 };
     exchange.onGone = () => this.#gone(ticket);
     exchange.onInputEnd = () => this.#inputEnded(ticket);
     exchange.onFlushed = (octets) => ticket.link?.credit(ticket, octets);
@@ -57,9 +59,19 @@ export class WorkerPool implements LinkOwner {
   #dispatch(): void {
     for (;;) {
       const assignment = this.pool.next(performance.now());
-      if (assignment === undefined) return;
+      if (assignment === undefined) break;
       assignment.member.worker.give(assignment.request, assignment.handOver);
     }
+    if (this.pool.queueLength > 0 && !this.#lookPlanned && this.pool.pace.most > 1) this.#planLook();
+  }
+
+  /** While requests wait, time alone can make room for them (`Pace.patience`). */
+  #planLook(): void {
+    this.#lookPlanned = true;
+    later(this.pool.pace.patience, () => {
+      this.#lookPlanned = false;
+      this.#dispatch();
+    });
   }
 
   /** Several answers come with one read: what they make room for is given once, when all are taken. */

@@ -26,8 +26,13 @@ const holdAfterLoss = 4000;
 const utilisationLow = 0.6;
 const utilisationHigh = 0.85;
 
+/** How long a worker may be at a request before it is taken to occupy a thread of its own, ms; at least, and per CPU ms. */
+const patienceLeast = 5;
+const patiencePerCpu = 4;
+
 export class Pace {
-  readonly #most: number;
+  /** Threads a worker may use at once. */
+  readonly most: number;
   #threads = 1;
   #samples = 0;
   #slowShare = 0;
@@ -41,9 +46,17 @@ export class Pace {
   #trial: { readonly threads: number; readonly utilisation: number } | undefined;
   #holdUntil = 0;
 
-  /** `most`: threads a worker may use at once. */
   constructor(most: number) {
-    this.#most = most;
+    this.most = most;
+  }
+
+  /**
+   * Milliseconds after which a request that is still with a worker no longer counts against `limit`, while threads are
+   * free: what was found from the requests that ended says nothing about one that does not end. An application that
+   * computes for long is given longer, because a thread more would only slow it.
+   */
+  get patience(): number {
+    return Math.max(patienceLeast, (patiencePerCpu * this.#cpu) / 1000);
   }
 
   /** Whether the application is slow: requests go to threads instead of being written ahead. */
@@ -121,7 +134,7 @@ export class Pace {
       if (now < this.#holdUntil && utilisation > utilisationLow / 2) return;
       // The GIL is free for most of the time, so its use grows about linearly with the threads.
       const wanted = Math.ceil((this.#threads * 0.9) / Math.max(utilisation, 0.01));
-      this.#threads = Math.min(this.#most, Math.max(this.#threads + 1, wanted));
+      this.#threads = Math.min(this.most, Math.max(this.#threads + 1, wanted));
     } else if (utilisation > utilisationHigh && this.#threads > 1 && now >= this.#holdUntil) {
       this.#trial = { threads: this.#threads, utilisation };
       this.#threads--;

@@ -2,10 +2,18 @@
 // (milliseconds) go in, assignments come out of `next`. Whoever drives it carries them out.
 //
 // Safety:   a request is queued, or assigned to one worker, or neither (answered, withdrawn); never two of these.
-//           a worker is given no more than `limit` requests at once, and none once it drains or is gone.
-// Progress: while a request is queued and a worker has room, `next` gives an assignment.
+//           a worker is given no more than `limit` requests at once, beside those it has had for longer than the pace's
+//           patience, of which each occupies a thread; and none once it drains or is gone.
+// Progress: while a request is queued and a worker has room, `next` gives an assignment. While a worker has a thread free,
+//           it has room within `patience` milliseconds, whatever the others execute.
 import { Pace } from "./pace.js";
 import { Queue, type Queueable } from "./queue.js";
+
+/** What a pool is given. Both fields belong to the pool. */
+export interface Poolable extends Queueable {
+  /** When it was given to a worker last. */
+  givenAt: number;
+}
 
 /** A worker as the pool sees it. The fields are the pool's; drivers read. */
 export interface Member<R, W> {
@@ -31,7 +39,7 @@ export interface Assignment<R, W> {
   readonly handOver: boolean;
 }
 
-export class Pool<R extends Queueable, W> {
+export class Pool<R extends Poolable, W> {
   readonly #queue = new Queue<R>();
   readonly #members: Member<R, W>[] = [];
   readonly pace: Pace;
@@ -99,16 +107,19 @@ export class Pool<R extends Queueable, W> {
   /** The next request to give, and to whom; undefined while none waits or none has room. */
   next(now: number): Assignment<R, W> | undefined {
     if (this.#queue.length === 0) return undefined;
-    const member = this.#leastBusy();
+    const member = this.#leastBusy(now);
     if (member === undefined) {
       this.pace.demand();
       return undefined;
     }
     const request = this.#queue.shift();
     if (request === undefined) return undefined;
+    const { pace } = this;
+    const beside = member.outstanding >= pace.limit;
     if (member.outstanding++ === 0) member.busySince = now;
+    request.givenAt = now;
     member.requests.add(request);
-    return { member, request, handOver: this.pace.slow && this.pace.threads > 1 };
+    return { member, request, handOver: beside || (pace.slow && pace.threads > 1) };
   }
 
   /** A worker answered a request whole (or failed to) after `wall` µs, `cpu` of them computing. */
@@ -139,7 +150,18 @@ export class Pool<R extends Queueable, W> {
     member.busySince = now;
   }
 
-  #leastBusy(): Member<R, W> | undefined {
+  /** Requests a worker has had for longer than the pace's patience: it executes them, each on a thread. */
+  #stuck(member: Member<R, W>, now: number): number {
+    const since = now - this.pace.patience;
+    let stuck = 0;
+    for (const request of member.requests) {
+      if (request.givenAt > since) break;
+      stuck++;
+    }
+    return stuck;
+  }
+
+  #leastBusy(now: number): Member<R, W> | undefined {
     const members = this.#members;
     const count = members.length;
     const limit = this.pace.limit;
@@ -148,10 +170,16 @@ export class Pool<R extends Queueable, W> {
     this.#turn = (this.#turn + 1) % Math.max(count, 1);
     for (let i = 0; i < count; i++) {
       const member = members[(this.#turn + i) % count];
-      if (member === undefined || member.outstanding >= room) continue;
-      if (member.stalled || member.admission !== "ready") continue;
+      if (member === undefined || member.stalled || member.admission !== "ready") continue;
+      let busy = member.outstanding;
+      if (busy >= limit) {
+        const stuck = this.#stuck(member, now);
+        if (stuck >= this.pace.most) continue;
+        busy -= stuck;
+      }
+      if (busy >= room) continue;
       best = member;
-      room = member.outstanding;
+      room = busy;
       if (room === 0) break;
     }
     return best;

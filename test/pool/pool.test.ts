@@ -6,13 +6,14 @@ import { random } from "./random.js";
 interface Request {
   readonly name: number;
   queued: boolean;
+  givenAt: number;
 }
 
 type Worker = number;
 type TestPool = Pool<Request, Worker>;
 
 function request(name: number): Request {
-  return { name, queued: false };
+  return { name, queued: false, givenAt: 0 };
 }
 
 /** All that can be given now, in order. */
@@ -82,6 +83,30 @@ describe("the pool", () => {
     pool.ready(1);
     submit(pool, 3);
     assert.deepEqual(names(give(pool)), [0]);
+  });
+
+  test("a request that does not end makes room for others while threads are free", () => {
+    const pool: TestPool = new Pool(3);
+    pool.ready(1);
+    submit(pool, 5);
+    assert.deepEqual(names(give(pool, 0)), [0]);
+    assert.deepEqual(give(pool, pool.pace.patience - 1), []);
+    const second = give(pool, pool.pace.patience);
+    assert.deepEqual(names(second), [1]);
+    assert.equal(second[0]?.handOver, true);
+    assert.deepEqual(names(give(pool, 2 * pool.pace.patience)), [2]);
+    // Each occupies a thread now, and there are three.
+    assert.deepEqual(give(pool, 10 * pool.pace.patience), []);
+  });
+
+  test("with one thread a request that does not end holds up its worker, and only that", () => {
+    const pool: TestPool = new Pool(1);
+    pool.ready(1);
+    submit(pool, 2);
+    assert.deepEqual(names(give(pool, 0)), [0]);
+    assert.deepEqual(give(pool, 1000), []);
+    pool.ready(2);
+    assert.deepEqual(names(give(pool, 1000)), [1]);
   });
 
   test("the lead is handed over where the application is slow and has threads", () => {
@@ -299,8 +324,8 @@ class History {
       assert.equal(this.#stalled.has(member), false, this.#place());
       const held = this.#with.get(member);
       assert.ok(held !== undefined, `given to a worker that is gone: ${this.#place()}`);
+      assert.ok(this.#room(held), `more than its limit: ${this.#place()}`);
       held.push(given);
-      assert.ok(held.length <= this.#pool.pace.limit, `more than its limit: ${this.#place()}`);
     }
   }
 
@@ -331,9 +356,16 @@ class History {
     // Progress: what waits, waits because nobody has room.
     if (this.#queue.length === 0) return;
     for (const [member, held] of this.#with) {
-      const room = member.admission === "ready" && !this.#stalled.has(member) && held.length < this.#pool.pace.limit;
-      assert.equal(room, false, `worker ${member.worker} has room: ${place}`);
+      const open = member.admission === "ready" && !this.#stalled.has(member);
+      assert.equal(open && this.#room(held), false, `worker ${member.worker} has room: ${place}`);
     }
+  }
+
+  /** By the safety rule: beside requests that it has had for long, each of which occupies a thread. */
+  #room(held: readonly Request[]): boolean {
+    const { limit, most, patience } = this.#pool.pace;
+    const old = held.filter((each) => each.givenAt <= this.#now - patience).length;
+    return held.length < limit || (old < most && held.length - old < limit);
   }
 
   #place(): string {
