@@ -81,7 +81,7 @@ export async function stopServer({ processes, place }: Running): Promise<void> {
 }
 
 /** A front may listen before its application does (nginx answers 502 then): so several tries. */
-async function answersRight(url: string, check: Check): Promise<void> {
+export async function answersRight(url: string, check: Check): Promise<void> {
   let problem = "";
   for (let attempt = 0; attempt < 50; attempt += 1) {
     try {

@@ -84,27 +84,40 @@ const subjects: readonly Subject[] = [
   },
 ];
 
+/** npm, told to end, ends by itself and leaves the server it started: each descendant is told too. */
+async function stopFamily(leader: RunningProcess): Promise<void> {
+  const family = descendants(leader.pid);
+  await leader.stop("SIGTERM", 5000);
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    for (const pid of await waitUntilGone(family, signal === "SIGTERM" ? 500 : 5000)) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // ended in between
+      }
+    }
+  }
+  await waitUntilGone(family);
+}
+
 /** Milliseconds until the first answer with status 200. */
 async function once(subject: Subject): Promise<number> {
   const folder = temporaryFolder("startup");
   const port = await freePort();
   const began = performance.now();
-  const process = subject.begin(port, folder);
+  const server = subject.begin(port, folder);
   try {
     for (;;) {
       const answer = await ask(`http://127.0.0.1:${port}${subject.path}`).catch(() => undefined);
       const elapsed = performance.now() - began;
       if (answer?.status === 200) return elapsed;
-      if (process.exit !== undefined || elapsed > 30_000) {
-        throw new Error(`${subject.command} did not answer; it printed:\n${process.output}`);
+      if (server.exit !== undefined || elapsed > 30_000) {
+        throw new Error(`${subject.command} did not answer; it printed:\n${server.output}`);
       }
       await delay(2);
     }
   } finally {
-    const family = descendants(process.pid);
-    await process.stop("SIGTERM", 5000);
-    // npm leaves before the server it passed the signal on to.
-    await waitUntilGone(family);
+    await stopFamily(server);
     removeFolder(folder);
   }
 }

@@ -1,7 +1,7 @@
 // A response and an upload of 1 GiB, and how far the server's memory grows meanwhile.
 import { createConnection } from "node:net";
 import { setInterval } from "node:timers";
-import { type Running, startServer, stopServer } from "./measure.js";
+import { answersRight, type Running, startServer, stopServer } from "./measure.js";
 import { memoryOctets } from "./process-tree.js";
 import type { Server } from "./servers.js";
 
@@ -94,7 +94,7 @@ export async function measureTransfers(
       const running = await startServer(server, 1);
       try {
         // A small one first: what a server allocates once is not growth.
-        await exchange(running.place.port, "GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", 0);
+        await answersRight(running.url, { method: "GET", path: "/hello", expected: "Hello, world!\n" });
         for (const direction of ["response", "upload"] as const) {
           const result = await transfer(running, direction);
           say(`1 GiB ${direction}, ${server.name}: grows by ${result.growth.toFixed(1)} MiB`);

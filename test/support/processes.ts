@@ -22,10 +22,10 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Those still running; killed if this test process ends without having stopped them (an assertion that threw). */
+/** Those still running; killed with their descendants if this process ends without having stopped them. */
 const running = new Set<RunningProcess>();
 process.on("exit", () => {
-  for (const process of running) process.kill("SIGKILL");
+  for (const { pid } of running) for (const member of [...descendants(pid), pid]) killQuietly(member);
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 
