@@ -122,6 +122,13 @@ describe("configuration", () => {
     await rejects(load({ target: "nowhere/site.wsgi" }), "ERR_CONFIG_VALUE", /an existing file/u);
   });
 
+  test("a name in .wsgi is a file where there is one, and otherwise Django's module", async () => {
+    assert.equal((await load({ target: "mysite.wsgi:application" })).target, "mysite.wsgi:application");
+    writeFileSync(join(folder, "site/site.wsgi"), "");
+    assert.equal((await load({ target: "site.wsgi", flags: { chdir: "site" } })).target, "site.wsgi");
+    await rejects(load({ target: "conf/site.wsgi" }), "ERR_CONFIG_VALUE", /an existing file/u);
+  });
+
   test("targets are modules with an attribute, a factory, or nothing but a module", async () => {
     for (const target of ["a", "a.b.c:d", "a:b.c", "a:make()", "größe:app"]) {
       assert.equal((await load({ target })).target, target);
