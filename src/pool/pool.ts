@@ -138,7 +138,8 @@ export class Pool<R extends Poolable, W> {
   /** A worker gave a request back that it cannot get to soon; it is queued again, at the front. */
   returned(member: Member<R, W>, request: R, now: number): void {
     this.#release(member, request, now);
-    member.stalled = true;
+    // One that has nothing left executes nothing, and would never answer.
+    member.stalled = member.outstanding > 0;
     this.#queue.unshift(request);
   }
 

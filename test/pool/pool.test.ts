@@ -162,6 +162,16 @@ describe("the pool", () => {
     assert.equal(give(pool)[0]?.member.worker, 1);
   });
 
+  test("a worker that gave back all it had is given requests again", () => {
+    const pool: TestPool = new Pool(1);
+    const member = pool.ready(1);
+    const [only] = submit(pool, 1);
+    assert.ok(only !== undefined);
+    give(pool);
+    pool.returned(member, only, 2);
+    assert.deepEqual(names(give(pool)), [0]);
+  });
+
   test("a draining worker keeps what it has and is given nothing more", () => {
     const pool: TestPool = new Pool(8);
     const member = pool.ready(1);
@@ -274,12 +284,14 @@ class History {
 
   #giveBack(): void {
     const [member, held = []] = this.#anyMember() ?? [];
-    if (member === undefined || held.length < 2) return;
-    for (const each of held.splice(1).reverse()) {
+    const kept = this.#pick(2);
+    if (member === undefined || held.length <= kept) return;
+    for (const each of held.splice(kept).reverse()) {
       this.#pool.returned(member, each, this.#now);
       this.#queue.unshift(each);
     }
-    this.#stalled.add(member);
+    if (held.length > 0) this.#stalled.add(member);
+    else this.#stalled.delete(member);
   }
 
   #drop(): void {
