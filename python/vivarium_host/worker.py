@@ -34,6 +34,7 @@ READ_SIZE = 65536
 SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
 STEP = 262144  # octets of a large body sent in one frame
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although requests are waiting
+CANCELLED_MOST = 64  # cancelled requests remembered before those that are over are forgotten
 HOLD_MOST = 1_000_000  # nanoseconds an answer is held for company
 
 
@@ -199,14 +200,15 @@ class Worker:
                     return
                 held_since = 0
                 continue
-            if self._cancelled and id in self._cancelled:
-                self._cancelled.discard(id)
-                self.outbox.append(wire.frame(wire.DROPPED, id))
-                continue
             seat.cancelled = False
             seat.used = 0
             seat.granted = self._response_memory
             seat.id = id
+            if self._cancelled and id in self._cancelled:
+                self._cancelled.discard(id)
+                seat.id = 0
+                self.outbox.append(wire.frame(wire.DROPPED, id))
+                continue
             # Before the lead goes: the next leader writes a later id.
             if not (id - board[0]) & 0x80000000:  # ids start again after 2**32 - 1
                 board[0] = id
@@ -290,13 +292,18 @@ class Worker:
                 self._cancel(frame[1])
 
     def _cancel(self, id):
+        # Noted first, then looked for: the request may be on its way from the inbox to a seat, which looks here once it has it.
+        cancelled = self._cancelled
+        cancelled.add(id)
         for seat in self._seats:
             if seat.id == id:
                 seat.cancelled = True
+                cancelled.discard(id)
                 self._wake_for_credit(seat)
                 return
-        if any(frame[1] == id for frame in list(self.inbox)):
-            self._cancelled.add(id)
+        if len(cancelled) > CANCELLED_MOST:
+            # Most were answered before word came that their client had left.
+            cancelled.intersection_update([id] + [frame[1] for frame in list(self.inbox)])
 
     @staticmethod
     def _wake_for_credit(seat):
@@ -327,13 +334,16 @@ class Worker:
                 raise ClientGone("the client left")
             if self.read_lock.acquire(False):
                 try:
-                    self._take(self._connection.recv(READ_SIZE))
+                    # Nobody else fills the inbox now. What is in it is for the leader, who may have found it empty before and
+                    # be waiting for the lock: it must get that before the next frames come, which may be never.
+                    if not self.inbox or self.leader is None or self.leader is seat:
+                        self._take(self._connection.recv(READ_SIZE))
+                        continue
                 except OSError:
                     self._take(b"")
                 finally:
                     self.read_lock.release()
-            else:
-                seat.credited.acquire(timeout=0.01)
+            seat.credited.acquire(timeout=0.01)
 
     def flush(self):
         """Writes all answers there are."""
@@ -380,7 +390,7 @@ class Worker:
 
     def _watch(self):
         """The watcher's life."""
-        seen_begun = seen_flushes = idle = 0
+        seen_begun = seen_flushes = seen_id = idle = 0
         wake = self._watcher_wake
         while True:
             if idle >= TICKS_TO_PARK:
@@ -391,7 +401,10 @@ class Worker:
                 idle = 0
             wake.acquire(timeout=TICK)
             begun = self._begun
-            if begun == seen_begun and not self._reading:
+            leader = self.leader
+            # What the leader executes: 0 for one that reads, or that has yet to begin what it has read.
+            id = -1 if leader is None else leader.id
+            if begun == seen_begun and id and id == seen_id:
                 idle = 0
                 self._rescue(begun)
             elif self.outbox and self._flushes == seen_flushes:
@@ -401,6 +414,7 @@ class Worker:
             else:
                 idle = 0
             seen_begun = begun
+            seen_id = id
             seen_flushes = self._flushes
 
     def _rescue(self, begun):
