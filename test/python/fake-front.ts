@@ -1,0 +1,290 @@
+// A front that does what a test says: it listens where a worker connects, and every frame goes and comes by hand. The
+// worker is a real one, forked by a real spawner.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import type { Config } from "../../src/config/config.js";
+import { RequestWriter } from "../../src/python/wire/request-writer.js";
+import { type ResponseListener, ResponseReader } from "../../src/python/wire/response-reader.js";
+import { type Loaded, Spawner, type SpawnerListener } from "../../src/spawn/spawner.js";
+import { removeFolder, root, temporaryFolder } from "../support/tools.js";
+
+export interface Answer {
+  readonly id: number;
+  status: number;
+  body: string;
+  state: "open" | "whole" | "failed" | "returned" | "dropped";
+  wall: number;
+  cpu: number;
+}
+
+export interface Ended {
+  readonly status: number;
+  readonly signal: number;
+}
+
+export interface FrontOptions {
+  readonly python: string;
+  readonly threads?: number;
+  readonly responseMemory?: number;
+  readonly preload?: boolean;
+  /** The application; what it needs beside the tests' own. */
+  readonly target?: string;
+  readonly chdir?: string;
+}
+
+function configuration(options: FrontOptions, folder: string): Config {
+  return {
+    target: options.target ?? `${join(root, "test/python/worker_app.py")}:app`,
+    listen: [],
+    workers: 2,
+    threads: options.threads ?? 4,
+    python: options.python,
+    chdir: options.chdir ?? folder,
+    preload: options.preload ?? true,
+    mount: "",
+    trustedProxies: [],
+    accessLog: "off",
+    control: join(folder, "control"),
+    maxBody: 2 ** 30,
+    bodyMemory: 2 ** 18,
+    responseMemory: options.responseMemory ?? 2 ** 20,
+    tempDir: folder,
+    maxTarget: 8192,
+    maxHead: 65_536,
+    maxFields: 128,
+    keepAlive: 75,
+    headTimeout: 30,
+    gracefulTimeout: 30,
+    bootTimeout: 60,
+  };
+}
+
+/** Waits for what only another process can bring about, for so long. */
+const patience = 20_000;
+
+function summary(answers: ReadonlyMap<number, Answer>): string {
+  return JSON.stringify([...answers.values()].map((each) => ({ ...each, body: each.body.slice(0, 80) })));
+}
+
+export class FakeFront implements ResponseListener, SpawnerListener {
+  readonly folder: string = temporaryFolder("worker");
+  readonly answers: Map<number, Answer> = new Map<number, Answer>();
+  /** Ids in the order in which their last frame came. */
+  readonly finished: number[] = [];
+  printed = "";
+  greeting: unknown;
+  facts: Loaded | undefined;
+  failure: { readonly problem: string; readonly traceback: string } | undefined;
+  workerPid = 0;
+  workerEnded: Ended | undefined;
+  #spawnerEnded = false;
+  readonly #listening: Server;
+  #spawner: Spawner | undefined;
+  #socket: Socket | undefined;
+  #writer: RequestWriter | undefined;
+  readonly #waiting = new Set<() => void>();
+
+  /** A worker that has said hello. */
+  static async withWorker(options: FrontOptions): Promise<FakeFront> {
+    const front = new FakeFront(options);
+    await front.until(() => front.facts !== undefined, "the application loads");
+    front.fork(1);
+    await front.until(() => front.greeting !== undefined, "the worker says hello");
+    return front;
+  }
+
+  constructor(options: FrontOptions) {
+    const wire = join(this.folder, "wire");
+    writeFileSync(join(this.folder, "1"), Buffer.alloc(64));
+    this.#listening = createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
+    this.#listening.listen(wire, () => {
+      const { threads = 4 } = options;
+      const config = configuration(options, this.folder);
+      this.#spawner = new Spawner({ config, threads, wire, scoreboards: this.folder }, this);
+    });
+  }
+
+  #connected(socket: Socket): void {
+    this.#socket = socket;
+    this.#writer = new RequestWriter(socket);
+    const reader = new ResponseReader(this);
+    socket.on("data", (chunk: Buffer) => {
+      reader.receive(chunk);
+      this.#changed();
+    });
+    socket.on("error", () => {});
+  }
+
+  /** Waits until something is so. Throws, with what came so far, when it does not become so. */
+  async until(condition: () => boolean, what: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const overdue = setTimeout(() => {
+        this.#waiting.delete(look);
+        reject(new Error(`not: ${what}; answers ${summary(this.answers)}; it printed: ${this.printed}`));
+      }, patience);
+      const look = (): void => {
+        if (!condition()) return;
+        clearTimeout(overdue);
+        this.#waiting.delete(look);
+        resolve();
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  #changed(): void {
+    for (const look of [...this.#waiting]) look();
+  }
+
+  // ---- to the worker
+
+  fork(number: number): void {
+    this.#spawner?.spawn(number);
+  }
+
+  /** Requests written to the worker at once. */
+  send(
+    ...requests: readonly { id: number; path: string; handOver?: boolean; body?: Uint8Array; inFile?: boolean }[]
+  ): void {
+    for (const { id, path, handOver = false, body, inFile = false } of requests) {
+      this.answers.set(id, { id, status: 0, body: "", state: "open", wall: 0, cpu: 0 });
+      const variables = `REQUEST_METHOD\0GET\0SERVER_NAME\0test\0PATH_INFO\0${path}`;
+      this.#wire.request(id, handOver, variables, variables.indexOf("\0PATH_INFO"), body, inFile);
+    }
+  }
+
+  cancel(id: number): void {
+    this.#wire.cancel(id);
+  }
+
+  credit(id: number, octets: number): void {
+    this.#wire.credit(id, octets);
+  }
+
+  /** Sends what `send`, `cancel` and `credit` gathered, with one write. */
+  flush(): void {
+    this.#wire.flush();
+  }
+
+  get #wire(): RequestWriter {
+    if (this.#writer === undefined) throw new Error("no worker has connected");
+    return this.#writer;
+  }
+
+  /** No further request will come. */
+  end(): void {
+    this.#socket?.end();
+  }
+
+  /** Lets what waits for this name go on. */
+  release(name: string): void {
+    writeFileSync(join(this.folder, name), "");
+  }
+
+  // ---- what came of it
+
+  answer(id: number): Answer {
+    const answer = this.answers.get(id);
+    if (answer === undefined) throw new Error(`there is no request ${id}`);
+    return answer;
+  }
+
+  /** Waits until these are over, however. */
+  async over(...ids: readonly number[]): Promise<Answer[]> {
+    await this.until(() => ids.every((id) => this.answer(id).state !== "open"), `requests ${ids.join(", ")} are over`);
+    return ids.map((id) => this.answer(id));
+  }
+
+  /** What the application did so far. */
+  record(): string[] {
+    try {
+      return readFileSync(join(this.folder, "record"), "utf8").trimEnd().split("\n");
+    } catch {
+      return [];
+    }
+  }
+
+  /** Waits until the application did this. */
+  async recorded(event: string): Promise<void> {
+    const look = setInterval(() => this.#changed(), 5);
+    try {
+      await this.until(() => this.record().includes(event), `the application records ${event}`);
+    } finally {
+      clearInterval(look);
+    }
+  }
+
+  /** The id in the scoreboard. */
+  get begun(): number {
+    return readFileSync(join(this.folder, "1")).readUInt32LE(0);
+  }
+
+  /** Ends everything. */
+  async close(): Promise<void> {
+    this.#socket?.destroy();
+    this.#spawner?.end();
+    if (this.#spawner !== undefined) await this.until(() => this.#spawnerEnded, "the spawner ends");
+    await new Promise((resolve) => this.#listening.close(resolve));
+    removeFolder(this.folder);
+  }
+
+  // ---- ResponseListener
+
+  hello(json: string): void {
+    this.greeting = JSON.parse(json);
+  }
+  response(id: number, status: number, _flags: number, _head: Buffer, body: Buffer | undefined, last: boolean): void {
+    this.answer(id).status = status;
+    this.data(id, body ?? Buffer.alloc(0), last);
+  }
+  data(id: number, octets: Buffer, last: boolean): void {
+    const answer = this.answer(id);
+    answer.body += octets.toString("latin1");
+    if (last) this.#finish(id, "whole");
+  }
+  fail(id: number): void {
+    this.#finish(id, "failed");
+  }
+  returned(id: number): void {
+    this.#finish(id, "returned");
+  }
+  dropped(id: number): void {
+    this.#finish(id, "dropped");
+  }
+  ended(id: number, wall: number, cpu: number): void {
+    Object.assign(this.answer(id), { wall, cpu });
+  }
+
+  #finish(id: number, state: Answer["state"]): void {
+    this.answer(id).state = state;
+    this.finished.push(id);
+  }
+
+  // ---- SpawnerListener
+
+  loaded(facts: Loaded): void {
+    this.facts = facts;
+    this.#changed();
+  }
+  loadFailed(problem: string, traceback: string): void {
+    this.failure = { problem, traceback };
+    this.#changed();
+  }
+  workerForked(_worker: number, pid: number): void {
+    this.workerPid = pid;
+  }
+  workerExited(_worker: number, _pid: number, status: number, signal: number): void {
+    this.workerEnded = { status, signal };
+    this.#changed();
+  }
+  output(worker: number, lines: string): void {
+    for (const line of lines.trimEnd().split("\n")) this.printed += `${worker}: ${line}\n`;
+    this.#changed();
+  }
+  exited(): void {
+    this.#spawnerEnded = true;
+    this.#changed();
+  }
+}
