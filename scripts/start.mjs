@@ -36,7 +36,7 @@ function isBuilt(wanted) {
 }
 
 /** Gives whether the checkout is ready to run; what is in the way has been said. */
-function prepare() {
+async function prepare() {
   const [major = 0] = process.versions.node.split(".").map(Number);
   if (major < 20) {
     say(`Vivarium needs Node 20 or newer; this is ${process.version}.`);
@@ -49,7 +49,7 @@ function prepare() {
   const wanted = sources();
   if (isBuilt(wanted)) return true;
   say("building");
-  if (!build(root, "tsconfig.src.json")) {
+  if (!(await build(root, "tsconfig.src.json"))) {
     say("The build has errors; the compiler names them above.");
     return false;
   }
@@ -57,8 +57,8 @@ function prepare() {
   return true;
 }
 
-if (prepare()) {
-  const { main } = await import(pathToFileURL(join(root, "build/src/cli/main.js")).href);
+if (await prepare()) {
+  const { main } = await import(pathToFileURL(join(root, "build/bundle/vivarium.js")).href);
   const config = join(root, "examples/guestbook/vivarium.toml");
   process.exitCode = await main(["run", "--config", config, ...process.argv.slice(2)]);
 } else {

@@ -72,7 +72,7 @@ function verdict(passed, problems) {
 async function main(patterns) {
   if (!ensurePackages(root, say)) return verdict(0, ["npm ci"]);
   const problems = [];
-  if (!build(root)) problems.push("the build has type errors (above)");
+  if (!(await build(root))) problems.push("the build has type errors (above)");
   if (!lint(root)) problems.push("the linter found something (above)");
   const missing = ensureTools({ root, say });
   const files = testFiles(patterns);

@@ -1,11 +1,10 @@
 """Loads an application and says in one JSON line, the last of standard output, whether that worked."""
 
 import json
-import platform
 import sys
 
 from .load import LoadError, load, prepare
-from .spawner import threads_started
+from .spawner import python_version, threads_started
 
 
 def main(arguments):
@@ -19,7 +18,7 @@ def main(arguments):
         return 1
     verdict = {
         "ok": True,
-        "python": platform.python_version(),
+        "python": python_version(),
         "application": name,
         "interface": "wsgi",
         "threads_started": threads_started(),

@@ -1,15 +1,12 @@
 """Finds and imports the application a target names."""
 
 import importlib
-import importlib.machinery
-import importlib.util
-import inspect
 import os
 import re
 import sys
-import traceback
 
 TARGET = re.compile(r"(?P<place>.+?)(?::(?P<callable>[A-Za-z_][\w.]*(?:\(\))?))?$").match
+CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 DEFAULT_CALLABLES = ("application", "app")
 
 
@@ -29,6 +26,8 @@ def is_path(place):
 
 def _traceback():
     """The traceback of the current exception from the application's first frame on."""
+    import traceback  # start-up time matters, and nearly every start does without
+
     kind, error, trace = sys.exc_info()
     here = os.path.dirname(os.path.abspath(__file__))
 
@@ -45,6 +44,9 @@ def _import(place, target):
     try:
         if not is_path(place):
             return importlib.import_module(place)
+        from importlib.machinery import SourceFileLoader
+        from importlib.util import module_from_spec, spec_from_loader
+
         path = os.path.abspath(place)
         if not os.path.isfile(path):
             raise LoadError("There is no file %s, which the target %s names." % (path, target))
@@ -52,8 +54,8 @@ def _import(place, target):
         if folder not in sys.path:
             sys.path.insert(0, folder)
         name = re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0])
-        loader = importlib.machinery.SourceFileLoader(name, path)
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader, origin=path))
+        loader = SourceFileLoader(name, path)
+        module = module_from_spec(spec_from_loader(name, loader, origin=path))
         sys.modules.setdefault(name, module)
         loader.exec_module(module)
         return module
@@ -93,9 +95,11 @@ def _find(module, name, target):
 
 def is_asgi(application):
     """Whether a callable looks like an ASGI application: awaitable when called with three arguments."""
-    return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(
-        getattr(application, "__call__", None)
-    )
+    for candidate in (application, getattr(application, "__call__", None)):
+        code = getattr(getattr(candidate, "__func__", candidate), "__code__", None)
+        if code is not None and code.co_flags & CO_COROUTINE:
+            return True
+    return False
 
 
 def prepare(target, directory):
@@ -115,7 +119,7 @@ def load(target):
     module = _import(place, target)
     application, name = _find(module, match.group("callable"), target)
     if not callable(application):
-        raise LoadError("%s in the target %s is %s, which cannot be called." % (name, target, type(application).__name__))
+        raise LoadError("The target %s names %s, which is %s and cannot be called." % (target, name, type(application).__name__))
     if is_asgi(application):
-        raise LoadError("%s is an ASGI application; this version of Vivarium runs WSGI applications." % target)
+        raise LoadError("The application %s is an ASGI application; this version of Vivarium runs WSGI applications." % target)
     return application, "%s:%s" % (module.__name__ if not is_path(place) else place, name)

@@ -16,8 +16,7 @@ It has one thread and one loop. Commands come as JSON lines over descriptor 3, e
 import gc
 import json
 import os
-import platform
-import selectors
+import select
 import signal
 import socket
 import sys
@@ -31,6 +30,11 @@ CONTROL = 3  # descriptor
 LOAD_FAILED = 3  # exit status of a worker that could not load the application by itself
 LINE_MOST = 16384  # octets of a worker's output passed on without a line end
 MERCY = 1.0  # seconds workers have to end by themselves once the supervisor is gone
+
+
+def python_version():
+    """As platform.python_version() gives it, whose module takes milliseconds to import."""
+    return sys.version.split()[0].rstrip("+")
 
 
 def threads_started():
@@ -71,7 +75,8 @@ class Spawner:
         self._commands = b""
         self._workers = {}  # pid: worker number
         self._outputs = {}  # descriptor: Output
-        self._selector = selectors.DefaultSelector()
+        self._poll = select.poll()
+        self._readers = {}  # descriptor: what to call when it can be read
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -110,7 +115,7 @@ class Spawner:
             gc.collect()
             gc.freeze()
         self.tell(
-            event="loaded", preload=settings["preload"], python=platform.python_version(), application=name
+            event="loaded", preload=settings["preload"], python=python_version(), application=name
         )
         return True
 
@@ -122,13 +127,18 @@ class Spawner:
         # ends workers. Handlers, not SIG_IGN: programs that the application starts must not inherit deafness.
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, lambda *_: None)
-        self._selector.register(self._control, selectors.EVENT_READ, self._on_command)
-        self._selector.register(self._wake_read, selectors.EVENT_READ, self._on_signal)
+        self._watch(self._control.fileno(), self._on_command)
+        self._watch(self._wake_read, self._on_signal)
         while True:
-            for key, _ in self._selector.select():
-                outcome = key.data()
+            for descriptor, _ in self._poll.poll():
+                reader = self._readers.get(descriptor)
+                outcome = reader() if reader is not None else None
                 if outcome is not None:
                     return outcome or None
+
+    def _watch(self, descriptor, reader):
+        self._readers[descriptor] = reader
+        self._poll.register(descriptor, select.POLLIN)
 
     def _on_command(self):
         try:
@@ -162,12 +172,11 @@ class Spawner:
             self._workers[pid] = number
             output = Output(number, read)
             self._outputs[read] = output
-            self._selector.register(read, selectors.EVENT_READ, lambda: self._on_output(output))
+            self._watch(read, lambda: self._on_output(output))
             self.tell(event="forked", worker=number, pid=pid)
             return None
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._selector.close()
         self._control.close()
         for output in self._outputs.values():
             os.close(output.descriptor)
@@ -183,7 +192,8 @@ class Spawner:
     def _on_output(self, output):
         text = output.read()
         if text is None:
-            self._selector.unregister(output.descriptor)
+            self._poll.unregister(output.descriptor)
+            del self._readers[output.descriptor]
             os.close(output.descriptor)
             del self._outputs[output.descriptor]
         elif text:

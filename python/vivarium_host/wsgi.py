@@ -11,7 +11,6 @@ The first two raise ClientGone once the client has left.
 
 import re
 import sys
-import traceback
 from io import BytesIO
 
 from . import wire
@@ -229,6 +228,8 @@ class Call:
 
     def failed(self, environ):
         """The application raised: 500 where nothing was sent yet, else the connection is cut. Logs the traceback."""
+        import traceback
+
         sys.stderr.write(
             "exception while answering %s %s\n%s"
             % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc())

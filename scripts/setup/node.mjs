@@ -1,6 +1,6 @@
 // The Node side of a checkout: its packages and its build.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 function lockedPackages(path) {
@@ -43,9 +43,48 @@ function runPackage(root, name, binary, args) {
   return result.status === 0;
 }
 
-/** Compiles everything, or what another project file names. Returns whether there were no errors. */
-export function build(root, project = ".") {
-  return runPackage(root, "typescript", "tsc", ["-p", project]);
+/**
+ * Compiles everything, or what another project file names, then puts each of the two programs, with the libraries it
+ * uses, into one file that Node loads in a fraction of the time. Returns whether there were no errors.
+ */
+export async function build(root, project = ".") {
+  if (!runPackage(root, "typescript", "tsc", ["-p", project])) return false;
+  const folder = join(root, "build", "bundle");
+  const { build: bundle } = await import("esbuild");
+  rmSync(folder, { recursive: true, force: true });
+  const result = await bundle({
+    entryPoints: { vivarium: join(root, "build/src/cli/main.js"), front: join(root, "build/src/front/main.js") },
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    // It finds its binary beside itself.
+    external: ["koffi"],
+    // commander is a CommonJS package and asks for Node's own modules by require().
+    banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
+    metafile: true,
+    logLevel: "warning",
+    absWorkingDir: root,
+  });
+  writeFileSync(join(folder, "LICENSES.txt"), licenses(root, Object.keys(result.metafile.inputs)));
+  return true;
+}
+
+/** The licences of the packages in a bundle, which ask to be passed on with them. */
+function licenses(root, inputs) {
+  const names = inputs.map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean);
+  return [...new Set(names)]
+    .sort()
+    .map((name) => {
+      const folder = join(root, "node_modules", name);
+      const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+      const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+      const text = file === undefined ? license : readFileSync(join(folder, file), "utf8").trim();
+      return `${name} ${version}\n\n${text}\n`;
+    })
+    .join(`\n${"-".repeat(80)}\n\n`);
 }
 
 export function lint(root) {

@@ -2,8 +2,8 @@
 // itself. Commands and events are JSON lines over its descriptor 3 (python/vivarium_host/spawner.py names them all).
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex, Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import type { Config } from "../config/config.js";
+import { packageRoot } from "../package.js";
 
 /** A worker that could not load the application by itself exits with this status (spawner.py, LOAD_FAILED). */
 export const loadFailedStatus = 3;
@@ -53,7 +53,7 @@ type Event =
   | { readonly event: "output"; readonly worker: number; readonly text: string };
 
 /** Where the Python side is, in the package and in a checkout alike. */
-export const hostDirectory: string = fileURLToPath(new URL("../../../python/vivarium_host", import.meta.url));
+export const hostDirectory: string = `${packageRoot}python/vivarium_host`;
 
 export class Spawner {
   readonly #child: ChildProcess;
