@@ -2,7 +2,7 @@
 // handed on as stretches of what was received; only the framing between them is consumed one octet at a time.
 
 import { FieldLines } from "./field-lines.js";
-import { CR, type Faults, hexadecimal, LF, SEMICOLON, valueOctets } from "./grammar.js";
+import { CR, type Faults, hexadecimal, isChunkExtensions, LF, SEMICOLON, SPACE, TAB, valueOctets } from "./grammar.js";
 import type { Inflow } from "./inflow.js";
 
 const NONE = 0;
@@ -16,10 +16,12 @@ const CHUNK_CR = 7;
 const CHUNK_LF = 8;
 const TRAILERS = 9;
 
-/** More digits than these, zeros or not, are nobody's chunk size. */
-const maxSizeDigits = 16;
-/** Octets of a chunk's extensions that are read over (client role only). */
+/** More digits than these, leading zeros that they must be, are nobody's chunk size. */
+const maxSizeDigits = 64;
+/** Octets of a chunk's extensions. */
 const maxExtension = 1024;
+/** Octets of all extensions of a body, beyond as many as the body itself has had so far (RFC 9112 §7.1.1). */
+const maxExtensions = 16384;
 
 /** Fields that frame or route a message; in trailers they are an attempt at being read by someone who merges them. */
 const forbiddenTrailers: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "host"]);
@@ -34,23 +36,19 @@ export interface BodyLimits {
 export class BodyDecoder {
   readonly #limits: BodyLimits;
   readonly #faults: Faults;
-  readonly #extensions: boolean;
   readonly #trailers: FieldLines;
   #phase = NONE;
   /** Octets left of the body, or of the chunk; while a size is read, the size so far. */
   #left = 0;
   #sizeDigits = 0;
-  #extension = 0;
+  /** What stands between a chunk's size and its line's end. */
+  #extension = "";
+  #extensions = 0;
   #total = 0;
 
-  /**
-   * `extensions`: whether chunk extensions are read over, as RFC 9112 §7.1.1 demands. The server role refuses them: no
-   * client sends any, and lines that servers read differently up to a bare line feed are how requests were smuggled.
-   */
-  constructor(limits: BodyLimits, faults: Faults, extensions: boolean) {
+  constructor(limits: BodyLimits, faults: Faults) {
     this.#limits = limits;
     this.#faults = faults;
-    this.#extensions = extensions;
     this.#trailers = new FieldLines(limits.maxHead, limits.maxFields, faults);
   }
 
@@ -66,6 +64,7 @@ export class BodyDecoder {
 
   beginChunked(): void {
     this.#total = 0;
+    this.#extensions = 0;
     this.#expectSize();
   }
 
@@ -115,10 +114,7 @@ export class BodyDecoder {
         this.#size(octet);
         return;
       case CHUNK_EXTENSION:
-        if (octet === CR) this.#phase = CHUNK_SIZE_LF;
-        else if (valueOctets[octet] !== 1 || ++this.#extension > maxExtension) {
-          throw this.#faults.malformed("A chunk's extension is malformed or too long.");
-        }
+        this.#extend(octet);
         return;
       case CHUNK_SIZE_LF:
         if (octet !== LF) throw this.#faults.malformed("A chunk's size is not followed by CR LF.");
@@ -139,7 +135,7 @@ export class BodyDecoder {
     this.#phase = CHUNK_SIZE;
     this.#left = 0;
     this.#sizeDigits = 0;
-    this.#extension = 0;
+    this.#extension = "";
   }
 
   #size(octet: number): void {
@@ -151,10 +147,27 @@ export class BodyDecoder {
     }
     if (this.#sizeDigits === 0) throw this.#faults.malformed("A chunk has no size.");
     if (octet === CR) this.#phase = CHUNK_SIZE_LF;
-    else if (octet === SEMICOLON && this.#extensions) this.#phase = CHUNK_EXTENSION;
-    else if (octet === SEMICOLON)
-      throw this.#faults.malformed("A chunk has an extension; extensions are not accepted.");
-    else throw this.#faults.malformed("A chunk's size is malformed.");
+    else if (octet === SEMICOLON || octet === SPACE || octet === TAB) {
+      this.#phase = CHUNK_EXTENSION;
+      this.#extend(octet);
+    } else throw this.#faults.malformed("A chunk's size is malformed.");
+  }
+
+  /**
+   * Extensions are read over, as RFC 9112 §7.1.1 demands, once they are seen to be extensions: a line that servers read
+   * differently up to a bare line feed, or from a semicolon on, is how requests were smuggled.
+   */
+  #extend(octet: number): void {
+    if (octet === CR) {
+      if (!isChunkExtensions(this.#extension)) throw this.#faults.malformed("A chunk's extension is malformed.");
+      this.#phase = CHUNK_SIZE_LF;
+      return;
+    }
+    if (valueOctets[octet] !== 1) throw this.#faults.malformed("A chunk's extension is malformed.");
+    this.#extension += String.fromCharCode(octet);
+    if (this.#extension.length > maxExtension || ++this.#extensions > maxExtensions + this.#total) {
+      throw this.#faults.malformed("The extensions of the body's chunks are too long.");
+    }
   }
 
   #maybeTrailers(inflow: Inflow): "whole" | undefined {

@@ -110,6 +110,15 @@ export function parseTransferEncoding(text: string): TransferCodings {
   return codings.length === 1 ? "chunked" : "other-then-chunked";
 }
 
+// chunk-ext = *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )   (RFC 9112 §7.1.1)
+const chunkExtensions =
+  /^(?:[ \t]*;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*=[ \t]*(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?)+$/;
+
+/** Whether `text` is what may stand between a chunk's size and its line's end: one extension or more. */
+export function isChunkExtensions(text: string): boolean {
+  return chunkExtensions.test(text);
+}
+
 // reg-name and IPv4address (RFC 3986 §3.2.2); an IPv4address is also a reg-name. May be empty.
 const registeredName = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*$/;
 const futureAddress = /^v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+$/i;

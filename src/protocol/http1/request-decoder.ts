@@ -105,7 +105,7 @@ export class RequestDecoder {
   constructor(limits: RequestLimits) {
     this.#limits = limits;
     this.#lines = new FieldLines(limits.maxHead, limits.maxFields, faults);
-    this.#body = new BodyDecoder(limits, faults, false);
+    this.#body = new BodyDecoder(limits, faults);
   }
 
   /** Octets received and not consumed: what a driver bounds pipelining by. */

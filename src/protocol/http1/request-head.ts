@@ -63,7 +63,8 @@ export function readFields(fields: readonly string[], minor: 0 | 1, maxBody: num
     framing: codings !== undefined ? "chunked" : length !== undefined ? "length" : "none",
     contentLength,
     keepAlive: staysOpen(connection, minor),
-    expectContinue: expect !== "" && expectsContinue(expect) && minor === 1 && mayHaveBody,
+    // RFC 9110 §10.1.1: HTTP/1.0 has no expectations, "MUST ignore"
+    expectContinue: minor === 1 && expect !== "" && expectsContinue(expect) && mayHaveBody,
   };
 }
 

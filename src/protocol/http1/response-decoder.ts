@@ -72,7 +72,7 @@ export class ResponseDecoder {
   constructor(limits: ResponseLimits) {
     this.#limits = limits;
     this.#lines = new FieldLines(limits.maxHead, limits.maxFields, faults);
-    this.#body = new BodyDecoder(limits, faults, true);
+    this.#body = new BodyDecoder(limits, faults);
   }
 
   /** Octets received and not consumed. */
