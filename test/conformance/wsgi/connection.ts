@@ -73,6 +73,11 @@ export class Connection {
     this.#socket.destroy();
   }
 
+  /** Ends this side only, behind what was sent. */
+  end(): void {
+    this.#socket.end();
+  }
+
   /** Stops taking what the server sends; `leave` still works. */
   stopReading(): void {
     this.#socket.pause();
