@@ -59,7 +59,11 @@ export class WorkerLink implements ResponseListener {
     const reader = new ResponseReader(this);
     socket.on("data", (chunk: Buffer) => reader.receive(chunk));
     socket.on("error", () => {}); // "close" follows and says all there is to say
-    socket.on("close", () => owner.linkClosed(this));
+    socket.on("close", () => {
+      for (const ticket of this.#tickets.values()) release(ticket);
+      this.#tickets.clear();
+      owner.linkClosed(this);
+    });
   }
 
   /** The worker's number and process id; 0 before its hello. */
@@ -85,7 +89,9 @@ export class WorkerLink implements ResponseListener {
     } else if (body.kind === "memory") {
       this.#writer.request(id, handOver, request.variables, request.shared, body.bytes, false);
     } else {
-      // The file has no name any more; the worker opens it anew, with a position of its own, through this process.
+      // The file has no name any more; the worker opens it anew, with a position of its own, through this process. Until
+      // it answers, this descriptor must not become another file, whatever the client does.
+      body.hold();
       const path = Buffer.from(`/proc/${process.pid}/fd/${body.fd}`, "latin1");
       this.#writer.request(id, handOver, request.variables, request.shared, path, true);
     }
@@ -183,8 +189,15 @@ export class WorkerLink implements ResponseListener {
     }
     this.#tickets.delete(id);
     ticket.link = undefined;
+    release(ticket);
     return ticket;
   }
+}
+
+/** What `give` held; a request that goes to another worker is held again. */
+function release({ exchange }: Ticket): void {
+  const { body } = exchange.request;
+  if (body.kind === "file") body.release();
 }
 
 const lengthField = /(?:^|\n)content-length:[ \t]*([0-9]+)/i;

@@ -3,7 +3,7 @@
 // cluster worker) that listens, hence the system calls.
 import { lookup } from "node:dns/promises";
 import { lstatSync, readFileSync, unlinkSync } from "node:fs";
-import { connect, isIPv4, isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname } from "node:path";
 import type { ListenAddress } from "../config/config.js";
@@ -26,6 +26,7 @@ import {
   SystemError,
 } from "./libc.js";
 import { tcpHolder, unixHolder } from "./socket-holder.js";
+import { clearStaleSocket } from "./stale-socket.js";
 
 /** The kernel caps it at net.core.somaxconn (4096 since Linux 5.4). */
 const BACKLOG = 2048;
@@ -124,7 +125,7 @@ async function openUnix(calls: Libc, address: ListenAddress, path: string): Prom
       `Cannot listen on ${address.url}: a socket's path has at most ${UNIX_PATH_MOST} octets, this one ${length}; choose a shorter one.`,
     );
   }
-  await clearStaleSocket(address, path);
+  await clearPath(address, path);
   const fd = calls.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
   // Connecting needs write permission (unix(7)). Owner and group have it, which lets a web server in the group in and
   // no one else. By umask, not chmod after the fact: there is no moment at which others could connect.
@@ -145,39 +146,27 @@ async function openUnix(calls: Libc, address: ListenAddress, path: string): Prom
   });
 }
 
-/** Removes a socket file that nobody answers on. Anything else in the way is left untouched, and said. */
-async function clearStaleSocket(address: ListenAddress, path: string): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) {
-    throw vivariumError(
-      "ERR_LISTEN_PATH",
-      `Cannot listen on ${address.url}: ${path} exists and is not a socket; choose another path or move that file away.`,
-    );
+/** Throws where something is in the way that is left untouched. */
+async function clearPath(address: ListenAddress, path: string): Promise<void> {
+  switch (await clearStaleSocket(path)) {
+    case "nothing":
+      return;
+    case "not-a-socket":
+      throw vivariumError(
+        "ERR_LISTEN_PATH",
+        `Cannot listen on ${address.url}: ${path} exists and is not a socket; choose another path or move that file away.`,
+      );
+    case "forbidden":
+      throw vivariumError(
+        "ERR_LISTEN_IN_USE",
+        `Cannot listen on ${address.url}: a socket of another user is there; choose another path.`,
+      );
+    case "another-server":
+      throw vivariumError(
+        "ERR_LISTEN_IN_USE",
+        `Cannot listen on ${address.url}: ${unixHolder(path) ?? "another server"} answers there; stop it or choose another path.`,
+      );
   }
-  const answer = await knock(path);
-  if (answer === "ECONNREFUSED") {
-    unlinkSync(path);
-  } else if (answer !== "ENOENT") {
-    throw vivariumError(
-      "ERR_LISTEN_IN_USE",
-      answer === "EACCES"
-        ? `Cannot listen on ${address.url}: a socket of another user is there; choose another path.`
-        : `Cannot listen on ${address.url}: ${unixHolder(path) ?? "another server"} answers there; stop it or choose another path.`,
-    );
-  }
-}
-
-/** "" where somebody answers, else the error's code. */
-function knock(path: string): Promise<string> {
-  return new Promise((done) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      done("");
-    });
-    socket.once("error", (error: NodeJS.ErrnoException) => done(error.code ?? "EUNKNOWN"));
-  });
 }
 
 /** A socket inherited from whoever started this process: systemd, lighttpd, a parent of one's own. */

@@ -1,9 +1,10 @@
 // The control socket: one JSON line asks, one JSON line answers. Whoever may open it may stop the server, so it is the
 // user's alone (mode 0600).
-import { chmodSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { prepareControlDirectory } from "../config/control-path.js";
 import { vivariumError } from "../errors.js";
+import { clearStaleSocket } from "../net/stale-socket.js";
 import type { Status } from "./status.js";
 
 export interface ControlCommands {
@@ -19,18 +20,29 @@ export class ControlSocket {
   readonly #path: string;
 
   /** Resolves when it listens; rejects with a `VivariumError`. */
-  static open(path: string, commands: ControlCommands): Promise<ControlSocket> {
+  static async open(path: string, commands: ControlCommands): Promise<ControlSocket> {
     prepareControlDirectory(path, process.env);
+    if ((await clearStaleSocket(path)) !== "nothing") {
+      throw vivariumError(
+        "ERR_CONTROL_SOCKET",
+        `The control socket ${path} cannot be made: another server or file is there. Name another with --control.`,
+      );
+    }
+    // By umask, not chmod after the fact: there is no moment at which others could connect.
+    const umask = process.umask(0o177);
+    const opened = ControlSocket.#listen(path, commands);
+    process.umask(umask);
+    return await opened;
+  }
+
+  static #listen(path: string, commands: ControlCommands): Promise<ControlSocket> {
     return new Promise((resolve, reject) => {
       const server = createServer((socket) => serve(socket, commands));
       server.once("error", (error) => {
         const message = `The control socket ${path} cannot be made: ${error.message}. Name another with --control.`;
         reject(vivariumError("ERR_CONTROL_SOCKET", message, { cause: error }));
       });
-      server.listen(path, () => {
-        chmodSync(path, 0o600);
-        resolve(new ControlSocket(server, path));
-      });
+      server.listen(path, () => resolve(new ControlSocket(server, path)));
     });
   }
 

@@ -71,13 +71,13 @@ class Supervisor implements SpawnerListener, FrontListener {
     try {
       // Python takes longest to start: it comes first, the rest meanwhile.
       this.#startSpawner();
+      this.#cancelDeadline = later(this.#config.bootTimeout * 1000, () => this.#bootTooLong());
       this.#listeners = await openListeners(this.#config.listen);
       this.#startFront();
       this.#control = await ControlSocket.open(this.#config.control, {
         status: () => this.#status(),
         stop: () => this.#stop(),
       });
-      this.#cancelDeadline = later(this.#config.bootTimeout * 1000, () => this.#bootTooLong());
     } catch (error) {
       this.#kill();
       this.#clean();
@@ -112,6 +112,8 @@ class Supervisor implements SpawnerListener, FrontListener {
   }
 
   #startFront(): void {
+    // What it would serve may have failed already, or a signal may have come.
+    if (this.#phase === "stopping") return;
     this.#frontListening = false;
     this.#front = new FrontProcess(
       {
