@@ -1,12 +1,16 @@
-"""What the tests of a worker ask it to execute. Events are files in the current directory, so nothing depends on time:
+"""What tests of workers and of the whole server ask an application to do. Events are files in the current directory, so nothing depends on time:
 ``wait`` ends when the test makes a file of that name, and what the application did stands in the file ``record``."""
 
 import atexit
 import hashlib
+import json
 import os
 import sys
 import threading
 import time
+
+
+MEBIBYTE = b"0123456789abcdef" * 65536
 
 
 def record(event):
@@ -48,6 +52,48 @@ class Stream:
         record("%s closed" % self._name)
 
 
+class Confirmed:
+    """Gives "0", and each further number when the test has made the file that says it received the one before."""
+
+    def __init__(self, name):
+        self._name = name
+        self._next = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        number = self._next
+        if number == 5:
+            raise StopIteration
+        if number:
+            wait("%s-%d" % (self._name, number - 1))
+        self._next += 1
+        return b"%d" % number
+
+    def close(self):
+        record("%s closed" % self._name)
+
+
+class Mebibytes:
+    """Gives so many MiB, and records its end."""
+
+    def __init__(self, count):
+        self._count = self._left = count
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self._left:
+            raise StopIteration
+        self._left -= 1
+        return MEBIBYTE
+
+    def close(self):
+        record("closed %d with %d left" % (self._count, self._left))
+
+
 def blocks(count):
     for _ in range(count):
         yield b"x" * 65536
@@ -69,6 +115,34 @@ def app(environ, start_response):
     elif route == "body":
         octets = environ["wsgi.input"].read()
         body = [("%d %s" % (len(octets), hashlib.sha256(octets).hexdigest())).encode()]
+    elif route == "upload":
+        digest = hashlib.sha256()
+        size = 0
+        for octets in iter(lambda: environ["wsgi.input"].read(1 << 20), b""):
+            digest.update(octets)
+            size += len(octets)
+        body = [("%d %s" % (size, digest.hexdigest())).encode()]
+    elif route == "mebibytes":
+        # With a length, for how much the client takes tells how much was sent.
+        record("begin %s" % name)
+        start_response("200 OK", [("Content-Length", str(int(name) << 20))])
+        return Mebibytes(int(name))
+    elif route == "confirmed":
+        body = Confirmed(name)
+    elif route == "pid":
+        body = [b"%d" % os.getpid()]
+    elif route == "process":
+        facts = {
+            "pid": os.getpid(),
+            "argv": sys.argv,
+            "path": sys.path,
+            "cwd": os.getcwd(),
+            "prefix": sys.prefix,
+            "name": __name__,
+            "multithread": environ["wsgi.multithread"],
+            "multiprocess": environ["wsgi.multiprocess"],
+        }
+        body = [json.dumps(facts).encode()]
     elif route == "thread":
         body = [threading.current_thread().name.encode()]
     elif route == "print":
