@@ -259,20 +259,24 @@ export class RequestVariables {
     this.#origin = origin;
   }
 
-  /** SERVER_NAME and SERVER_PORT: of the host that applies; the socket's own where there is none (HTTP/1.0). */
+  /** SERVER_NAME: of the host that applies; the socket's own where there is none (HTTP/1.0). */
   #server(host: string, origin: Origin): string {
-    const facts = this.#facts;
+    const local = this.#facts.localAddress;
     const colon = host.endsWith("]") ? -1 : host.lastIndexOf(":");
     const name = colon < 0 ? host : host.slice(0, colon);
-    const standard = origin.scheme === "https" ? "443" : "80";
-    if (name === "") {
-      const local = facts.localAddress === "" ? "localhost" : bracketed(facts.localAddress);
-      const port = origin.port >= 0 ? origin.port : facts.localPort >= 0 ? facts.localPort : standard;
-      return `\0SERVER_NAME\0${local}\0SERVER_PORT\0${port}`;
-    }
-    // "example.org:" has an empty port, which is the scheme's (RFC 3986 §3.2.3).
-    const port = colon < 0 ? "" : host.slice(colon + 1);
-    return `\0SERVER_NAME\0${name}\0SERVER_PORT\0${port !== "" ? port : origin.port >= 0 ? origin.port : standard}`;
+    const shown = name !== "" ? name : local === "" ? "localhost" : bracketed(local);
+    return `\0SERVER_NAME\0${shown}\0SERVER_PORT\0${this.#port(colon < 0 ? "" : host.slice(colon + 1), origin)}`;
+  }
+
+  /**
+   * SERVER_PORT is the port that the request came to (RFC 3875 §4.1.15, "MUST"), whatever Host says. Where a trusted
+   * proxy or a unix socket stands between, that is the one the client asked for.
+   */
+  #port(ofHost: string, origin: Origin): number | string {
+    const { localPort } = this.#facts;
+    if (this.#believe === undefined && localPort >= 0) return localPort;
+    if (ofHost !== "") return ofHost;
+    return origin.port >= 0 ? origin.port : origin.scheme === "https" ? 443 : 80;
   }
 }
 

@@ -71,7 +71,7 @@ describe("the variables of a request", () => {
       REMOTE_ADDR: "192.0.2.7",
       REMOTE_PORT: "51234",
       SERVER_NAME: "example.org",
-      SERVER_PORT: "80",
+      SERVER_PORT: "8000",
       HTTP_HOST: "example.org",
       REQUEST_METHOD: "GET",
       SCRIPT_NAME: "",
@@ -88,19 +88,31 @@ describe("the variables of a request", () => {
     assert.equal(encode().has("CONTENT_LENGTH"), false);
   });
 
-  test("name the server as the client did", () => {
+  test("name the server as the client did, and the port that the request came to", () => {
     const server = (host: string, connection: Partial<ConnectionFacts> = {}): string => {
       const variables = encode({ host }, -1, connection);
       return `${variables.get("SERVER_NAME")} ${variables.get("SERVER_PORT")} ${variables.get("HTTP_HOST")}`;
     };
-    assert.equal(server("example.org:8080"), "example.org 8080 example.org:8080");
-    assert.equal(server("example.org:"), "example.org 80 example.org:");
-    assert.equal(server("[2001:db8::1]"), "[2001:db8::1] 80 [2001:db8::1]");
-    assert.equal(server("[2001:db8::1]:81"), "[2001:db8::1] 81 [2001:db8::1]:81");
-    assert.equal(server("example.org", { scheme: "https" }), "example.org 443 example.org");
+    assert.equal(server("example.org"), "example.org 8000 example.org");
+    assert.equal(server("example.org:8080"), "example.org 8000 example.org:8080");
+    assert.equal(server("example.org:"), "example.org 8000 example.org:");
+    assert.equal(server("[2001:db8::1]"), "[2001:db8::1] 8000 [2001:db8::1]");
+    assert.equal(server("[2001:db8::1]:81"), "[2001:db8::1] 8000 [2001:db8::1]:81");
     assert.equal(server(""), "203.0.113.5 8000 undefined");
     assert.equal(server("", { localAddress: "2001:db8::5" }), "[2001:db8::5] 8000 undefined");
-    assert.equal(server("", { localAddress: "", localPort: -1 }), "localhost 80 undefined");
+  });
+
+  test("on a unix socket, tell the port that the client asked for", () => {
+    const port = (host: string, scheme: "http" | "https" = "http"): string | undefined =>
+      encode({ host }, -1, { localAddress: "", localPort: -1, scheme }).get("SERVER_PORT");
+    assert.equal(port("example.org:8080"), "8080");
+    assert.equal(port("[2001:db8::1]:81"), "81");
+    assert.equal(port("example.org"), "80");
+    assert.equal(port("example.org:"), "80");
+    assert.equal(port("example.org", "https"), "443");
+    assert.equal(port("[2001:db8::1]"), "80");
+    assert.equal(port(""), "80");
+    assert.equal(encode({ host: "" }, -1, { localAddress: "", localPort: -1 }).get("SERVER_NAME"), "localhost");
   });
 
   test("tell https twice, as CGI and WSGI programs ask", () => {
@@ -255,5 +267,20 @@ describe("on one connection", () => {
       ["198.51.100.1", undefined, "on", "public.example", "public.example", "8443"],
     );
     assert.equal(of("198.51.100.2").get("REMOTE_ADDR"), "198.51.100.2");
+  });
+
+  test("behind a trusted proxy the port is the one that the client asked for", () => {
+    const port = (host: string, said: Partial<Origin> = {}): string | undefined => {
+      const origin = { remoteAddress: "", remotePort: -1, scheme: "http", host: "", port: -1, ...said } as const;
+      const behind = new RequestVariables(facts, () => origin);
+      return parse(behind.encode(requestOf({ host }), "HTTP/1.1", { scriptName: "", pathInfo: "/" }, -1)).get(
+        "SERVER_PORT",
+      );
+    };
+    assert.equal(port("example.org"), "80");
+    assert.equal(port("example.org", { scheme: "https" }), "443");
+    assert.equal(port("example.org:81", { scheme: "https" }), "81");
+    assert.equal(port("inner", { host: "example.org:8443", scheme: "https" }), "8443");
+    assert.equal(port("example.org", { port: 8443 }), "8443");
   });
 });
