@@ -295,7 +295,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     const status = error.status ?? 400;
     const page = plainPage(status, error.message);
     const head = this.#head;
-    this.#encoder.begin(head?.method ?? "", head?.minor ?? 1, false);
+    this.#encoder.begin(head?.method ?? this.#decoder.method, head?.minor ?? 1, false);
     writeAll(this.#socket, this.#encoder.head(page.head, page.body, true, httpDate()));
     if (requestEnded.hasSubscribers) this.#publish(this.#peer, status, 0);
     this.#head = undefined;

@@ -121,6 +121,11 @@ export class RequestDecoder {
     return this.#phase === OVER || (this.#phase === BETWEEN && this.pending === 0 && this.#fault === undefined);
   }
 
+  /** The method of the request it reads, as far as it is known, else "": a refused HEAD too is answered without a body. */
+  get method(): string {
+    return this.#phase === BETWEEN ? "" : this.#method;
+  }
+
   /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
   receive(chunk: Uint8Array): void {
     if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk);
@@ -190,6 +195,7 @@ export class RequestDecoder {
     inflow.look();
     this.#emptyLines = 0;
     this.#position = 0;
+    this.#method = "";
     this.#phase = METHOD;
     return true;
   }

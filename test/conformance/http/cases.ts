@@ -5,7 +5,7 @@ export type Outcome = "open" | "closed" | "waiting";
 
 /**
  * Its name; the octets, latin-1; the answers; and the outcome. An answer is what echo_app.py saw (`GET /a?b "body"`), or
- * the status of a page of Vivarium's own (`400`). "open": the next request on the connection is answered. "closed": the
+ * the status of a page of Vivarium's own (`400`; `HEAD 400` where it has no body, being for HEAD). "open": the next request on the connection is answered. "closed": the
  * server closes it, and nothing follows. "waiting": the request is not whole, and the client ends its side.
  */
 export type Case = readonly [name: string, octets: string, ...answers: string[], outcome: Outcome];

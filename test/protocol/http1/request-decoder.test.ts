@@ -126,6 +126,21 @@ describe("request decoder", () => {
     );
   });
 
+  test("knows the method of a request that it refuses, and no other's", () => {
+    const refused = (octets: string): string => {
+      const decoder = new RequestDecoder(defaultLimits);
+      decoder.receive(Buffer.from(octets));
+      caught(() => all(decoder));
+      return decoder.method;
+    };
+    assert.equal(refused("HEAD / HTTP/1.1\r\n\r\n"), "HEAD");
+    assert.equal(refused("HEAD * HTTP/1.1\r\n\r\n"), "HEAD");
+    assert.equal(refused("HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx"), "HEAD");
+    assert.equal(refused("@ / HTTP/1.1\r\n\r\n"), "");
+    assert.equal(refused("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n@"), "");
+    assert.equal(refused("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n\rX"), "");
+  });
+
   test("holds its limit on heads also against field lines it has seen", () => {
     const fields = `Host: a\r\nX: ${"x".repeat(60)}\r\n\r\n`;
     const decoder = new RequestDecoder({ ...defaultLimits, maxHead: 20 + fields.length });
