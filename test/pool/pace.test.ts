@@ -51,28 +51,37 @@ describe("the pace", () => {
     assert.equal(pace.limit, 1);
   });
 
-  test("writes 8 ahead to a fast application", () => {
+  test("writes 16 ahead to a fast application", () => {
     const { pace } = new Load(8).run(waiting(20, 20), 100);
-    assert.deepEqual([pace.slow, pace.ahead, pace.limit], [false, 8, 8]);
+    assert.deepEqual([pace.slow, pace.ahead, pace.limit], [false, 16, 16]);
   });
 
   test("writes nothing ahead to a slow application", () => {
-    const { pace } = new Load(8).run(waiting(5000, 200), 100);
+    const { pace } = new Load(8).run(waiting(20_000, 200), 100);
     assert.equal(pace.slow, true);
     assert.equal(pace.ahead, 1);
-    assert.equal(pace.limit, pace.threads);
+    assert.deepEqual([pace.threads, pace.limit], [8, 8]);
+    const computes = new Load(8).run(computing(2000), 100);
+    assert.deepEqual([computes.pace.threads, computes.pace.limit], [1, 1]);
+    const alone = new Load(1).run(waiting(5000, 200), 100);
+    assert.deepEqual([alone.pace.threads, alone.pace.limit], [1, 1]);
+  });
+
+  test("a worker of which a thread is done every millisecond has the next request in hand", () => {
+    const { pace } = new Load(8).run(waiting(5000, 200), 100);
+    assert.deepEqual([pace.slow, pace.threads, pace.limit], [true, 8, 9]);
   });
 
   test("one slow request in a thousand fast ones leaves them written ahead", () => {
     const pace = new Pace(8);
-    let least = 8;
+    let least = 16;
     for (let i = 0; i < 20_000; i += 1) {
       const slow = i % 1000 === 500;
       pace.ended(slow ? 100_000 : 50, 50);
       assert.equal(pace.slow, false, `request ${i}`);
       if (i > 32) least = Math.min(least, pace.ahead);
     }
-    assert.equal(least, 8);
+    assert.ok(least >= 8, `${least}`);
   });
 
   test("the more requests are slow, the fewer are written ahead", () => {
@@ -82,7 +91,7 @@ describe("the pace", () => {
       return pace.ahead;
     });
     const [none = 0, tenth = 0, fifth = 0] = ahead;
-    assert.ok(none === 8 && tenth < none && fifth < tenth && fifth >= 1, ahead.join(" "));
+    assert.ok(none === 16 && tenth < none && fifth < tenth && fifth >= 1, ahead.join(" "));
   });
 
   test("an application that computes keeps one thread", () => {
@@ -123,7 +132,7 @@ describe("the pace", () => {
 
   test("an application that changes is followed, there and back", () => {
     const load = new Load(8).run(waiting(20, 20), 500);
-    assert.equal(load.pace.limit, 8);
+    assert.equal(load.pace.limit, 16);
     load.run(waiting(20_000, 200), 500);
     assert.deepEqual([load.pace.slow, load.pace.threads], [true, 8]);
     load.run(computing(2000), 20_000);
@@ -131,7 +140,7 @@ describe("the pace", () => {
     load.run(waiting(20_000, 200), 20_000);
     assert.deepEqual([load.pace.slow, load.pace.threads], [true, 8]);
     load.run(waiting(20, 20), 500);
-    assert.deepEqual([load.pace.slow, load.pace.limit], [false, 8]);
+    assert.deepEqual([load.pace.slow, load.pace.limit], [false, 16]);
   });
 
   test("fewer threads that did worse are not tried again at once", () => {
