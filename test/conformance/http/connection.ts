@@ -103,6 +103,7 @@ export const persistenceCases: readonly Case[] = [
   ],
   ["Upgrade to a protocol nobody knows", fields("Connection: Upgrade", "Upgrade: x/1"), "GET /", "open"],
   ["Upgrade without Connection", fields("Upgrade: websocket"), "GET /", "open"],
+  ["Upgrade with a Kelvin sign", fields("Connection: Upgrade", "Upgrade: websoc\xe2\x84\xaaet"), "GET /", "open"],
   ["Upgrade in HTTP/1.0", old("Connection: Upgrade", "Upgrade: h2c"), "GET /", "closed"],
   [
     "Upgrade with a body",

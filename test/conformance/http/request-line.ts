@@ -73,6 +73,9 @@ export const requestLineCases: readonly Case[] = [
   ["a version with a backslash", line("GET / HTTP\\1.1"), "400", "closed"],
   ["a version of another protocol", line("GET / ICE/1.0"), "400", "closed"],
   ["a version in UTF-8 digits", line("GET / HTTP/1.\xd9\xa1"), "400", "closed"],
+  ["a version that is 1.1 to whoever overflows", line("GET / HTTP/4294967297.4294967297"), "400", "closed"],
+  ["a version of RTSP", line("GET / RTSP/1.0"), "400", "closed"],
+  ["a version with something before it", line("GET / XHTTP/1.1"), "400", "closed"],
   ["HTTPS/1.1", line("GET / HTTPS/1.1"), "400", "closed"],
 
   ["POST without a body", line("POST / HTTP/1.1"), "POST /", "open"],
@@ -97,6 +100,7 @@ export const requestLineCases: readonly Case[] = [
   ["a method with a colon", line("GE:T / HTTP/1.1"), "400", "closed"],
   ["a method with parentheses", line("GET() / HTTP/1.1"), "400", "closed"],
   ["a method with a comma", line("GET, / HTTP/1.1"), "400", "closed"],
+  ["a method that is a method to whoever stops early", line('G=":<>(e),[T];?" / HTTP/1.1'), "400", "closed"],
   ["a method with a NUL", line("GE\0T / HTTP/1.1"), "400", "closed"],
   ["a method with a control octet", line("GE\x01T / HTTP/1.1"), "400", "closed"],
   ["a method with DEL", line("GE\x7fT / HTTP/1.1"), "400", "closed"],
