@@ -51,11 +51,8 @@ class Output:
         self._rest = b""
 
     def read(self):
-        """Text to pass on, in whole lines; None at the end."""
-        try:
-            data = os.read(self.descriptor, 65536)
-        except OSError:
-            data = b""
+        """Text to pass on, in whole lines; None at the end. Raises BlockingIOError while there is nothing."""
+        data = os.read(self.descriptor, 65536)
         if not data:
             rest, self._rest = self._rest, b""
             return (rest.decode("utf-8", "replace") + "\n") if rest else None
@@ -71,6 +68,7 @@ class Spawner:
     def __init__(self, settings):
         self._settings = settings
         self._control = socket.socket(fileno=CONTROL)
+        os.set_inheritable(CONTROL, False)  # not for the programs the application starts
         self._control.setblocking(True)
         self._commands = b""
         self._workers = {}  # pid: worker number
@@ -190,14 +188,23 @@ class Spawner:
         return settings
 
     def _on_output(self, output):
-        text = output.read()
+        self._pass_on(output)
+
+    def _pass_on(self, output):
+        """Passes on what a worker printed; False when there was nothing."""
+        try:
+            text = output.read()
+        except BlockingIOError:
+            return False
         if text is None:
             self._poll.unregister(output.descriptor)
             del self._readers[output.descriptor]
             os.close(output.descriptor)
             del self._outputs[output.descriptor]
-        elif text:
+            return False
+        if text:
             self.tell(event="output", worker=output.worker, text=text)
+        return True
 
     def _on_signal(self):
         try:
@@ -219,7 +226,9 @@ class Spawner:
                 continue
             for output in list(self._outputs.values()):
                 if output.worker == number:
-                    self._on_output(output)  # its last words come before the news of its end
+                    # Its last words come before the news of its end. A program it started may hold the pipe open.
+                    while self._pass_on(output):
+                        pass
             self.tell(
                 event="exited",
                 worker=number,
@@ -232,6 +241,8 @@ class Spawner:
         """The supervisor closed the control connection or died: gives workers time to end by themselves, then ends them."""
         limit = time.monotonic() + MERCY
         while self._workers and time.monotonic() < limit:
+            for output in list(self._outputs.values()):
+                self._pass_on(output)
             self._reap()
             time.sleep(0.005)
         for pid in list(self._workers):

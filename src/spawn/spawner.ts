@@ -3,10 +3,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex, Readable } from "node:stream";
 import type { Config } from "../config/config.js";
+import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
 
 /** A worker that could not load the application by itself exits with this status (spawner.py, LOAD_FAILED). */
 export const loadFailedStatus = 3;
+
+/** Its events arrive within so long after its end, ms: they are in the socket already. */
+const lastEventsWithin = 200;
 
 export interface SpawnSettings {
   readonly config: Config;
@@ -77,9 +81,9 @@ export class Spawner {
       stdio: ["ignore", "pipe", "pipe", "pipe"],
     });
     this.#child.on("error", (error: NodeJS.ErrnoException) => this.#cannotStart(config.python, error));
-    this.#child.on("exit", (status, signal) => listener.exited(status, signal));
     this.#control = this.#child.stdio[3] as Duplex;
     this.#control.on("error", () => {}); // "exit" follows
+    this.#child.on("exit", (status, signal) => this.#exited(status, signal));
     eachLine(this.#control, (line) => this.#heed(JSON.parse(line) as Event));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) eachLine(stream, (line) => listener.output(0, `${line}\n`));
@@ -101,13 +105,29 @@ export class Spawner {
     this.#command({ do: "signal", worker, signal });
   }
 
-  /** Lets it end: at once when no worker is left, else it ends them first. */
+  /** Lets it end: at once when no worker is left, else it ends them first. What workers still print is told. */
   end(): void {
-    this.#control.destroy();
+    this.#control.end();
   }
 
   kill(): void {
     this.#child.kill("SIGKILL");
+  }
+
+  /** Tells that it is gone, after all it told: its last events may still be in the socket. */
+  #exited(status: number | null, signal: NodeJS.Signals | null): void {
+    let told = false;
+    const tell = (): void => {
+      if (told) return;
+      told = true;
+      cancel();
+      this.#control.destroy();
+      this.#listener.exited(status, signal);
+    };
+    // A process that the application forked, and that lives on, holds the other end as well.
+    const cancel = later(lastEventsWithin, tell);
+    if (this.#control.readableEnded || this.#control.destroyed) tell();
+    else this.#control.once("end", tell).once("close", tell);
   }
 
   #command(command: object): void {

@@ -23,8 +23,9 @@ import { type Slot, WorkerSlots } from "./worker-slots.js";
 
 type Phase = "starting" | "serving" | "stopping";
 
-/** A front or a spawner that died is replaced after so long, ms: at once, but not in a tight loop. */
+/** A front or a spawner that died is replaced after so long, ms, and twice as long each time it did not get to work. */
 const replaceAfter = 100;
+const replaceAfterMost = 30_000;
 
 /**
  * Serves `config` until told to stop. Resolves with the exit status: 0 stopped as asked, 1 the application could not be
@@ -49,6 +50,9 @@ class Supervisor implements SpawnerListener, FrontListener {
   #loaded: Loaded | undefined;
   #front: FrontProcess | undefined;
   #frontListening = false;
+  /** How often in a row one died before it could work. */
+  #frontFailures = 0;
+  #spawnerFailures = 0;
   #cancelDeadline: (() => void) | undefined;
   #ended: (() => void) | undefined;
   readonly #signals: readonly (readonly [NodeJS.Signals, () => void])[] = [
@@ -161,6 +165,7 @@ class Supervisor implements SpawnerListener, FrontListener {
 
   loaded(facts: Loaded): void {
     this.#loaded = facts;
+    this.#spawnerFailures = 0;
     this.#spawnWorkers();
   }
 
@@ -217,7 +222,7 @@ class Supervisor implements SpawnerListener, FrontListener {
       killProcess(slot.pid);
       if (slot.state !== "empty") this.#slots.exited(slot, Date.now());
     }
-    later(replaceAfter, () => {
+    later(replacementDelay(this.#spawnerFailures++), () => {
       if (this.#phase !== "stopping") this.#startSpawner();
     });
   }
@@ -226,6 +231,7 @@ class Supervisor implements SpawnerListener, FrontListener {
 
   frontListening(): void {
     this.#frontListening = true;
+    this.#frontFailures = 0;
     this.#spawnWorkers();
   }
 
@@ -247,9 +253,7 @@ class Supervisor implements SpawnerListener, FrontListener {
       return;
     }
     log("error", "supervisor", `The front ended (${signal ?? `status ${status}`}); another takes its place.`);
-    later(replaceAfter, () => {
-      if (this.#phase !== "stopping") this.#startFront();
-    });
+    later(replacementDelay(this.#frontFailures++), () => this.#startFront());
   }
 
   #serving(): void {
@@ -360,6 +364,10 @@ class Supervisor implements SpawnerListener, FrontListener {
         }),
     };
   }
+}
+
+function replacementDelay(failures: number): number {
+  return Math.min(replaceAfterMost, replaceAfter * 2 ** failures);
 }
 
 function killProcess(pid: number): void {
