@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { alive, descendants, waitUntilGone } from "../support/processes.js";
@@ -125,6 +125,28 @@ describe("the spawner dies", () => {
       assert.deepEqual(await waitUntilGone([before.spawner.pid, ...pids]), []);
       assert.equal(await server.text("/again"), "again");
       await server.logged(/The spawner ended \(SIGKILL\)/);
+    } finally {
+      assert.equal((await server.stop()).code, 0);
+    }
+  });
+});
+
+describe("the spawner dies and the application does not load any more", () => {
+  test("it is tried ever more slowly, each time with the reason, and served again once it loads", async () => {
+    const good = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'good']\n";
+    const server = await Server.start({
+      args: ["--workers", "2"],
+      target: "site_app:app",
+      files: { "site_app.py": good },
+    });
+    const file = join(server.folder, "site_app.py");
+    try {
+      writeFileSync(file, "import nothing_of_this_name\n");
+      process.kill((await server.status()).spawner.pid, "SIGKILL");
+      await server.logged(/(?:could not be imported: ModuleNotFoundError[\s\S]*){2}/);
+      writeFileSync(file, good);
+      await ready(server, 2);
+      assert.equal(await server.text("/"), "good");
     } finally {
       assert.equal((await server.stop()).code, 0);
     }

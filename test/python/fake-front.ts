@@ -69,6 +69,8 @@ function summary(answers: ReadonlyMap<number, Answer>): string {
 
 export class FakeFront implements ResponseListener, SpawnerListener {
   readonly folder: string = temporaryFolder("worker");
+  /** Where the application runs. */
+  readonly chdir: string;
   readonly answers: Map<number, Answer> = new Map<number, Answer>();
   /** Ids in the order in which their last frame came. */
   readonly finished: number[] = [];
@@ -78,7 +80,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   failure: { readonly problem: string; readonly traceback: string } | undefined;
   workerPid = 0;
   workerEnded: Ended | undefined;
-  #spawnerEnded = false;
+  spawnerEnded = false;
   readonly #listening: Server;
   #spawner: Spawner | undefined;
   #socket: Socket | undefined;
@@ -95,6 +97,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   }
 
   constructor(options: FrontOptions) {
+    this.chdir = options.chdir ?? this.folder;
     const wire = join(this.folder, "wire");
     writeFileSync(join(this.folder, "1"), Buffer.alloc(64));
     this.#listening = createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
@@ -116,19 +119,29 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     socket.on("error", () => {});
   }
 
+  get spawnerPid(): number {
+    return this.#spawner?.pid ?? 0;
+  }
+
   /** Waits until something is so. Throws, with what came so far, when it does not become so. */
   async until(condition: () => boolean, what: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const overdue = setTimeout(() => {
+      const done = (): void => {
+        clearTimeout(overdue);
+        clearInterval(looking);
         this.#waiting.delete(look);
+      };
+      const overdue = setTimeout(() => {
+        done();
         reject(new Error(`not: ${what}; answers ${summary(this.answers)}; it printed: ${this.printed}`));
       }, patience);
       const look = (): void => {
         if (!condition()) return;
-        clearTimeout(overdue);
-        this.#waiting.delete(look);
+        done();
         resolve();
       };
+      // What the application does to files comes with no event.
+      const looking = setInterval(look, 5);
       this.#waiting.add(look);
       look();
     });
@@ -208,12 +221,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   /** Waits until the application did this. */
   async recorded(event: string): Promise<void> {
-    const look = setInterval(() => this.#changed(), 5);
-    try {
-      await this.until(() => this.record().includes(event), `the application records ${event}`);
-    } finally {
-      clearInterval(look);
-    }
+    await this.until(() => this.record().includes(event), `the application records ${event}`);
   }
 
   /** The id in the scoreboard. */
@@ -225,7 +233,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   async close(): Promise<void> {
     this.#socket?.destroy();
     this.#spawner?.end();
-    if (this.#spawner !== undefined) await this.until(() => this.#spawnerEnded, "the spawner ends");
+    if (this.#spawner !== undefined) await this.until(() => this.spawnerEnded, "the spawner ends");
     await new Promise((resolve) => this.#listening.close(resolve));
     removeFolder(this.folder);
   }
@@ -284,7 +292,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     this.#changed();
   }
   exited(): void {
-    this.#spawnerEnded = true;
+    this.spawnerEnded = true;
     this.#changed();
   }
 }

@@ -36,6 +36,18 @@ describe("stopping", () => {
     });
   }
 
+  test("what workers print as they end is in the log", async () => {
+    const source = `import atexit
+atexit.register(print, "good night")
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+`;
+    const server = await Server.start({ target: "night:app", files: { "night.py": source }, args: ["--workers", "2"] });
+    await server.stop();
+    for (const worker of [1, 2]) assert.match(server.output, new RegExp(`worker ${worker}: good night$`, "m"));
+  });
+
   test("requests that still wait for a worker are executed before the end", async () => {
     const server = await Server.start({ args: ["--workers", "1", "--threads", "1"] });
     const slow = server.begin("/wait/slow");

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { closeSync, existsSync, openSync, readSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { RuntimeDirectory } from "../../src/supervisor/runtime-directory.js";
+
+test("a runtime directory is the user's alone, and leaves nothing", () => {
+  const directory = new RuntimeDirectory();
+  try {
+    assert.equal(statSync(directory.path).mode & 0o777, 0o700);
+  } finally {
+    directory.remove();
+  }
+  assert.equal(existsSync(directory.path), false);
+  directory.remove();
+});
+
+test("a worker's new scoreboard leaves its predecessor's as it was for who has it open", () => {
+  const directory = new RuntimeDirectory();
+  try {
+    const path = join(directory.scoreboards, "1");
+    directory.newScoreboard(1);
+    writeFileSync(path, Buffer.from([7, 0, 0, 0]), { flag: "r+" });
+    const open = openSync(path, "r");
+    directory.newScoreboard(1);
+    const fresh = openSync(path, "r");
+    const read = (fd: number): number => {
+      const octets = Buffer.alloc(4);
+      readSync(fd, octets, 0, 4, 0);
+      closeSync(fd);
+      return octets.readUInt32LE(0);
+    };
+    assert.deepEqual([read(open), read(fresh)], [7, 0]);
+  } finally {
+    directory.remove();
+  }
+});
