@@ -42,6 +42,11 @@ class FrameReader:
         self._have = 0
         self._need = 0
 
+    @property
+    def missing(self):
+        """Octets that the frame whose beginning was fed still needs; 0 between frames."""
+        return self._need - self._have if self._parts else 0
+
     def feed(self, data):
         """Takes octets, returns the list of frames that are whole."""
         parts = self._parts

@@ -261,7 +261,7 @@ class Worker:
                 return True
             if not self._ended:
                 try:
-                    data = self._connection.recv(READ_SIZE)
+                    data = self._connection.recv(max(READ_SIZE, self._reader.missing))
                 except OSError:
                     data = b""
                 self._take(data)
@@ -317,7 +317,7 @@ class Worker:
         if self._ended or not self.read_lock.acquire(False):
             return
         try:
-            self._take(self._connection.recv(READ_SIZE, socket.MSG_DONTWAIT))
+            self._take(self._connection.recv(max(READ_SIZE, self._reader.missing), socket.MSG_DONTWAIT))
         except BlockingIOError:
             pass
         except OSError:

@@ -34,7 +34,7 @@ class Front {
     this.#config = config;
     this.#runtime = start.runtime;
     this.#accessLog = AccessLog.open(config.accessLog);
-    this.#pool = new WorkerPool(threadsMost(config), start.scoreboards, {
+    this.#pool = new WorkerPool(threadsMost(config), config.responseMemory, start.scoreboards, {
       workerReady: (worker, pid) => tell({ type: "worker-ready", worker, pid }),
     });
     this.#ingress = new HttpIngress(config, (exchange) => this.#pool.handle(exchange), { version });

@@ -16,6 +16,8 @@ export interface Ticket {
   /** The worker it was given to, and its id there; undefined and 0 before. */
   link: WorkerLink | undefined;
   id: number;
+  /** Octets of the response that left for the client and were not credited to the worker yet. */
+  flushed: number;
 }
 
 /** What a link tells its pool. */

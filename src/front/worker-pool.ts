@@ -17,6 +17,7 @@ export class WorkerPool implements LinkOwner {
   readonly pool: Pool<Ticket, WorkerLink>;
   readonly #owner: PoolOwner;
   readonly #scoreboards: string;
+  readonly #creditStep: number;
   /** Every connection; of workers that said hello the descriptor of the scoreboard, -1 where it cannot be read. */
   readonly #links = new Map<WorkerLink, number>();
   /** Links with something gathered to write. */
@@ -25,19 +26,23 @@ export class WorkerPool implements LinkOwner {
   #dispatchPlanned = false;
   #lookPlanned = false;
 
-  /** `threads`: the most a worker has. `scoreboards`: the folder of the files in which workers note what they begin. */
-  constructor(threads: number, scoreboards: string, owner: PoolOwner) {
+  /**
+   * `threads`: the most a worker has. `responseMemory`: octets of a response a worker sends without credit.
+   * `scoreboards`: the folder of the files in which workers note what they begin.
+   */
+  constructor(threads: number, responseMemory: number, scoreboards: string, owner: PoolOwner) {
     this.pool = new Pool(threads);
+    this.#creditStep = responseMemory / 4;
     this.#scoreboards = scoreboards;
     this.#owner = owner;
   }
 
   /** The handler (src/exchange.ts). */
   handle(exchange: Exchange): void {
-    const ticket: Ticket = { exchange, queued: false, givenAt: 0, link: undefined, id: 0 };
+    const ticket: Ticket = { exchange, queued: false, givenAt: 0, link: undefined, id: 0, flushed: 0 };
     exchange.onGone = () => this.#gone(ticket);
     exchange.onInputEnd = () => this.#inputEnded(ticket);
-    exchange.onFlushed = (octets) => ticket.link?.credit(ticket, octets);
+    exchange.onFlushed = (octets) => this.#flushed(ticket, octets);
     this.pool.submit(ticket);
     this.#dispatch();
     if (ticket.queued && exchange.inputEnded) this.#inputEnded(ticket);
@@ -46,6 +51,14 @@ export class WorkerPool implements LinkOwner {
   /** Ends every link once it has answered what it has; workers exit then. */
   end(): void {
     for (const link of this.#links.keys()) link.end();
+  }
+
+  /** Most responses end long before their worker would need credit: it is given in large steps. */
+  #flushed(ticket: Ticket, octets: number): void {
+    ticket.flushed += octets;
+    if (ticket.flushed < this.#creditStep || ticket.link === undefined) return;
+    ticket.link.credit(ticket, ticket.flushed);
+    ticket.flushed = 0;
   }
 
   #gone(ticket: Ticket): void {
