@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { describe, test } from "node:test";
-import { Server, until } from "./server.js";
+import { request, Server, until } from "./server.js";
 
 describe("a streaming response", () => {
   test("arrives chunk by chunk: each is received before the next is made", async () => {
@@ -110,6 +111,37 @@ describe("a client that reads slowly", () => {
       const growth = status.front.memory - before;
       assert.ok(growth < 32 * 2 ** 20, `the front grew by ${growth} octets`);
       assert.ok(!server.record().some((line) => line.startsWith("closed 64")));
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+describe("a client that has ended its side after a whole request", () => {
+  /** Sends a request and FIN; what came until the server closed. */
+  function halfClosed(server: Server, path: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      let text = "";
+      const socket = connect({ port: server.vivarium.port, host: "127.0.0.1", allowHalfOpen: true });
+      socket.setEncoding("latin1").on("data", (chunk: string) => {
+        text += chunk;
+      });
+      socket.on("end", () => resolve(text));
+      socket.on("error", reject);
+      socket.end(request(path));
+    });
+  }
+
+  test("gets its response where a worker executes it, and 503 where it only waited", async () => {
+    const server = await Server.start({ args: ["--workers", "1", "--threads", "1"] });
+    try {
+      const executing = halfClosed(server, "/wait/slow");
+      await server.recorded("begin slow");
+      assert.match(await halfClosed(server, "/waiting"), /^HTTP\/1\.1 503 /);
+      server.release("slow");
+      assert.match(await executing, /^HTTP\/1\.1 200 [\s\S]*waited/);
+      assert.equal(await server.text("/next"), "next");
+      assert.ok(!server.record().includes("begin waiting"), server.record().join());
     } finally {
       await server.stop();
     }
