@@ -261,22 +261,28 @@ export class RequestVariables {
 
   /** SERVER_NAME: of the host that applies; the socket's own where there is none (HTTP/1.0). */
   #server(host: string, origin: Origin): string {
-    const local = this.#facts.localAddress;
     const colon = host.endsWith("]") ? -1 : host.lastIndexOf(":");
     const name = colon < 0 ? host : host.slice(0, colon);
-    const shown = name !== "" ? name : local === "" ? "localhost" : bracketed(local);
-    return `\0SERVER_NAME\0${shown}\0SERVER_PORT\0${this.#port(colon < 0 ? "" : host.slice(colon + 1), origin)}`;
+    const port = this.#port(name, colon < 0 ? "" : host.slice(colon + 1), origin);
+    return `\0SERVER_NAME\0${name === "" ? this.#ownName() : name}\0SERVER_PORT\0${port}`;
+  }
+
+  #ownName(): string {
+    const address = this.#facts.localAddress;
+    return address === "" ? "localhost" : bracketed(address);
   }
 
   /**
    * SERVER_PORT is the port that the request came to (RFC 3875 §4.1.15, "MUST"), whatever Host says. Where a trusted
    * proxy or a unix socket stands between, that is the one the client asked for.
    */
-  #port(ofHost: string, origin: Origin): number | string {
+  #port(name: string, ofHost: string, origin: Origin): number | string {
     const { localPort } = this.#facts;
-    if (this.#believe === undefined && localPort >= 0) return localPort;
+    if (localPort >= 0 && this.#believe === undefined) return localPort;
     if (ofHost !== "") return ofHost;
-    return origin.port >= 0 ? origin.port : origin.scheme === "https" ? 443 : 80;
+    if (origin.port >= 0) return origin.port;
+    if (localPort >= 0 && name === "") return localPort;
+    return origin.scheme === "https" ? 443 : 80;
   }
 }
 

@@ -282,5 +282,7 @@ describe("on one connection", () => {
     assert.equal(port("example.org:81", { scheme: "https" }), "81");
     assert.equal(port("inner", { host: "example.org:8443", scheme: "https" }), "8443");
     assert.equal(port("example.org", { port: 8443 }), "8443");
+    assert.equal(port("", { port: 8443 }), "8443");
+    assert.equal(port(""), "8000");
   });
 });
