@@ -239,7 +239,8 @@ class Worker:
                 return False
             self._idle.append(seat)
         seat.wake.acquire()
-        return self.leader is seat
+        # The lead may be gone again already, to a thread that was quicker: then it is parked once more.
+        return self.leader is seat or not self._ended
 
     def _leave(self, seat):
         """The front closed and nothing is left to begin: lets the idle threads end too."""
