@@ -1,0 +1,215 @@
+// A worker that does what a test says, connected to a real pool; and exchanges that note what became of them.
+import { writeFileSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import type { Exchange, ResponseHead } from "../../src/exchange.js";
+import { WorkerLink } from "../../src/front/worker-link.js";
+import { WorkerPool } from "../../src/front/worker-pool.js";
+import { responseFlag, toFront, toFrontHeader, toWorker, toWorkerHeader } from "../../src/python/wire/frames.js";
+import { removeFolder, temporaryFolder } from "../support/tools.js";
+
+/** Lets every event that is under way arrive. */
+export async function until(condition: () => boolean): Promise<void> {
+  const overdue = performance.now() + 10_000;
+  while (!condition()) {
+    if (performance.now() > overdue) throw new Error(`it did not become so: ${condition}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+export class TestExchange implements Exchange {
+  readonly request: Exchange["request"];
+  ended = false;
+  inputEnded = false;
+  onInputEnd: (() => void) | undefined;
+  onFlushed: ((octets: number) => void) | undefined;
+  onGone: (() => void) | undefined;
+  /** What was told, in order. */
+  readonly told: string[] = [];
+
+  constructor(path: string) {
+    const variables = `REQUEST_METHOD\0GET\0PATH_INFO\0${path}`;
+    this.request = { method: "GET", target: path, variables, shared: 0, body: { kind: "empty" } };
+  }
+  respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
+    if (this.ended) return;
+    const length = head.contentLength < 0 ? "" : ` (${head.contentLength})`;
+    this.told.push(`${head.status} ${head.reason}${length} ${Buffer.from(body ?? []).toString()}`.trimEnd());
+    this.ended = last;
+  }
+  write(octets: Uint8Array, last: boolean): void {
+    if (this.ended) return;
+    this.told.push(`+${Buffer.from(octets).toString()}`);
+    this.ended = last;
+  }
+  cut(): void {
+    if (this.ended) return;
+    this.told.push("cut");
+    this.ended = true;
+  }
+  refuse(status: number): void {
+    if (this.ended) return;
+    this.told.push(`refused ${status}`);
+    this.ended = true;
+  }
+  leave(): void {
+    this.ended = true;
+    this.onGone?.();
+  }
+  endInput(): void {
+    this.inputEnded = true;
+    this.onInputEnd?.();
+  }
+}
+
+export class FakeWorker {
+  readonly #socket: Socket;
+  readonly #board: string;
+  #received: Buffer = Buffer.alloc(0);
+  /** What the front wrote: paths of requests by their id, and `cancel ID`, `credit ID OCTETS`. */
+  readonly requests: Map<number, string> = new Map();
+  readonly orders: string[] = [];
+  closed = false;
+
+  constructor(socket: Socket, number: number, folder: string) {
+    this.#socket = socket;
+    this.#board = join(folder, String(number));
+    this.begin(0);
+    this.#send(toFront.hello, 0, { payload: JSON.stringify({ worker: number, pid: 1000 + number, threads: 8 }) });
+    socket.on("error", () => {});
+    socket.on("end", () => {
+      this.closed = true;
+    });
+    socket.on("data", (chunk) => this.#take(chunk));
+  }
+
+  #take(chunk: Buffer): void {
+    this.#received = Buffer.concat([this.#received, chunk]);
+    for (;;) {
+      const octets = this.#received;
+      const end = octets.length < toWorkerHeader ? 0 : toWorkerHeader + octets.readUInt32LE(0);
+      if (end === 0 || octets.length < end) return;
+      const [id, type, extra] = [octets.readUInt32LE(4), octets[8], octets.readUInt32LE(12)];
+      if (type === toWorker.request) {
+        const variables = octets.toString("latin1", toWorkerHeader, toWorkerHeader + extra);
+        this.requests.set(id, variables.split("\0").at(-1) ?? "");
+      } else this.orders.push(type === toWorker.cancel ? `cancel ${id}` : `credit ${id} ${extra}`);
+      this.#received = octets.subarray(end);
+    }
+  }
+
+  #send(
+    type: number,
+    id: number,
+    {
+      flags = 0,
+      status = 0,
+      head = 0,
+      wall = 50,
+      cpu = 50,
+      payload = "",
+    }: Partial<Record<"flags" | "status" | "head" | "wall" | "cpu", number>> & { payload?: string } = {},
+  ): void {
+    const octets = Buffer.alloc(toFrontHeader);
+    octets.writeUInt32LE(payload.length, 0);
+    octets.writeUInt32LE(id, 4);
+    octets[8] = type;
+    octets[9] = flags;
+    octets.writeUInt16LE(status, 10);
+    octets.writeUInt32LE(head, 12);
+    octets.writeUInt32LE(wall, 16);
+    octets.writeUInt32LE(cpu, 20);
+    this.#socket.write(Buffer.concat([octets, Buffer.from(payload, "latin1")]));
+  }
+
+  /** Notes in the scoreboard that this request was begun. */
+  begin(id: number): void {
+    const octets = Buffer.alloc(64);
+    octets.writeUInt32LE(id);
+    writeFileSync(this.#board, octets, { flag: id === 0 ? "w" : "r+" });
+  }
+
+  answer(
+    id: number,
+    body: string,
+    { last = true, fields = "", flags = 0 }: { last?: boolean; fields?: string; flags?: number } = {},
+  ): void {
+    const head = `OK\r\n${fields}`;
+    const payload = `${head}${body}`;
+    this.#send(toFront.response, id, {
+      flags: flags | (last ? responseFlag.last : 0),
+      status: 200,
+      head: head.length,
+      payload,
+    });
+  }
+  data(id: number, body: string, last: boolean): void {
+    this.#send(toFront.data, id, { flags: last ? responseFlag.last : 0, payload: body });
+  }
+  fail(id: number): void {
+    this.#send(toFront.fail, id);
+  }
+  giveBack(id: number): void {
+    this.#send(toFront.returned, id);
+  }
+  drop(id: number): void {
+    this.#send(toFront.dropped, id);
+  }
+  /** As a process that ends. */
+  die(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** A pool with its socket, and as many workers as asked for. */
+export class PoolBench {
+  readonly folder: string = temporaryFolder("pool");
+  readonly pool: WorkerPool;
+  readonly ready: number[] = [];
+  readonly #server: Server;
+  readonly #workers: FakeWorker[] = [];
+
+  constructor(threads: number, responseMemory = 1000) {
+    this.pool = new WorkerPool(threads, responseMemory, this.folder, {
+      workerReady: (worker) => this.ready.push(worker),
+    });
+    this.#server = createServer((socket) => this.pool.add(new WorkerLink(socket, this.pool)));
+    this.#server.listen(join(this.folder, "wire"));
+  }
+
+  async worker(number: number): Promise<FakeWorker> {
+    const before = this.ready.length;
+    const socket = connect({ path: join(this.folder, "wire"), allowHalfOpen: true });
+    const worker = new FakeWorker(socket, number, this.folder);
+    this.#workers.push(worker);
+    await until(() => this.ready.length > before);
+    return worker;
+  }
+
+  /** Gives the pool a request. */
+  ask(path: string): TestExchange {
+    const exchange = new TestExchange(path);
+    this.pool.handle(exchange);
+    return exchange;
+  }
+
+  /** Lets the pool learn that the application is fast. */
+  async learn(worker: FakeWorker): Promise<void> {
+    for (let n = 0; n < 20; n += 1) {
+      const exchange = this.ask("/learn");
+      const before = worker.requests.size;
+      await until(() => worker.requests.size > before || exchange.ended);
+      const id = [...worker.requests.keys()].at(-1) ?? 0;
+      worker.begin(id);
+      worker.answer(id, "");
+      await until(() => exchange.ended);
+    }
+    worker.requests.clear();
+  }
+
+  async close(): Promise<void> {
+    for (const worker of this.#workers) worker.die();
+    await new Promise((resolve) => this.#server.close(resolve));
+    removeFolder(this.folder);
+  }
+}
