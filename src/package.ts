@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** The package's directory, absolute, with a closing slash: the nearest above this module that has a package.json. */
+/** The package's directory, absolute, with a closing slash: the nearest above this module that holds the Python side. */
 export const packageRoot: string = findRoot(new URL("./", import.meta.url));
 
 /** Of Vivarium: "0.1.0". */
@@ -15,5 +15,5 @@ function readVersion(): string {
 }
 
 function findRoot(folder: URL): string {
-  return existsSync(new URL("package.json", folder)) ? fileURLToPath(folder) : findRoot(new URL("../", folder));
+  return existsSync(new URL("python/vivarium_host", folder)) ? fileURLToPath(folder) : findRoot(new URL("../", folder));
 }

@@ -56,18 +56,22 @@ export async function build(root, project = ".") {
     entryPoints: { vivarium: join(root, "build/src/cli/main.js"), front: join(root, "build/src/front/main.js") },
     outdir: folder,
     bundle: true,
-    splitting: true,
-    format: "esm",
+    // CommonJS, because Node 20 takes some 20 ms longer to start with an ES module.
+    format: "cjs",
     platform: "node",
     target: "node20",
     // It finds its binary beside itself.
     external: ["koffi"],
-    // commander is a CommonJS package and asks for Node's own modules by require().
-    banner: { js: 'import { createRequire } from "node:module";const require = createRequire(import.meta.url);' },
+    supported: { "dynamic-import": false },
+    define: { "import.meta.url": "moduleUrl" },
+    banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
+    minifySyntax: true,
+    minifyWhitespace: true,
     metafile: true,
     logLevel: "warning",
     absWorkingDir: root,
   });
+  writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n');
   writeFileSync(join(folder, "LICENSES.txt"), licenses(root, Object.keys(result.metafile.inputs)));
   return true;
 }
