@@ -122,10 +122,11 @@ class Seat:
         return min(wall // 1000, wire.MICROSECONDS_MOST), min(cpu // 1000, wire.MICROSECONDS_MOST)
 
     def _look(self):
-        """Learns whether the client left meanwhile."""
+        """Learns whether the client left meanwhile, or the front: nobody else would end a stream that never ends."""
+        worker = self._worker
         if not self.cancelled:
-            self._worker.read_what_is_there()
-        if self.cancelled:
+            worker.read_what_is_there()
+        if self.cancelled or worker.ended:
             raise ClientGone("the client left")
 
     def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
@@ -153,7 +154,7 @@ class Worker:
         self.read_lock = threading.Lock()
         self._send_lock = threading.Lock()
         self._reading = False  # the leader is waiting for requests
-        self._ended = False  # the front will send nothing more
+        self.ended = False  # the front will send nothing more
         self._begun = 0  # requests begun, in all
         self._flushes = 0
         self._seats = [Seat(self, 0)]
@@ -175,6 +176,8 @@ class Worker:
         self._occupy(self._seats[0])
         # Other threads may still be executing; their answers are owed.
         for thread in self._others:
+            with self._lock:
+                pass  # `_appoint` starts what it has added before it lets go of this
             thread.join()
         self.flush()
 
@@ -235,12 +238,12 @@ class Worker:
             if self.leader is None:
                 self.leader = seat
                 return True
-            if self._ended:
+            if self.ended:
                 return False
             self._idle.append(seat)
         seat.wake.acquire()
         # The lead may be gone again already, to a thread that was quicker: then it is parked once more.
-        return self.leader is seat or not self._ended
+        return self.leader is seat or not self.ended
 
     def _leave(self, seat):
         """The front closed and nothing is left to begin: lets the idle threads end too."""
@@ -257,10 +260,8 @@ class Worker:
             self.flush()
         self._reading = True
         with self.read_lock:
-            if self.leader is not seat or self.inbox:
-                self._reading = False
-                return True
-            if not self._ended:
+            # Whoever waited for credit may have read meanwhile, or the lead be gone.
+            if self.leader is seat and not self.inbox and not self.ended:
                 try:
                     data = self._connection.recv(max(READ_SIZE, self._reader.missing))
                 except OSError:
@@ -273,12 +274,12 @@ class Worker:
                 self._watcher_wake.release()
             except RuntimeError:
                 pass  # woken by another thread already
-        return not self._ended or bool(self.inbox)
+        return not self.ended or bool(self.inbox) or self.leader is not seat
 
     def _take(self, data):
         """Sorts frames; the caller holds read_lock."""
         if not data:
-            self._ended = True
+            self.ended = True
             return
         for frame in self._reader.feed(data):
             type = frame[0]
@@ -315,7 +316,7 @@ class Worker:
 
     def read_what_is_there(self):
         """Reads without waiting, unless somebody reads already."""
-        if self._ended or not self.read_lock.acquire(False):
+        if self.ended or not self.read_lock.acquire(False):
             return
         try:
             self._take(self._connection.recv(max(READ_SIZE, self._reader.missing), socket.MSG_DONTWAIT))
@@ -330,8 +331,8 @@ class Worker:
         """Waits until the front has room for this request's body. Raises ClientGone."""
         self.flush()
         while seat.granted <= seat.used:
-            if seat.cancelled or self._ended:
-                # The front closes its side only when every request was answered or given up.
+            if seat.cancelled or self.ended:
+                # The front closes its side only when every request was answered or given up, and when it dies.
                 raise ClientGone("the client left")
             if self.read_lock.acquire(False):
                 try:
@@ -379,13 +380,19 @@ class Worker:
             seat.wake.release()
         elif len(self._seats) < self._threads:
             seat = Seat(self, len(self._seats))
-            self._seats.append(seat)
-            self.leader = seat
             thread = threading.Thread(
                 target=self._occupy, args=(seat,), name="vivarium-thread-%d" % seat.number, daemon=True
             )
+            self._seats.append(seat)
             self._others.append(thread)
-            thread.start()
+            self.leader = seat
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system has no more (pids.max of a container, memory). A worker with fewer threads still serves.
+                self._seats.pop()
+                self._others.pop()
+                self.leader = None
         else:
             self.leader = None
 
@@ -455,5 +462,10 @@ def connect(settings):
 def run(host, settings):
     """The whole life of a worker process."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    Worker(connect(settings), host, settings).serve()
+        if hasattr(stream, "reconfigure"):  # the application may have put something else in its place
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    connection = connect(settings)
+    # A process that the application forks (multiprocessing does) must neither read this worker's requests nor, living on
+    # when the worker has died, keep the front waiting for its answers.
+    os.register_at_fork(after_in_child=connection.close)
+    Worker(connection, host, settings).serve()

@@ -31,7 +31,7 @@ const utilisationHigh = 0.85;
 
 /** How long a worker may be at a request before it is taken to occupy a thread of its own, ms; at least, and per CPU ms. */
 const patienceLeast = 5;
-const patiencePerCpu = 4;
+const patiencePerCpu = 8;
 
 export class Pace {
   /** Threads a worker may use at once. */
