@@ -126,7 +126,7 @@ class Seat:
         worker = self._worker
         if not self.cancelled:
             worker.read_what_is_there()
-        if self.cancelled or worker.ended:
+        if self.cancelled or worker.front_gone:
             raise ClientGone("the client left")
 
     def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
@@ -154,7 +154,8 @@ class Worker:
         self.read_lock = threading.Lock()
         self._send_lock = threading.Lock()
         self._reading = False  # the leader is waiting for requests
-        self.ended = False  # the front will send nothing more
+        self._ended = False  # the front will send nothing more
+        self.front_gone = False  # nor will it read anything
         self._begun = 0  # requests begun, in all
         self._flushes = 0
         self._seats = [Seat(self, 0)]
@@ -238,12 +239,12 @@ class Worker:
             if self.leader is None:
                 self.leader = seat
                 return True
-            if self.ended:
+            if self._ended:
                 return False
             self._idle.append(seat)
         seat.wake.acquire()
         # The lead may be gone again already, to a thread that was quicker: then it is parked once more.
-        return self.leader is seat or not self.ended
+        return self.leader is seat or not self._ended
 
     def _leave(self, seat):
         """The front closed and nothing is left to begin: lets the idle threads end too."""
@@ -261,7 +262,7 @@ class Worker:
         self._reading = True
         with self.read_lock:
             # Whoever waited for credit may have read meanwhile, or the lead be gone.
-            if self.leader is seat and not self.inbox and not self.ended:
+            if self.leader is seat and not self.inbox and not self._ended:
                 try:
                     data = self._connection.recv(max(READ_SIZE, self._reader.missing))
                 except OSError:
@@ -274,12 +275,12 @@ class Worker:
                 self._watcher_wake.release()
             except RuntimeError:
                 pass  # woken by another thread already
-        return not self.ended or bool(self.inbox) or self.leader is not seat
+        return not self._ended or bool(self.inbox) or self.leader is not seat
 
     def _take(self, data):
         """Sorts frames; the caller holds read_lock."""
         if not data:
-            self.ended = True
+            self._ended = True
             return
         for frame in self._reader.feed(data):
             type = frame[0]
@@ -316,7 +317,7 @@ class Worker:
 
     def read_what_is_there(self):
         """Reads without waiting, unless somebody reads already."""
-        if self.ended or not self.read_lock.acquire(False):
+        if self._ended or not self.read_lock.acquire(False):
             return
         try:
             self._take(self._connection.recv(max(READ_SIZE, self._reader.missing), socket.MSG_DONTWAIT))
@@ -331,8 +332,8 @@ class Worker:
         """Waits until the front has room for this request's body. Raises ClientGone."""
         self.flush()
         while seat.granted <= seat.used:
-            if seat.cancelled or self.ended:
-                # The front closes its side only when every request was answered or given up, and when it dies.
+            if seat.cancelled or self._ended:
+                # The front closes its side only when every request was answered or given up, or when it dies.
                 raise ClientGone("the client left")
             if self.read_lock.acquire(False):
                 try:
@@ -359,7 +360,8 @@ class Worker:
             try:
                 self._connection.sendall(b"".join([outbox.popleft() for _ in range(count)]))
             except OSError:
-                # The front has gone; so will this worker when it reads.
+                # So will this worker go when it reads.
+                self.front_gone = True
                 outbox.clear()
 
     # ---- the lead

@@ -2,9 +2,9 @@
 
 ``out`` is what a request's response is told to; it has three methods::
 
-    respond(status, flags, head, body, last)   begins the response; head as in the wire's RESPONSE frame
-    data(octets, last, urgent)                 further octets of the body; urgent: do not hold them back
-    fail()                                     the response cannot be finished
+    respond(status, flags, head, body, last, urgent)  begins the response; head as in the wire's RESPONSE frame
+    data(octets, last, urgent)                        further octets of the body; urgent: do not hold them back
+    fail()                                            the response cannot be finished
 
 The first two raise ClientGone once the client has left.
 """
@@ -114,6 +114,14 @@ def encode_head(status, headers):
     return int(match.group(1)), flags, "".join(lines).encode("latin-1"), length
 
 
+def _log(text):
+    """Writes to the log. The application may have closed or replaced sys.stderr: its request is to be answered all the same."""
+    try:
+        sys.stderr.write(text)
+    except Exception:
+        pass  # there is no other place to say so
+
+
 class Call:
     """One call of the application: the state behind ``start_response`` and ``write``."""
 
@@ -216,7 +224,7 @@ class Call:
                     close()
             self._emit(b"", True)
         if self._excess or (self._length > self._sent and self._method != "HEAD" and self._head[0] not in (204, 304)):
-            sys.stderr.write(
+            _log(
                 "the application said Content-Length: %d for %s %s and gave %s octets\n"
                 % (
                     self._length,
@@ -230,7 +238,7 @@ class Call:
         """The application raised: 500 where nothing was sent yet, else the connection is cut. Logs the traceback."""
         import traceback
 
-        sys.stderr.write(
+        _log(
             "exception while answering %s %s\n%s"
             % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc())
         )
@@ -294,4 +302,7 @@ class Host:
                 out.fail()
         finally:
             if body_in_file and stream is not None:
-                stream.close()
+                try:
+                    stream.close()
+                except ValueError:
+                    pass  # the application has detached it

@@ -80,6 +80,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   failure: { readonly problem: string; readonly traceback: string } | undefined;
   workerPid = 0;
   workerEnded: Ended | undefined;
+  /** Its connection has ended. */
+  workerGone = false;
   spawnerEnded = false;
   readonly #listening: Server;
   #spawner: Spawner | undefined;
@@ -117,6 +119,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
       this.#changed();
     });
     socket.on("error", () => {});
+    socket.on("end", () => {
+      this.workerGone = true;
+      this.#changed();
+    });
   }
 
   get spawnerPid(): number {
@@ -189,6 +195,11 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   /** No further request will come. */
   end(): void {
     this.#socket?.end();
+  }
+
+  /** As when the front dies. */
+  disconnect(): void {
+    this.#socket?.destroy();
   }
 
   /** Lets what waits for this name go on. */

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { pythons } from "../support/tools.js";
 import { FakeFront, type FrontOptions } from "./fake-front.js";
 
@@ -220,6 +221,67 @@ for (const { version, path } of pythons()) {
         assert.equal((await front.over(1))[0]?.state, "whole");
       },
     );
+
+    withWorker(
+      "what was read by a thread that waits for credit is rescued from behind a slow request too",
+      { threads: 2, responseMemory: 1000 },
+      async (front) => {
+        front.send({ id: 1, path: "/blocks/16", handOver: true }, { id: 2, path: "/wait/a" });
+        front.flush();
+        await front.until(() => front.answer(1).body.length === 1000, "as much as there is room for");
+        await front.recorded("begin a");
+        // The first thread reads now, and will; the second has to wait for it, and the watcher goes to sleep meanwhile.
+        front.release("a");
+        await front.over(2);
+        await delay(300);
+        front.send({ id: 3, path: "/wait/b" }, { id: 4, path: "/four" });
+        front.flush();
+        assert.equal((await front.over(4))[0]?.state, "returned");
+        front.release("b");
+        await front.over(3);
+      },
+    );
+
+    withWorker("serves with the threads it has where the system gives no more", { threads: 3 }, async (front) => {
+      front.send({ id: 1, path: "/nothreads" });
+      front.flush();
+      await front.over(1);
+      front.send({ id: 2, path: "/two", handOver: true }, { id: 3, path: "/wait/a" }, { id: 4, path: "/four" });
+      front.flush();
+      const [second, fourth] = await front.over(2, 4);
+      assert.deepEqual([second?.state, fourth?.state], ["whole", "returned"]);
+      front.release("a");
+      await front.over(3);
+      assert.equal(front.workerEnded, undefined);
+    });
+
+    withWorker("a process that the application forked does not keep a dead worker's connection", {}, async (front) => {
+      front.send({ id: 1, path: "/fork/go" });
+      front.flush();
+      await front.until(() => front.workerEnded !== undefined, "the worker ends");
+      await front.until(() => front.workerGone, "its connection ends");
+      front.release("go");
+    });
+
+    withWorker("an endless stream ends when the front has gone, long before it needs credit", {}, async (front) => {
+      front.send({ id: 1, path: "/ticks" });
+      front.flush();
+      await front.until(() => front.answer(1).body !== "", "it begins");
+      front.disconnect();
+      await front.until(() => front.workerEnded !== undefined, "the worker ends");
+      assert.deepEqual(front.workerEnded, { status: 0, signal: 0 });
+    });
+
+    withWorker("answers whatever the application did to its streams", {}, async (front) => {
+      const body = Buffer.from(join(front.folder, "1"));
+      front.send({ id: 1, path: "/stderr" }, { id: 2, path: "/detach", body, inFile: true }, { id: 3, path: "/three" });
+      front.flush();
+      const answers = await front.over(1, 2, 3);
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [500, 200, 200],
+      );
+    });
 
     withWorker("reads a body from memory, and one that stands in a file", {}, async (front) => {
       const octets = Buffer.alloc(300_000, "0123456789");

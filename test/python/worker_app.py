@@ -94,6 +94,12 @@ class Mebibytes:
         record("closed %d with %d left" % (self._count, self._left))
 
 
+def ticks():
+    while True:
+        yield b"tick"
+        time.sleep(0.01)
+
+
 def blocks(count):
     for _ in range(count):
         yield b"x" * 65536
@@ -110,6 +116,8 @@ def app(environ, start_response):
         body = Stream(name)
     elif route == "blocks":
         body = blocks(int(name))
+    elif route == "ticks":
+        body = ticks()
     elif route == "block":
         body = [b"x" * int(name)]
     elif route == "body":
@@ -150,6 +158,22 @@ def app(environ, start_response):
         environ["wsgi.errors"].write("an error\n")
         os.write(1, b"written\n")
         body = [b"said"]
+    elif route == "nothreads":
+        threading.stack_size(1 << 46)  # more than there is: starting a thread fails
+        body = [b"none"]
+    elif route == "fork":
+        # A process that lives on when the worker has died, as one of multiprocessing's may.
+        pid = os.fork()
+        if not pid:
+            wait(name)
+            os._exit(0)
+        os.kill(os.getpid(), 9)
+    elif route == "stderr":
+        sys.stderr = None
+        raise ValueError("with nowhere to write it")
+    elif route == "detach":
+        environ["wsgi.input"].detach()
+        body = [b"detached"]
     elif route == "die":
         sys.stdout.flush()
         os.write(2, b"last words, without an end")
