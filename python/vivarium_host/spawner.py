@@ -2,13 +2,13 @@
 
 It has one thread and one loop. Commands come as JSON lines over descriptor 3, events go back the same way:
 
-    {"do": "spawn", "worker": 1}                 fork a worker
-    {"do": "signal", "worker": 1, "signal": 15}  send it a signal
-    (end of file)                                the supervisor is gone: end every worker, then itself
+    {"do": "spawn", "worker": 1}    fork a worker
+    (end of file)                   the supervisor is gone: end every worker, then itself
 
     {"event": "loaded", "preload": true, "python": "3.11.7", "application": "shop:app"}
     {"event": "failed", "problem": "…", "traceback": "…"}
     {"event": "forked", "worker": 1, "pid": 4711}
+    {"event": "unforked", "worker": 1, "problem": "Resource temporarily unavailable"}
     {"event": "exited", "worker": 1, "pid": 4711, "status": 0, "signal": 0}
     {"event": "output", "worker": 1, "text": "a line\\n"}
 """
@@ -40,6 +40,15 @@ def python_version():
 def threads_started():
     """Whether this process has more than one thread, by the kernel's account: a fork would lose them."""
     return len(os.listdir("/proc/self/task")) > 1
+
+
+def flush_streams():
+    """Before a fork or exec. The application may have closed or replaced what it prints to."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass  # what cannot be printed is no reason to end every worker
 
 
 class Output:
@@ -105,8 +114,7 @@ class Spawner:
             if threads_started():
                 # A forked child has one thread only, and locks that the others held stay locked in it.
                 settings["preload"] = False
-                sys.stdout.flush()
-                sys.stderr.flush()
+                flush_streams()
                 os.set_inheritable(CONTROL, True)
                 host = os.path.dirname(os.path.abspath(__file__))
                 os.execv(sys.executable, [sys.executable, host, "spawn", json.dumps(settings)])
@@ -153,17 +161,20 @@ class Spawner:
                 settings = self._fork(command["worker"])
                 if settings is not None:
                     return settings
-            elif command["do"] == "signal":
-                for pid, number in self._workers.items():
-                    if number == command["worker"]:
-                        os.kill(pid, command["signal"])
         return None
 
     def _fork(self, number):
-        read, write = os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
+        flush_streams()
+        pipe = ()
+        try:
+            pipe = read, write = os.pipe()
+            pid = os.fork()
+        except OSError as error:
+            # No process, memory or descriptor left. The workers there are serve on; the supervisor asks again.
+            for descriptor in pipe:
+                os.close(descriptor)
+            self.tell(event="unforked", worker=number, problem=os.strerror(error.errno))
+            return None
         if pid:
             os.close(write)
             os.set_blocking(read, False)
@@ -226,9 +237,12 @@ class Spawner:
                 continue
             for output in list(self._outputs.values()):
                 if output.worker == number:
-                    # Its last words come before the news of its end. A program it started may hold the pipe open.
-                    while self._pass_on(output):
-                        pass
+                    # Its last words come before the news of its end: the first read takes what was in the pipe, the second
+                    # tells an unfinished line, the third finds the end. A program it started may hold the pipe open, and
+                    # write to it for ever.
+                    for _ in range(3):
+                        if not self._pass_on(output):
+                            break
             self.tell(
                 event="exited",
                 worker=number,

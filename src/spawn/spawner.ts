@@ -9,6 +9,9 @@ import { packageRoot } from "../package.js";
 /** A worker that could not load the application by itself exits with this status (spawner.py, LOAD_FAILED). */
 export const loadFailedStatus = 3;
 
+/** Characters the spawner may print without a line end (a progress bar, while it imports the application). */
+const lineMost = 16_384;
+
 /** Its events arrive within so long after its end, ms: they are in the socket already. */
 const lastEventsWithin = 200;
 
@@ -35,11 +38,13 @@ export interface SpawnerListener {
   /** The application cannot be loaded; the spawner ends. `traceback` may be "". */
   loadFailed(problem: string, traceback: string): void;
   workerForked(worker: number, pid: number): void;
+  /** The system had no process, memory or descriptor left for it. */
+  workerUnforked(worker: number, problem: string): void;
   /** `signal` is 0 where it exited with `status`. */
   workerExited(worker: number, pid: number, status: number, signal: number): void;
   /** Lines a worker printed; 0 is the spawner itself. */
   output(worker: number, lines: string): void;
-  /** The process is gone. */
+  /** The process is gone, or could not be started (both null). */
   exited(status: number | null, signal: NodeJS.Signals | null): void;
 }
 
@@ -47,6 +52,7 @@ type Event =
   | ({ readonly event: "loaded" } & Loaded)
   | { readonly event: "failed"; readonly problem: string; readonly traceback: string }
   | { readonly event: "forked"; readonly worker: number; readonly pid: number }
+  | { readonly event: "unforked"; readonly worker: number; readonly problem: string }
   | {
       readonly event: "exited";
       readonly worker: number;
@@ -86,7 +92,7 @@ export class Spawner {
     this.#child.on("exit", (status, signal) => this.#exited(status, signal));
     eachLine(this.#control, (line) => this.#heed(JSON.parse(line) as Event));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      if (stream !== null) eachLine(stream, (line) => listener.output(0, `${line}\n`));
+      if (stream !== null) eachLine(stream, (line) => listener.output(0, `${line}\n`), lineMost);
     }
   }
 
@@ -98,11 +104,6 @@ export class Spawner {
   /** Forks a worker with this number. */
   spawn(worker: number): void {
     this.#command({ do: "spawn", worker });
-  }
-
-  /** Sends a worker a signal, by number. */
-  signal(worker: number, signal: number): void {
-    this.#command({ do: "signal", worker, signal });
   }
 
   /** Lets it end: at once when no worker is left, else it ends them first. What workers still print is told. */
@@ -146,6 +147,9 @@ export class Spawner {
       case "forked":
         listener.workerForked(event.worker, event.pid);
         break;
+      case "unforked":
+        listener.workerUnforked(event.worker, event.problem);
+        break;
       case "exited":
         listener.workerExited(event.worker, event.pid, event.status, event.signal);
         break;
@@ -156,21 +160,30 @@ export class Spawner {
   }
 
   #cannotStart(python: string, error: NodeJS.ErrnoException): void {
+    // Of a process that runs, it is a signal that could not be sent.
+    if (this.#child.pid !== undefined) return;
     const why = error.code === "ENOENT" ? "there is no such program" : error.message;
     this.#listener.loadFailed(
       `The Python interpreter ${python} cannot be started: ${why}. Name another with --python.`,
       "",
     );
+    // Node tells no "exit" of a process that has never begun.
+    this.#exited(null, null);
   }
 }
 
-function eachLine(stream: Readable, take: (line: string) => void): void {
+/** What is longer than `most` without a line end is taken in pieces. */
+function eachLine(stream: Readable, take: (line: string) => void, most = Number.POSITIVE_INFINITY): void {
   let rest = "";
   stream.setEncoding("utf8");
   stream.on("data", (chunk: string) => {
     const lines = (rest + chunk).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) take(line);
+    if (rest.length > most) {
+      take(rest);
+      rest = "";
+    }
   });
   stream.on("end", () => {
     if (rest !== "") take(rest);

@@ -1,5 +1,6 @@
 // The front as the supervisor sees it: a child that inherits the listening sockets and is told the rest.
 import { type ChildProcess, fork } from "node:child_process";
+import { log } from "../channels.js";
 import type { Config } from "../config/config.js";
 import type { FromFront, FrontReport, ToFront } from "../front/messages.js";
 import { packageRoot } from "../package.js";
@@ -8,6 +9,7 @@ export interface FrontListener {
   /** Clients are accepted and workers may connect. */
   frontListening(): void;
   workerReady(worker: number, pid: number): void;
+  /** It is gone, or could not be started (both null). */
   frontExited(status: number | null, signal: NodeJS.Signals | null): void;
 }
 
@@ -34,11 +36,17 @@ export class FrontProcess {
       stdio: ["ignore", "inherit", "inherit", "ipc", ...settings.listeners],
       execArgv: [],
     });
-    this.#child.on("error", () => {}); // "exit" follows, or has come
-    this.#child.on("exit", (status, signal) => {
+    const gone = (status: number | null, signal: NodeJS.Signals | null): void => {
       for (const give of this.#reports.values()) give(undefined);
       this.#reports.clear();
       listener.frontExited(status, signal);
+    };
+    this.#child.on("exit", gone);
+    this.#child.on("error", (error) => {
+      // Of a process that runs, "exit" follows or has come; one that could not be started has none.
+      if (this.#child.pid !== undefined) return;
+      log("error", "supervisor", `The front cannot be started: ${error.message}.`);
+      gone(null, null);
     });
     this.#child.on("message", (message: FromFront) => {
       if (message.type === "listening") listener.frontListening();

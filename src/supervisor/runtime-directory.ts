@@ -1,5 +1,5 @@
 // A folder of this server's own for its sockets and scoreboards, which nobody else may enter.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -20,12 +20,19 @@ export class RuntimeDirectory {
 
   /**
    * A fresh scoreboard for a worker: the id of the request it has begun last, and room to spare. A new file: the front may
-   * not have read yet what the worker's predecessor had begun.
+   * not have read yet what the worker's predecessor had begun. Throws where it cannot be written.
    */
   newScoreboard(worker: number): void {
     const path = join(this.scoreboards, String(worker));
     rmSync(path, { force: true });
     writeFileSync(path, Buffer.alloc(64));
+  }
+
+  /** Makes the folder anew where somebody has cleaned it away with other temporary files. False: it was there. */
+  restore(): boolean {
+    const lost = !existsSync(this.wire);
+    mkdirSync(this.scoreboards, { recursive: true, mode: 0o700 });
+    return lost;
   }
 
   remove(): void {

@@ -140,7 +140,20 @@ class Supervisor implements SpawnerListener, FrontListener {
     if (this.#phase === "stopping" || this.#loaded === undefined || !this.#frontListening) return;
     if (slot.state !== "empty") return;
     this.#slots.booting(slot, Date.now());
-    this.#runtime.newScoreboard(slot.number);
+    try {
+      if (this.#runtime.restore()) {
+        log("error", "supervisor", `The folder ${this.#runtime.path} was removed, and the front's socket with it.`);
+        this.#slots.exited(slot, Date.now());
+        this.#frontListening = false;
+        this.#front?.kill();
+        return;
+      }
+      this.#runtime.newScoreboard(slot.number);
+    } catch (error) {
+      // A full disk, for example: what serves already is not to end for it.
+      this.workerUnforked(slot.number, error instanceof Error ? error.message : String(error));
+      return;
+    }
     this.#spawner?.spawn(slot.number);
   }
 
@@ -177,6 +190,14 @@ class Supervisor implements SpawnerListener, FrontListener {
   workerForked(worker: number, pid: number): void {
     const slot = this.#slots.get(worker);
     if (slot !== undefined) slot.pid = pid;
+  }
+
+  workerUnforked(worker: number, problem: string): void {
+    const slot = this.#slots.get(worker);
+    if (slot === undefined || slot.state !== "booting") return;
+    const delay = this.#slots.exited(slot, Date.now());
+    log("error", "supervisor", `Worker ${worker} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
+    later(delay, () => this.#spawnWorker(slot));
   }
 
   workerExited(worker: number, pid: number, status: number, signal: number): void {
@@ -216,7 +237,13 @@ class Supervisor implements SpawnerListener, FrontListener {
       this.#maybeEnded();
       return;
     }
-    log("error", "supervisor", `The spawner ended (${signal ?? `status ${status}`}); it and its workers are replaced.`);
+    if (status !== null || signal !== null) {
+      log(
+        "error",
+        "supervisor",
+        `The spawner ended (${signal ?? `status ${status}`}); it and its workers are replaced.`,
+      );
+    }
     // Its workers have lost their parent: nobody would learn of their end.
     for (const slot of this.#slots.all) {
       killProcess(slot.pid);
@@ -237,9 +264,7 @@ class Supervisor implements SpawnerListener, FrontListener {
 
   workerReady(worker: number, pid: number): void {
     const slot = this.#slots.get(worker);
-    if (slot === undefined || (slot.pid !== 0 && slot.pid !== pid)) return;
-    slot.state = "ready";
-    slot.pid = pid;
+    if (slot === undefined || !this.#slots.connected(slot, pid)) return;
     if (this.#phase === "starting" && this.#slots.ready === this.#slots.all.length) this.#serving();
   }
 
@@ -252,8 +277,21 @@ class Supervisor implements SpawnerListener, FrontListener {
       this.#maybeEnded();
       return;
     }
-    log("error", "supervisor", `The front ended (${signal ?? `status ${status}`}); another takes its place.`);
+    if (status !== null || signal !== null) {
+      log("error", "supervisor", `The front ended (${signal ?? `status ${status}`}); another takes its place.`);
+    }
     later(replacementDelay(this.#frontFailures++), () => this.#startFront());
+    this.#endWorkersOfDeadFront();
+  }
+
+  /** They end with their connection, but what they execute nobody waits for, and the new front has no other workers. */
+  #endWorkersOfDeadFront(): void {
+    const pids = this.#slots.all.map((slot) => slot.pid);
+    later(this.#config.gracefulTimeout * 1000, () => {
+      for (const [index, slot] of this.#slots.all.entries()) {
+        if (slot.pid === pids[index]) killProcess(slot.pid);
+      }
+    });
   }
 
   #serving(): void {

@@ -38,10 +38,6 @@ export class WorkerSlots {
     return this.all.filter((slot) => slot.state === "ready").length;
   }
 
-  get alive(): number {
-    return this.all.filter((slot) => slot.state !== "empty").length;
-  }
-
   get(number: number): Slot | undefined {
     return this.all[number - 1];
   }
@@ -51,7 +47,18 @@ export class WorkerSlots {
     slot.startedAt = now;
   }
 
-  /** A worker of this slot ended. Returns how long to wait before the next is spawned, ms. */
+  /**
+   * A worker says that it is ready: false where that is old news. Its end is told by another process than its beginning,
+   * and may be known first; taken for ready, the slot would stay empty for ever.
+   */
+  connected(slot: Slot, pid: number): boolean {
+    if (slot.state !== "booting" || (slot.pid !== 0 && slot.pid !== pid)) return false;
+    slot.state = "ready";
+    slot.pid = pid;
+    return true;
+  }
+
+  /** A worker of this slot ended, or could not be made. Returns how long to wait before the next is spawned, ms. */
   exited(slot: Slot, now: number): number {
     const failed = slot.state !== "ready" || now - slot.startedAt < soon;
     slot.failures = failed ? slot.failures + 1 : 0;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { alive, descendants, waitUntilGone } from "../support/processes.js";
-import { removeFolder, temporaryFolder } from "../support/tools.js";
+import { pythons, removeFolder, temporaryFolder } from "../support/tools.js";
 import { application, Server, statusAt, until } from "./server.js";
 
 /** Waits until so many workers are ready, none of which has one of these process ids. */
@@ -169,6 +169,64 @@ describe("the front dies", () => {
       await server.logged(/The front ended \(SIGKILL\); another takes its place/);
     } finally {
       assert.equal((await server.stop()).code, 0);
+    }
+  });
+});
+
+describe("the front dies while its workers execute what does not end", () => {
+  test("they are ended after --graceful-timeout, and the new front gets others", async () => {
+    const server = await Server.start({ args: ["--workers", "1", "--graceful-timeout", "0.2"] });
+    try {
+      server.begin("/wait/never");
+      await server.recorded("begin never");
+      process.kill((await server.status()).front.pid, "SIGKILL");
+      assert.equal(await server.text("/again"), "again");
+    } finally {
+      assert.equal((await server.stop()).code, 0);
+    }
+  });
+});
+
+describe("the folder for temporary files is cleaned", () => {
+  test("workers are replaced all the same", async () => {
+    const temporary = temporaryFolder("tmp");
+    const server = await Server.start({ env: { TMPDIR: temporary }, args: ["--workers", "1"] });
+    try {
+      removeFolder(temporary);
+      const pids = (await server.status()).workers.map(({ pid }) => pid);
+      for (const pid of pids) process.kill(pid, "SIGKILL");
+      await ready(server, 1, pids);
+      assert.equal(await server.text("/again"), "again");
+    } finally {
+      assert.equal((await server.stop()).code, 0);
+      removeFolder(temporary);
+    }
+  });
+});
+
+describe("the spawner dies and Python is gone for a while", () => {
+  test("it is tried again until it is back, and a stop meanwhile is one", async () => {
+    const folder = temporaryFolder("python");
+    const python = join(folder, "python");
+    const real = pythons().at(-1)?.path ?? "python3";
+    const script = (): void => writeFileSync(python, `#!/bin/sh\nexec ${real} "$@"\n`, { mode: 0o700 });
+    script();
+    const server = await Server.start({ args: ["--workers", "1", "--python", python] });
+    const loseSpawner = async (): Promise<void> => {
+      removeFolder(folder);
+      process.kill((await server.status()).spawner.pid, "SIGKILL");
+      await server.logged(/(?:cannot be started: there is no such program[\s\S]*){2}/);
+    };
+    try {
+      await loseSpawner();
+      mkdirSync(folder);
+      script();
+      await ready(server, 1);
+      assert.equal(await server.text("/again"), "again");
+      await loseSpawner();
+    } finally {
+      assert.equal((await server.stop()).code, 0);
+      removeFolder(folder);
     }
   });
 });

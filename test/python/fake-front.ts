@@ -80,6 +80,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   failure: { readonly problem: string; readonly traceback: string } | undefined;
   workerPid = 0;
   workerEnded: Ended | undefined;
+  /** Why a worker could not be forked. */
+  unforked: string | undefined;
   /** Its connection has ended. */
   workerGone = false;
   spawnerEnded = false;
@@ -293,6 +295,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   }
   workerForked(_worker: number, pid: number): void {
     this.workerPid = pid;
+  }
+  workerUnforked(_worker: number, problem: string): void {
+    this.unforked = problem;
+    this.#changed();
   }
   workerExited(_worker: number, _pid: number, status: number, signal: number): void {
     this.workerEnded = { status, signal };

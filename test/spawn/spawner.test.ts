@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { FakeFront, type FrontOptions } from "../python/fake-front.js";
@@ -101,6 +101,73 @@ def app(environ, start_response):
         assert.ok(alive(front.workerPid));
         await front.close();
         assert.deepEqual(await waitUntilGone([front.workerPid]), []);
+      });
+    });
+
+    test("a worker that cannot be forked is told with the reason, and those there are serve on", async () => {
+      const source = `import errno, os
+fork = os.fork
+def fork_unless_full():
+    if os.path.exists("full"):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = fork_unless_full
+${GOOD}`;
+      await withModule(source, {}, async (front) => {
+        await front.until(() => front.facts !== undefined, "it is loaded");
+        front.fork(1);
+        await front.until(() => front.greeting !== undefined, "the worker says hello");
+        writeFileSync(join(front.chdir, "full"), "");
+        front.fork(2);
+        await front.until(() => front.unforked !== undefined, "it says so");
+        assert.equal(front.unforked, "Resource temporarily unavailable");
+        front.send({ id: 1, path: "/" });
+        front.flush();
+        assert.equal((await front.over(1))[0]?.body, "good");
+      });
+    });
+
+    test("forks workers whatever the application has put in place of its streams", async () => {
+      const source = `import codecs, sys\nsys.stdout = None\nsys.stderr = codecs.getwriter("utf8")(sys.stderr.buffer)\n${GOOD}`;
+      await withModule(source, {}, async (front) => {
+        await front.until(() => front.facts !== undefined, "it is loaded");
+        front.fork(1);
+        await front.until(() => front.greeting !== undefined, "the worker says hello");
+        front.send({ id: 1, path: "/" });
+        front.flush();
+        assert.equal((await front.over(1))[0]?.body, "good");
+      });
+    });
+
+    test("a dead worker's program that prints without end holds up nothing", async () => {
+      const source = `import os, subprocess
+def app(environ, start_response):
+    with open("pid", "w") as file:
+        file.write(str(subprocess.Popen(["yes"]).pid))
+    os._exit(4)
+`;
+      await withModule(source, {}, async (front) => {
+        await front.until(() => front.facts !== undefined, "it is loaded");
+        front.fork(1);
+        await front.until(() => front.greeting !== undefined, "the worker says hello");
+        front.send({ id: 1, path: "/" });
+        front.flush();
+        try {
+          await front.until(() => front.workerEnded !== undefined, "the worker ends");
+        } finally {
+          process.kill(Number(readFileSync(join(front.chdir, "pid"), "utf8")), "SIGKILL");
+        }
+      });
+    });
+
+    test("what it prints without a line end is passed on", async () => {
+      const source = `import sys, time\nsys.stdout.write("." * 20000)\nsys.stdout.flush()\ntime.sleep(600)\n`;
+      await withModule(source, {}, async (front) => {
+        try {
+          await front.until(() => front.printed.includes("0: ...."), "it arrives");
+        } finally {
+          process.kill(front.spawnerPid, "SIGKILL");
+        }
       });
     });
 

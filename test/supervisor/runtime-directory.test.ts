@@ -15,6 +15,20 @@ test("a runtime directory is the user's alone, and leaves nothing", () => {
   directory.remove();
 });
 
+test("a runtime directory that was cleaned away is made anew", () => {
+  const directory = new RuntimeDirectory();
+  try {
+    writeFileSync(directory.wire, "");
+    assert.equal(directory.restore(), false);
+    directory.remove();
+    assert.equal(directory.restore(), true);
+    assert.equal(statSync(directory.path).mode & 0o777, 0o700);
+    directory.newScoreboard(1);
+  } finally {
+    directory.remove();
+  }
+});
+
 test("a worker's new scoreboard leaves its predecessor's as it was for who has it open", () => {
   const directory = new RuntimeDirectory();
   try {

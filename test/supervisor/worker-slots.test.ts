@@ -13,7 +13,7 @@ function live(slots: WorkerSlots, from: number, milliseconds: number, ready: boo
   const slot = first(slots);
   slots.booting(slot, from);
   slot.pid = 4711;
-  if (ready) slot.state = "ready";
+  if (ready) assert.ok(slots.connected(slot, 4711));
   return slots.exited(slot, from + milliseconds);
 }
 
@@ -29,11 +29,22 @@ describe("the slots of workers", () => {
       ],
     );
     assert.deepEqual([slots.get(0), slots.get(4)], [undefined, undefined]);
-    assert.deepEqual([slots.ready, slots.alive], [0, 0]);
+    assert.equal(slots.ready, 0);
     slots.booting(first(slots), 1000);
-    assert.deepEqual([slots.ready, slots.alive, first(slots).startedAt], [0, 1, 1000]);
-    first(slots).state = "ready";
-    assert.deepEqual([slots.ready, slots.alive], [1, 1]);
+    assert.deepEqual([slots.ready, first(slots).startedAt], [0, 1000]);
+    assert.ok(slots.connected(first(slots), 4711));
+    assert.deepEqual([slots.ready, first(slots).pid], [1, 4711]);
+  });
+
+  test("news of a worker's start that come after those of its end do not fill its slot", () => {
+    const slots = new WorkerSlots(1);
+    live(slots, 0, 10, false);
+    assert.equal(slots.connected(first(slots), 4711), false);
+    assert.deepEqual([slots.ready, first(slots).state, first(slots).pid], [0, "empty", 0]);
+    slots.booting(first(slots), 200);
+    first(slots).pid = 4712;
+    assert.equal(slots.connected(first(slots), 4711), false);
+    assert.ok(slots.connected(first(slots), 4712));
   });
 
   test("a worker that has served is replaced at once", () => {
