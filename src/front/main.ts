@@ -13,7 +13,7 @@ import type { FromFront, FrontReport, ToFront } from "./messages.js";
 import { WorkerLink } from "./worker-link.js";
 import { WorkerPool } from "./worker-pool.js";
 
-/** Milliseconds between the last answer and the end of the process, for answers still on their way to clients. */
+/** Milliseconds that workers have to end their connections after the last answer; the spawner ends who takes longer. */
 const workersMercy = 2000;
 
 function tell(message: FromFront): void {

@@ -123,10 +123,6 @@ export class WorkerLink implements ResponseListener {
     this.#socket.end();
   }
 
-  destroy(): void {
-    this.#socket.destroy();
-  }
-
   #mark(): void {
     if (this.written) return;
     this.written = true;
