@@ -61,7 +61,7 @@ class Seat:
         self.wake = threading.Lock()  # held while parked; released to wake
         self.wake.acquire()
         self.id = 0  # the request being executed, 0 when none
-        self.cancelled = False
+        self.cancelled = 0  # the request whose client left last; an id, for it may be over when word of it comes
         self.granted = 0  # octets of body the front has room for, in all; written by whoever reads
         self.used = 0  # of these, sent; written by this seat's thread alone
         self.credited = threading.Lock()
@@ -124,9 +124,9 @@ class Seat:
     def _look(self):
         """Learns whether the client left meanwhile, or the front: nobody else would end a stream that never ends."""
         worker = self._worker
-        if not self.cancelled:
+        if self.cancelled != self.id:
             worker.read_what_is_there()
-        if self.cancelled or worker.front_gone:
+        if self.cancelled == self.id or worker.front_gone:
             raise ClientGone("the client left")
 
     def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
@@ -204,7 +204,6 @@ class Worker:
                     return
                 held_since = 0
                 continue
-            seat.cancelled = False
             seat.used = 0
             seat.granted = self._response_memory
             seat.id = id
@@ -300,7 +299,7 @@ class Worker:
         cancelled.add(id)
         for seat in self._seats:
             if seat.id == id:
-                seat.cancelled = True
+                seat.cancelled = id
                 cancelled.discard(id)
                 self._wake_for_credit(seat)
                 return
@@ -332,7 +331,7 @@ class Worker:
         """Waits until the front has room for this request's body. Raises ClientGone."""
         self.flush()
         while seat.granted <= seat.used:
-            if seat.cancelled or self._ended:
+            if seat.cancelled == seat.id or self._ended:
                 # The front closes its side only when every request was answered or given up, or when it dies.
                 raise ClientGone("the client left")
             if self.read_lock.acquire(False):
