@@ -17,7 +17,8 @@ import { WorkerPool } from "./worker-pool.js";
 const workersMercy = 2000;
 
 function tell(message: FromFront): void {
-  process.send?.(message);
+  // To a supervisor that is gone nothing can be told; "disconnect" follows.
+  process.send?.(message, undefined, undefined, () => {});
 }
 
 class Front {

@@ -2,6 +2,13 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SOCKET_PATH_MOST } from "../config/control-path.js";
+
+/** A folder in which the socket's path is not too long: Node would cut it off without a word. */
+function parent(): string {
+  const wire = join(tmpdir(), "vivarium-run-XXXXXX", "wire");
+  return Buffer.byteLength(wire) <= SOCKET_PATH_MOST ? tmpdir() : "/tmp";
+}
 
 export class RuntimeDirectory {
   readonly path: string;
@@ -12,7 +19,7 @@ export class RuntimeDirectory {
 
   constructor() {
     // mkdtemp makes it with mode 0700.
-    this.path = mkdtempSync(join(tmpdir(), "vivarium-run-"));
+    this.path = mkdtempSync(join(parent(), "vivarium-run-"));
     this.wire = join(this.path, "wire");
     this.scoreboards = join(this.path, "scoreboards");
     mkdirSync(this.scoreboards);

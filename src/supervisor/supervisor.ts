@@ -289,7 +289,13 @@ class Supervisor implements SpawnerListener, FrontListener {
     const pids = this.#slots.all.map((slot) => slot.pid);
     later(this.#config.gracefulTimeout * 1000, () => {
       for (const [index, slot] of this.#slots.all.entries()) {
-        if (slot.pid === pids[index]) killProcess(slot.pid);
+        if (slot.pid === 0 || slot.pid !== pids[index]) continue;
+        log(
+          "warning",
+          "supervisor",
+          `Worker ${slot.number} still executes what the front that ended gave it: it is ended.`,
+        );
+        killProcess(slot.pid);
       }
     });
   }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { closeSync, existsSync, openSync, readSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { RuntimeDirectory } from "../../src/supervisor/runtime-directory.js";
+import { removeFolder, temporaryFolder } from "../support/tools.js";
 
 test("a runtime directory is the user's alone, and leaves nothing", () => {
   const directory = new RuntimeDirectory();
@@ -26,6 +27,23 @@ test("a runtime directory that was cleaned away is made anew", () => {
     directory.newScoreboard(1);
   } finally {
     directory.remove();
+  }
+});
+
+test("the socket's path is short enough where that of temporary files is not", () => {
+  const { TMPDIR } = process.env;
+  const temporary = temporaryFolder("long");
+  const long = join(temporary, "x".repeat(100));
+  mkdirSync(long);
+  process.env["TMPDIR"] = long;
+  const directory = new RuntimeDirectory();
+  try {
+    assert.ok(Buffer.byteLength(directory.wire) <= 107, directory.wire);
+  } finally {
+    if (TMPDIR === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = TMPDIR;
+    directory.remove();
+    removeFolder(temporary);
   }
 });
 
