@@ -33,7 +33,7 @@ export interface FrontOptions {
   readonly chdir?: string;
 }
 
-function configuration(options: FrontOptions, folder: string): Config {
+export function configuration(options: FrontOptions, folder: string): Config {
   return {
     target: options.target ?? `${join(root, "test/python/worker_app.py")}:app`,
     listen: [],
