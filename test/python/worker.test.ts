@@ -258,9 +258,13 @@ for (const { version, path } of pythons()) {
     withWorker("a process that the application forked does not keep a dead worker's connection", {}, async (front) => {
       front.send({ id: 1, path: "/fork/go" });
       front.flush();
-      await front.until(() => front.workerEnded !== undefined, "the worker ends");
-      await front.until(() => front.workerGone, "its connection ends");
-      front.release("go");
+      try {
+        await front.until(() => front.workerEnded !== undefined, "the worker ends");
+        await front.until(() => front.workerGone, "its connection ends");
+      } finally {
+        front.release("go");
+        await front.until(() => front.printed.includes("forked process ends"), "the forked process ends");
+      }
     });
 
     withWorker("an endless stream ends when the front has gone, long before it needs credit", {}, async (front) => {

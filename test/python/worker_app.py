@@ -166,6 +166,7 @@ def app(environ, start_response):
         pid = os.fork()
         if not pid:
             wait(name)
+            os.write(1, b"forked process ends\n")
             os._exit(0)
         os.kill(os.getpid(), 9)
     elif route == "stderr":

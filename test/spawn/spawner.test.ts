@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { FakeFront, type FrontOptions } from "../python/fake-front.js";
@@ -136,27 +136,6 @@ ${GOOD}`;
         front.send({ id: 1, path: "/" });
         front.flush();
         assert.equal((await front.over(1))[0]?.body, "good");
-      });
-    });
-
-    test("a dead worker's program that prints without end holds up nothing", async () => {
-      const source = `import os, subprocess
-def app(environ, start_response):
-    with open("pid", "w") as file:
-        file.write(str(subprocess.Popen(["yes"]).pid))
-    os._exit(4)
-`;
-      await withModule(source, {}, async (front) => {
-        await front.until(() => front.facts !== undefined, "it is loaded");
-        front.fork(1);
-        await front.until(() => front.greeting !== undefined, "the worker says hello");
-        front.send({ id: 1, path: "/" });
-        front.flush();
-        try {
-          await front.until(() => front.workerEnded !== undefined, "the worker ends");
-        } finally {
-          process.kill(Number(readFileSync(join(front.chdir, "pid"), "utf8")), "SIGKILL");
-        }
       });
     });
 
