@@ -267,13 +267,17 @@ class Spawner:
 
 
 def main(settings):
-    """Runs the spawner, and in each forked child a worker. Returns the exit status."""
+    """Runs the spawner, and in each forked child a worker, whose exit status it returns."""
     spawner = Spawner(settings)
     if not spawner.load():
         return 1
     own = spawner.loop()
     if own is None:
-        return 0
+        # Not by sys.exit(): what the application registered with atexit is for the processes that served requests.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(0)
     host = spawner._host
     if host is None:
         try:

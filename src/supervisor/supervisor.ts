@@ -10,15 +10,14 @@ import { log } from "../channels.js";
 import { type Config, threadsMost } from "../config/config.js";
 import { later } from "../net/deadline.js";
 import { type Listener, openListeners } from "../net/listen.js";
-import { version } from "../package.js";
 import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { ControlSocket } from "./control-socket.js";
 import { type FrontListener, FrontProcess } from "./front-process.js";
-import { processUsage } from "./process-usage.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
 import type { Status } from "./status.js";
+import { statusOf } from "./status-of.js";
 import { type Slot, WorkerSlots } from "./worker-slots.js";
 
 type Phase = "starting" | "serving" | "stopping";
@@ -355,58 +354,18 @@ class Supervisor implements SpawnerListener, FrontListener {
   // ---- status
 
   async #status(): Promise<Status> {
-    const report = await this.#front?.report();
-    const now = Date.now();
-    const frontPid = this.#front?.pid ?? 0;
-    const config = this.#config;
-    return {
-      version,
-      pid: process.pid,
-      application: this.#loaded?.application ?? config.target,
-      target: config.target,
-      chdir: config.chdir,
-      python: this.#loaded?.python ?? "",
+    return statusOf({
+      config: this.#config,
+      startedAt: this.#startedAt,
       listen: this.#listeners.map((listener) => listener.url),
-      startedAt: new Date(this.#startedAt).toISOString(),
-      uptime: (now - this.#startedAt) / 1000,
-      front: {
-        pid: frontPid,
-        state:
-          this.#front === undefined
-            ? "down"
-            : this.#phase === "stopping"
-              ? "draining"
-              : this.#frontListening
-                ? "ready"
-                : "booting",
-        connections: report?.connections ?? 0,
-        requests: report?.requests ?? 0,
-        ...processUsage(frontPid),
-      },
-      spawner: { pid: this.#spawner?.pid ?? 0, preload: this.#loaded?.preload ?? config.preload },
-      pool: report?.pool ?? {
-        threads: 0,
-        threadsMost: threadsMost(config),
-        queue: 0,
-        writeAhead: 0,
-        wall: 0,
-        cpu: 0,
-      },
-      workers: this.#slots.all
-        .filter((slot) => slot.state !== "empty")
-        .map((slot) => {
-          const told = report?.workers.find((worker) => worker.id === slot.number);
-          return {
-            id: slot.number,
-            pid: slot.pid,
-            state: slot.state === "booting" ? "booting" : this.#phase === "stopping" ? "draining" : "ready",
-            startedAt: new Date(slot.startedAt).toISOString(),
-            requests: told?.requests ?? 0,
-            busy: told?.busy ?? 0,
-            ...processUsage(slot.pid),
-          };
-        }),
-    };
+      loaded: this.#loaded,
+      spawner: this.#spawner?.pid ?? 0,
+      front: this.#front?.pid ?? 0,
+      frontListening: this.#frontListening,
+      stopping: this.#phase === "stopping",
+      slots: this.#slots.all,
+      report: await this.#front?.report(),
+    });
   }
 }
 
