@@ -3,6 +3,7 @@
 
 /** Every code there is; a test holds this list and docs/errors.md to be the same set. */
 export const errorCodes = [
+  "ERR_ACCESS_LOG",
   "ERR_CLI_USAGE",
   "ERR_CLI_CHECK",
   "ERR_CONFIG_FILE",

@@ -24,7 +24,7 @@ import time
 
 from . import worker
 from .load import LoadError, load, prepare
-from .wsgi import Host
+from .wsgi import Host, report
 
 CONTROL = 3  # descriptor
 LOAD_FAILED = 3  # exit status of a worker that could not load the application by itself
@@ -274,16 +274,14 @@ def main(settings):
     own = spawner.loop()
     if own is None:
         # Not by sys.exit(): what the application registered with atexit is for the processes that served requests.
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        flush_streams()
         os._exit(0)
     host = spawner._host
     if host is None:
         try:
             host, _ = spawner.make_host()
         except LoadError as error:
-            sys.stderr.write(error.trace + error.problem + "\n")
+            report(error.trace + error.problem)
             return LOAD_FAILED
     worker.run(host, own)
     return 0

@@ -37,6 +37,8 @@ DIGITS = re.compile(r"[0-9]{1,18}").fullmatch
 
 # Applications answer with few different heads: the encoded ones are kept.
 HEADS_MOST = 512
+# Before each line that this package writes to the log, so that it is told from the application's output.
+ERROR_MARK = "\x1f"
 # Connections whose part of the environment is kept.
 PARTS_MOST = 512
 _heads = {}
@@ -114,10 +116,10 @@ def encode_head(status, headers):
     return int(match.group(1)), flags, "".join(lines).encode("latin-1"), length
 
 
-def _log(text):
-    """Writes to the log. The application may have closed or replaced sys.stderr: its request is to be answered all the same."""
+def report(text):
+    """Writes to the server's log, as an error. The application may have closed or replaced sys.stderr: its request is to be answered all the same."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write("".join(ERROR_MARK + line + "\n" for line in text.rstrip("\n").split("\n")))
     except Exception:
         pass  # there is no other place to say so
 
@@ -224,7 +226,7 @@ class Call:
                     close()
             self._emit(b"", True)
         if self._excess or (self._length > self._sent and self._method != "HEAD" and self._head[0] not in (204, 304)):
-            _log(
+            report(
                 "the application said Content-Length: %d for %s %s and gave %s octets\n"
                 % (
                     self._length,
@@ -238,7 +240,7 @@ class Call:
         """The application raised: 500 where nothing was sent yet, else the connection is cut. Logs the traceback."""
         import traceback
 
-        _log(
+        report(
             "exception while answering %s %s\n%s"
             % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc())
         )

@@ -50,7 +50,7 @@ function runPackage(root, name, binary, args) {
 export async function build(root, project = ".") {
   if (!runPackage(root, "typescript", "tsc", ["-p", project])) return false;
   const folder = join(root, "build", "bundle");
-  const { build: bundle } = await import("esbuild");
+  const { build: bundle, stop } = await import("esbuild");
   rmSync(folder, { recursive: true, force: true });
   const result = await bundle({
     entryPoints: { vivarium: join(root, "build/src/cli/main.js"), front: join(root, "build/src/front/main.js") },
@@ -71,6 +71,7 @@ export async function build(root, project = ".") {
     logLevel: "warning",
     absWorkingDir: root,
   });
+  await stop();
   writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n');
   writeFileSync(join(folder, "LICENSES.txt"), licenses(root, Object.keys(result.metafile.inputs)));
   return true;

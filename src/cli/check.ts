@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import type { Command } from "commander";
 import * as v from "valibot";
-import type { Config } from "../config/config.js";
+import { type Config, siteUrl } from "../config/config.js";
 import { loadConfig } from "../config/load.js";
 import { vivariumError } from "../errors.js";
 import { packageRoot } from "../package.js";
@@ -102,7 +102,7 @@ function describe(config: Config, file: string | undefined, loads: Loads): strin
     : `each importing the application itself${config.preload ? ", as importing it starts threads" : ""}`;
   const facts = [
     ["application", `${loads.application} (${loads.interface.toUpperCase()})`],
-    ["address", config.listen.map(({ url }) => url).join("  ")],
+    ["address", config.listen.map((address) => siteUrl(config, address, address.url)).join("  ")],
     ["Python", `${loads.python}, ${config.python}`],
     ["workers", `${config.workers}, ${why}`],
     ["threads", config.threads === "auto" ? "up to 8 a worker, as measured" : `up to ${config.threads} a worker`],

@@ -183,7 +183,7 @@ function several(servers: readonly Server[]): VivariumError {
   );
 }
 
-function sameDirectory(one: string, other: string): boolean {
+export function sameDirectory(one: string, other: string): boolean {
   try {
     return realpathSync(one) === realpathSync(other);
   } catch {

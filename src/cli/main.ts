@@ -30,6 +30,8 @@ vivarium COMMAND --help explains a command and its options.`;
 
 /** Runs the command line `argv` (without node and script) and gives the exit status. Never rejects. */
 export async function main(argv: readonly string[]): Promise<ExitStatus> {
+  // Whoever reads may leave, as in `vivarium --help | head`.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   // `vivarium help run` is `vivarium run --help`.
   const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv];
   const name = words[0] ?? "";

@@ -20,7 +20,8 @@ Examples:
   vivarium run site.wsgi --listen unix:/run/site.sock --trusted-proxies unix
   vivarium run --config /etc/mysite/vivarium.toml
 
-Signals: INT and TERM stop when running requests are done, a second one at once.
+Signals: INT, TERM and QUIT stop when running requests are done, a second one at once. USR1 opens the access log anew, for
+log rotation. HUP stops a server in a terminal and does nothing elsewhere.
 Exit status: 0 stopped as asked, 1 could not start or the application failed to load, 2 wrong usage.`;
 
 export function define(command: Command, done: (status: ExitStatus) => void): void {

@@ -5,11 +5,12 @@ import { Expected, seconds } from "../config/read.js";
 import { vivariumError } from "../errors.js";
 import { processEnded, processIdentity } from "../net/process.js";
 import type { ExitStatus } from "./command.js";
-import { ask, findServer } from "./control-client.js";
+import { ask, findServer, sameDirectory } from "./control-client.js";
 import { print } from "./terminal.js";
 
 const HELP = `
-Which server: the one --control names, else the one running in the current directory, else the only one of this user.
+Which server: the one --control names, else the one running in the current directory. One that runs elsewhere is not
+stopped by mistake: name its control socket.
 
 Exit status: 0 it has stopped, 1 no server is running or it has not stopped in time, 2 wrong usage.`;
 
@@ -24,6 +25,12 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
     .action(async (flags: { readonly control?: string; readonly timeout: string }) => {
       const patience = readTimeout(flags.timeout);
       const { path, status } = await findServer({ ...flags, cwd: process.cwd(), environment: process.env });
+      if (flags.control === undefined && !sameDirectory(status.chdir, process.cwd())) {
+        throw vivariumError(
+          "ERR_CONTROL_NONE",
+          `No server is running in this directory. One of ${status.application} runs in ${status.chdir}; to stop that one: vivarium stop --control ${path}`,
+        );
+      }
       // Before the request: afterwards it may be gone, and its number another's.
       const identity = processIdentity(status.pid);
       const answer = v.safeParse(refusal, await ask(path, "stop"));

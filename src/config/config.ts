@@ -67,3 +67,8 @@ const threadsWhenAuto = 8;
 export function threadsMost(config: Config): number {
   return config.threads === "auto" ? threadsWhenAuto : config.threads;
 }
+
+/** Where a browser finds the application: `url` is that of the listening socket. */
+export function siteUrl(config: Config, address: ListenAddress, url: string): string {
+  return address.endpoint.kind === "tcp" ? `${url}${config.mount}` : url;
+}

@@ -70,6 +70,14 @@ class Front {
     later(workersMercy, () => process.exit(0));
   }
 
+  /** What still runs is cut; the access log says so. */
+  async end(): Promise<void> {
+    this.#ingress.destroy();
+    await this.#ingress.drain();
+    await this.#accessLog?.close();
+    process.exit(0);
+  }
+
   reopenLogs(): void {
     this.#accessLog?.reopen();
   }
@@ -108,6 +116,7 @@ let front: Front | undefined;
 process.on("message", (message: ToFront) => {
   if (message.type === "start") front = new Front(message);
   else if (message.type === "drain") front?.drain();
+  else if (message.type === "end") front?.end();
   else if (message.type === "reopen-logs") front?.reopenLogs();
   else if (front !== undefined) tell({ type: "report", id: message.id, report: front.report() });
 });

@@ -14,6 +14,8 @@ export type ToFront =
     }
   /** Finish what runs, accept nothing more, then end the workers' connections and exit. */
   | { readonly type: "drain" }
+  /** Running requests got their time: cut them, and exit. */
+  | { readonly type: "end" }
   /** Log files were renamed: open their names anew. */
   | { readonly type: "reopen-logs" }
   | { readonly type: "report"; readonly id: number };

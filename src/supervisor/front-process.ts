@@ -74,6 +74,10 @@ export class FrontProcess {
     this.#tell({ type: "drain" });
   }
 
+  end(): void {
+    this.#tell({ type: "end" });
+  }
+
   reopenLogs(): void {
     this.#tell({ type: "reopen-logs" });
   }

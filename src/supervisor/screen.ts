@@ -7,7 +7,7 @@ export function startScreen(config: Config, urls: readonly string[], loaded: Loa
   const threads =
     config.threads === "auto" ? "threads as the application needs them" : plural(config.threads, "thread");
   const lines = [
-    ["address", urls.join("\n             ")],
+    ["address", urls.join(`\n${" ".repeat(15)}`)],
     ["application", loaded.application],
     ["Python", `${loaded.python} (${config.python})`],
     ["workers", `${plural(config.workers, "process", "processes")}, ${threads}${sharing(config, loaded)}`],

@@ -7,10 +7,11 @@
 import { constants } from "node:os";
 import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
-import { type Config, threadsMost } from "../config/config.js";
+import { type Config, siteUrl, threadsMost } from "../config/config.js";
 import { later } from "../net/deadline.js";
 import { type Listener, openListeners } from "../net/listen.js";
 import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
+import { checkAccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { ControlSocket } from "./control-socket.js";
 import { type FrontListener, FrontProcess } from "./front-process.js";
@@ -21,6 +22,12 @@ import { statusOf } from "./status-of.js";
 import { type Slot, WorkerSlots } from "./worker-slots.js";
 
 type Phase = "starting" | "serving" | "stopping";
+
+/** What vivarium_host itself reports begins so (wsgi.py, ERROR_MARK); all else is the application's. */
+const errorMark = "\x1f";
+
+/** What a front has to cut its requests and to write its access log, ms. */
+const endAfter = 1000;
 
 /** A front or a spawner that died is replaced after so long, ms, and twice as long each time it did not get to work. */
 const replaceAfter = 100;
@@ -57,7 +64,9 @@ class Supervisor implements SpawnerListener, FrontListener {
   readonly #signals: readonly (readonly [NodeJS.Signals, () => void])[] = [
     ["SIGINT", () => this.#stopAsked()],
     ["SIGTERM", () => this.#stopAsked()],
-    ["SIGHUP", () => this.#stopAsked()],
+    ["SIGQUIT", () => this.#stopAsked()],
+    ["SIGHUP", () => this.#hungUp()],
+    ["SIGUSR2", () => this.#notKnown("SIGUSR2")],
     ["SIGUSR1", () => this.#front?.reopenLogs()],
   ];
 
@@ -73,6 +82,7 @@ class Supervisor implements SpawnerListener, FrontListener {
     for (const [signal, act] of this.#signals) process.on(signal, act);
     try {
       // Python takes longest to start: it comes first, the rest meanwhile.
+      checkAccessLog(this.#config.accessLog);
       this.#startSpawner();
       this.#cancelDeadline = later(this.#config.bootTimeout * 1000, () => this.#bootTooLong());
       this.#listeners = await openListeners(this.#config.listen);
@@ -219,8 +229,10 @@ class Supervisor implements SpawnerListener, FrontListener {
   }
 
   output(worker: number, lines: string): void {
+    const area = worker === 0 ? "spawner" : `worker ${worker}`;
     for (const line of lines.trimEnd().split("\n")) {
-      log("info", worker === 0 ? "spawner" : `worker ${worker}`, line);
+      if (line.startsWith(errorMark)) log("error", area, line.slice(errorMark.length));
+      else log("info", area, line);
     }
   }
 
@@ -299,10 +311,14 @@ class Supervisor implements SpawnerListener, FrontListener {
     });
   }
 
+  #urls(): readonly string[] {
+    return this.#listeners.map(({ address, url }) => siteUrl(this.#config, address, url));
+  }
+
   #serving(): void {
     this.#phase = "serving";
     this.#cancelDeadline?.();
-    const urls = this.#listeners.map((listener) => listener.url);
+    const urls = this.#urls();
     if (this.#loaded !== undefined) {
       process.stderr.write(startScreen(this.#config, urls, this.#loaded, performance.now()));
     }
@@ -320,6 +336,20 @@ class Supervisor implements SpawnerListener, FrontListener {
     }
   }
 
+  /** A closed terminal ends what runs in it. Elsewhere SIGHUP asks other servers to reload. */
+  #hungUp(): void {
+    if (process.stdin.isTTY) this.#stopAsked();
+    else this.#notKnown("SIGHUP");
+  }
+
+  #notKnown(signal: NodeJS.Signals): void {
+    log(
+      "warning",
+      "supervisor",
+      `${signal} does nothing in this version, which cannot reload; stop and start it instead.`,
+    );
+  }
+
   /** Running requests finish, then everything ends. */
   #stop(): void {
     if (this.#phase === "stopping") return;
@@ -334,8 +364,13 @@ class Supervisor implements SpawnerListener, FrontListener {
     // Whoever connects now is refused, instead of waiting in a backlog that nobody looks at.
     for (const listener of this.#listeners) listener.close();
     this.#cancelDeadline = later(this.#config.gracefulTimeout * 1000, () => {
-      log("warning", "supervisor", `Requests still run after ${this.#config.gracefulTimeout} s (--graceful-timeout).`);
-      this.#kill();
+      log(
+        "warning",
+        "supervisor",
+        `Requests still run after ${this.#config.gracefulTimeout} s (--graceful-timeout); they are ended.`,
+      );
+      this.#front?.end();
+      this.#cancelDeadline = later(endAfter, () => this.#kill());
     });
   }
 
@@ -357,7 +392,7 @@ class Supervisor implements SpawnerListener, FrontListener {
     return statusOf({
       config: this.#config,
       startedAt: this.#startedAt,
-      listen: this.#listeners.map((listener) => listener.url),
+      listen: this.#urls(),
       loaded: this.#loaded,
       spawner: this.#spawner?.pid ?? 0,
       front: this.#front?.pid ?? 0,

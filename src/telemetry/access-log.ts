@@ -5,8 +5,10 @@
 //
 // A client that left before it was answered has status 499, as in nginx. Lines are gathered and written in batches, in
 // order, by asynchronous writes: never on the path of a request. A log that cannot be written costs its lines, no request.
-import { close, constants, fstatSync, openSync, write } from "node:fs";
+import { close, closeSync, constants, fstatSync, openSync, write } from "node:fs";
+import { dirname } from "node:path";
 import { log, type RequestEnded, requestEnded } from "../channels.js";
+import { vivariumError } from "../errors.js";
 import { later } from "../net/deadline.js";
 
 /** Milliseconds a line waits at most before it is written. */
@@ -60,6 +62,31 @@ export function logFormat(request: RequestEnded, time: string): string {
   return `${address} - - [${time}] "${line}" ${status === 0 ? 499 : status} ${octets} "${quoted(request.referer)}" "${quoted(
     request.userAgent,
   )}" ${milliseconds}\n`;
+}
+
+/** Throws ERR_ACCESS_LOG where a configured log cannot be written: said before anything is started. */
+export function checkAccessLog(where: string): void {
+  if (where === "off" || where === "-") return;
+  try {
+    closeSync(openSync(where, "a"));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const why =
+      code === "ENOENT"
+        ? `the directory ${dirname(where)} does not exist`
+        : code === "EISDIR"
+          ? "it is a directory"
+          : code === "EACCES"
+            ? "this user may not write it"
+            : String(code);
+    throw vivariumError(
+      "ERR_ACCESS_LOG",
+      `The access log ${where} cannot be written: ${why}. Give another --access-log.`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 export class AccessLog {

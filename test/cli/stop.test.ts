@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { startControlServer } from "../support/control-server.js";
@@ -39,6 +40,25 @@ describe("vivarium stop", () => {
     const { code, stderr } = await vivarium(["stop"], { cwd: folder, env: { XDG_RUNTIME_DIR: folder } });
     assert.equal(code, 1);
     assert.match(stderr, /^vivarium: No server of this user is running[^\n]*\.\n$/u);
+  });
+
+  test("leaves a server alone that runs in another directory, and says how to stop it", async () => {
+    const runtime = join(folder, "runtime", "vivarium");
+    mkdirSync(runtime, { recursive: true, mode: 0o700 });
+    const path = join(runtime, `guestbook-${process.pid}.sock`);
+    const server = await startControlServer({ path });
+    const { code, stderr } = await vivarium(["stop"], {
+      cwd: folder,
+      env: { XDG_RUNTIME_DIR: join(folder, "runtime") },
+    });
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^vivarium: No server is running in this directory\. [^\n]*vivarium stop --control [^\n]*\n$/u,
+    );
+    assert.ok(stderr.includes(path));
+    assert.equal(alive(server.pid), true);
+    await server.stop();
   });
 
   test("with a wrong --timeout is status 2", async () => {

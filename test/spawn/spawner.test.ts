@@ -73,7 +73,7 @@ def app(environ, start_response):
         assert.deepEqual(front.workerEnded, { status: 3, signal: 0 });
         assert.match(
           front.printed,
-          /1: ZeroDivisionError: division by zero\n1: The application .* could not be imported/,
+          /1: \x1fZeroDivisionError: division by zero\n1: \x1fThe application .* could not be imported/,
         );
       });
     });

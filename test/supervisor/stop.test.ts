@@ -8,7 +8,7 @@ import { root } from "../support/tools.js";
 import { vivarium } from "../support/vivarium.js";
 
 describe("stopping", () => {
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
     test(`${signal}: running requests are answered, streams finished, idle connections closed; exit status 0`, async () => {
       const server = await Server.start({ args: ["--workers", "2", "--threads", "4"] });
       const idle = server.begin("/idle");
@@ -35,6 +35,16 @@ describe("stopping", () => {
       await server.stop();
     });
   }
+
+  test("SIGHUP and SIGUSR2 do nothing where there is no terminal, and say so", async () => {
+    const server = await Server.start();
+    for (const signal of ["SIGHUP", "SIGUSR2"] as const) {
+      server.vivarium.process.kill(signal);
+      await server.logged(new RegExp(`${signal} does nothing in this version`));
+    }
+    assert.equal((await server.begin("/still").response()).text, "still");
+    await server.stop();
+  });
 
   test("what workers print as they end is in the log", async () => {
     const source = `import atexit
@@ -78,12 +88,13 @@ def app(environ, start_response):
   });
 
   test("requests that take longer than --graceful-timeout are given up", async () => {
-    const server = await Server.start({ args: ["--graceful-timeout", "1"] });
+    const server = await Server.start({ args: ["--graceful-timeout", "1", "--access-log", "-"] });
     server.begin("/wait/never");
     await server.recorded("begin never");
     server.vivarium.process.kill("SIGTERM");
     assert.deepEqual(await server.vivarium.process.exited, { code: 0, signal: null });
-    assert.match(server.output, /Requests still run after 1 s \(--graceful-timeout\)/);
+    assert.match(server.output, /Requests still run after 1 s \(--graceful-timeout\); they are ended/);
+    assert.match(server.output, /"GET \/wait\/never HTTP\/1\.1" 499 /);
     await server.stop();
   });
 
