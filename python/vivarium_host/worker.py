@@ -35,7 +35,20 @@ SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the n
 STEP = 262144  # octets of a large body sent in one frame
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although requests are waiting
 CANCELLED_MOST = 64  # cancelled requests remembered before those that are over are forgotten
+HOLD_COUNT = 8  # answers written at once: half of what is written ahead, so that the front works while this worker does
 HOLD_MOST = 1_000_000  # nanoseconds an answer is held for company
+
+
+def open_schedstat():
+    """A descriptor of the calling thread's scheduling statistics, -1 where the kernel keeps none."""
+    try:
+        descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    if len(os.pread(descriptor, 96, 0).split()) == 3:
+        return descriptor
+    os.close(descriptor)
+    return -1
 
 
 class Seat:
@@ -53,6 +66,7 @@ class Seat:
         "begun_wall",
         "begun_cpu",
         "slow",
+        "schedstat",
     )
 
     def __init__(self, worker, number):
@@ -69,6 +83,7 @@ class Seat:
         self.begun_wall = 0
         self.begun_cpu = 0
         self.slow = True  # whether its last request was
+        self.schedstat = -1
 
     def respond(self, status, flags, head, body, last, urgent):
         size = len(head) + len(body)
@@ -117,9 +132,24 @@ class Seat:
         """Wall and CPU time of the request that ends, microseconds."""
         wall = perf_counter_ns() - self.begun_wall
         # Asking for the thread's CPU time is a system call. Of a fast request it is known closely enough: it computed.
-        cpu = thread_time_ns() - self.begun_cpu if self.begun_cpu else wall
+        cpu = self.computing() - self.begun_cpu if self.begun_cpu else wall
         self.slow = wall > SLOW_FROM
+        worker = self._worker
+        if self.slow or worker.usual > SLOW_FROM:
+            # Bounded, so that one slow request among fast ones does not make the next one seem usual.
+            worker.usual += (min(wall, 4 * worker.usual + 1_000_000) - worker.usual) >> 4
         return min(wall // 1000, wire.MICROSECONDS_MOST), min(cpu // 1000, wire.MICROSECONDS_MOST)
+
+    def computing(self):
+        """Nanoseconds this thread has computed, or would have with a processor to itself.
+
+        The scheduler is to learn whether the application waits; waiting for a processor is not that, and more threads would
+        not help. The kernel tells both (proc(5): schedstat); where it does not, CPU time has to do.
+        """
+        if self.schedstat < 0:
+            return thread_time_ns()
+        # Its first figure, the CPU time, is brought up to date a few times a second only; the second, the delay, always.
+        return thread_time_ns() + int(os.pread(self.schedstat, 96, 0).split()[1])
 
     def _look(self):
         """Learns whether the client left meanwhile, or the front: nobody else would end a stream that never ends."""
@@ -158,6 +188,7 @@ class Worker:
         self.front_gone = False  # nor will it read anything
         self._begun = 0  # requests begun, in all
         self._flushes = 0
+        self.usual = 0  # moving average of a slow application's wall time, nanoseconds; near 0 for a fast one
         self._seats = [Seat(self, 0)]
         self._idle = []
         self._others = []  # the threads of the seats after the first
@@ -189,7 +220,8 @@ class Worker:
         inbox = self.inbox
         execute = self._host.execute
         board = self._board
-        held_since = 0
+        held_since = held = 0
+        seat.schedstat = open_schedstat()
         while True:
             if self.leader is not seat:
                 if not self._park(seat):
@@ -219,14 +251,20 @@ class Worker:
                 self._hand_over(seat)
             self._begun += 1
             seat.begun_wall = begun = perf_counter_ns()
-            seat.begun_cpu = thread_time_ns() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
+            seat.begun_cpu = seat.computing() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
             execute(shared, variables, body, flags & wire.FLAG_BODY_IN_FILE, seat)
             seat.id = 0
             if self.leader is seat:
                 # An answer waits for company only while the next ones come quickly.
                 if not held_since:
                     held_since = begun
-                if perf_counter_ns() - held_since > HOLD_MOST or self.outbox_octets > OUTBOX_MOST:
+                    held = 0
+                held += 1
+                if (
+                    held == HOLD_COUNT
+                    or perf_counter_ns() - held_since > HOLD_MOST
+                    or self.outbox_octets > OUTBOX_MOST
+                ):
                     self.flush()
                     held_since = 0
             else:
@@ -415,7 +453,9 @@ class Worker:
             id = -1 if leader is None else leader.id
             if begun == seen_begun and id and id == seen_id:
                 idle = 0
-                self._rescue(begun)
+                # What such requests always take is no reason to move others.
+                if leader is None or perf_counter_ns() - leader.begun_wall > 4 * self.usual:
+                    self._rescue(begun)
             elif self.outbox and self._flushes == seen_flushes:
                 self.flush()
             if begun == seen_begun and self._reading:

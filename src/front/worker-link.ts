@@ -27,6 +27,8 @@ export interface LinkOwner {
   linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void;
   linkReturned(link: WorkerLink, ticket: Ticket): void;
   linkDropped(link: WorkerLink, ticket: Ticket): void;
+  /** All that a read brought was told: what it made room for can be given, before anything else is done. */
+  linkRead(): void;
   /** The connection ended. */
   linkClosed(link: WorkerLink): void;
   /** Something was written to the link: `flush` is to be called at the end of this turn of the event loop. */
@@ -35,6 +37,15 @@ export interface LinkOwner {
 
 /** Ids are 32 bits; 0 is none. */
 const lastId = 0xffffffff;
+
+/** A RESPONSE frame and whose it is. */
+interface Answer {
+  readonly exchange: Exchange;
+  readonly status: number;
+  readonly flags: number;
+  readonly head: Buffer;
+  readonly body: Buffer | undefined;
+}
 
 interface Hello {
   readonly worker: number;
@@ -47,6 +58,8 @@ export class WorkerLink implements ResponseListener {
   readonly #owner: LinkOwner;
   readonly #writer: RequestWriter;
   readonly #tickets = new Map<number, Ticket>();
+  /** Whole answers of the read under way. */
+  readonly #answers: Answer[] = [];
   #nextId = 1;
   #hello: Hello | undefined;
   /** The pool's view of this worker, from hello on. */
@@ -59,7 +72,11 @@ export class WorkerLink implements ResponseListener {
     this.#owner = owner;
     this.#writer = new RequestWriter(socket);
     const reader = new ResponseReader(this);
-    socket.on("data", (chunk: Buffer) => reader.receive(chunk));
+    socket.on("data", (chunk: Buffer) => {
+      reader.receive(chunk);
+      owner.linkRead();
+      this.#deliver();
+    });
     socket.on("error", () => {}); // "close" follows and says all there is to say
     socket.on("close", () => {
       for (const ticket of this.#tickets.values()) release(ticket);
@@ -139,19 +156,14 @@ export class WorkerLink implements ResponseListener {
   response(id: number, status: number, flags: number, head: Buffer, body: Buffer | undefined, last: boolean): void {
     const exchange = this.#tickets.get(id)?.exchange;
     if (exchange === undefined || exchange.ended) return;
-    const cut = head.indexOf("\r\n", 0, "latin1");
-    const fields = head.subarray(cut + 2);
-    exchange.respond(
-      {
-        status,
-        reason: head.toString("latin1", 0, cut),
-        fields,
-        contentLength: (flags & responseFlag.hasLength) === 0 ? -1 : contentLength(fields),
-        hasDate: (flags & responseFlag.hasDate) !== 0,
-      },
-      body,
-      last,
-    );
+    if (last) this.#answers.push({ exchange, status, flags, head, body });
+    else respond({ exchange, status, flags, head, body }, false);
+  }
+
+  /** Gives whole answers to their clients; each is a system call, and the workers had their next requests before. */
+  #deliver(): void {
+    for (const answer of this.#answers) if (!answer.exchange.ended) respond(answer, true);
+    this.#answers.length = 0;
   }
 
   data(id: number, octets: Buffer, last: boolean): void {
@@ -190,6 +202,22 @@ export class WorkerLink implements ResponseListener {
     release(ticket);
     return ticket;
   }
+}
+
+function respond({ exchange, status, flags, head, body }: Answer, last: boolean): void {
+  const cut = head.indexOf("\r\n", 0, "latin1");
+  const fields = head.subarray(cut + 2);
+  exchange.respond(
+    {
+      status,
+      reason: head.toString("latin1", 0, cut),
+      fields,
+      contentLength: (flags & responseFlag.hasLength) === 0 ? -1 : contentLength(fields),
+      hasDate: (flags & responseFlag.hasDate) !== 0,
+    },
+    body,
+    last,
+  );
 }
 
 /** What `give` held; a request that goes to another worker is held again. */

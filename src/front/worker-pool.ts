@@ -23,7 +23,6 @@ export class WorkerPool implements LinkOwner {
   /** Links with something gathered to write. */
   readonly #written: WorkerLink[] = [];
   #flushPlanned = false;
-  #dispatchPlanned = false;
   #lookPlanned = false;
 
   /**
@@ -87,16 +86,6 @@ export class WorkerPool implements LinkOwner {
     });
   }
 
-  /** Several answers come with one read: what they make room for is given once, when all are taken. */
-  #planDispatch(): void {
-    if (this.#dispatchPlanned) return;
-    this.#dispatchPlanned = true;
-    queueMicrotask(() => {
-      this.#dispatchPlanned = false;
-      this.#dispatch();
-    });
-  }
-
   // ---- links
 
   /** A worker connected. */
@@ -114,7 +103,6 @@ export class WorkerPool implements LinkOwner {
 
   linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void {
     if (link.member !== undefined) this.pool.answered(link.member, ticket, wall, cpu, performance.now());
-    this.#planDispatch();
   }
 
   linkReturned(link: WorkerLink, ticket: Ticket): void {
@@ -122,12 +110,20 @@ export class WorkerPool implements LinkOwner {
     this.pool.returned(link.member, ticket, performance.now());
     if (ticket.exchange.ended) this.pool.withdraw(ticket);
     else if (ticket.exchange.inputEnded) this.#inputEnded(ticket);
-    this.#planDispatch();
   }
 
   linkDropped(link: WorkerLink, ticket: Ticket): void {
     if (link.member !== undefined) this.pool.dropped(link.member, ticket, performance.now());
-    this.#planDispatch();
+  }
+
+  linkRead(): void {
+    this.#dispatch();
+    this.#flush();
+  }
+
+  #flush(): void {
+    for (const written of this.#written) written.flush();
+    this.#written.length = 0;
   }
 
   linkWritten(link: WorkerLink): void {
@@ -137,8 +133,7 @@ export class WorkerPool implements LinkOwner {
     // The check phase follows the poll phase: by then every client socket that was readable has been read.
     setImmediate(() => {
       this.#flushPlanned = false;
-      for (const written of this.#written) written.flush();
-      this.#written.length = 0;
+      this.#flush();
     });
   }
 
