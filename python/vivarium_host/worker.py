@@ -5,9 +5,9 @@ serves many requests. Three things keep that from making anybody wait:
 
 * A request that carries HAND-OVER (the scheduler found that the application waits) makes the leader hand the lead to an
   idle thread before it executes. When no thread is idle nobody leads: the first to finish takes the lead again.
-* A watcher looks every 3 ms while there is work. A leader that has been executing the same request since the last look loses
-  the lead to an idle thread, and what it had answered and not written is written. Answers belong to the worker, not to the
-  thread.
+* A watcher looks every 3 ms while there is work. A leader that has been executing the same request since the last look,
+  and for four times what such requests take, loses the lead to an idle thread, and what it had answered and not written is
+  written. Answers belong to the worker, not to the thread.
 * Where no thread is idle, the watcher gives requests that were written ahead back to the front.
 
 Safety: a request leaves ``inbox`` once (popleft), so it is executed once, whoever believes to lead. Only who holds
