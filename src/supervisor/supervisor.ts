@@ -26,6 +26,12 @@ type Phase = "starting" | "serving" | "stopping";
 /** What vivarium_host itself reports begins so (wsgi.py, ERROR_MARK); all else is the application's. */
 const errorMark = "\x1f";
 
+/**
+ * A signal so soon after another, ms, is the same one: npm passes a terminal's Ctrl-C on to a server that has it from the
+ * terminal already, and running requests would be cut.
+ */
+const echo = 100;
+
 /** What a front has to cut its requests and to write its access log, ms. */
 const endAfter = 1000;
 
@@ -50,6 +56,8 @@ class Supervisor implements SpawnerListener, FrontListener {
   readonly #startedAt = Date.now();
   #phase: Phase = "starting";
   #exitStatus: 0 | 1 = 0;
+  /** performance.now() of the last signal that asked to stop. */
+  #stopAskedAt = 0;
   #listeners: readonly Listener[] = [];
   #control: ControlSocket | undefined;
   #spawner: Spawner | undefined;
@@ -328,12 +336,13 @@ class Supervisor implements SpawnerListener, FrontListener {
 
   /** By a signal: the first asks, the second insists. */
   #stopAsked(): void {
-    if (this.#phase === "stopping") {
+    const now = performance.now();
+    if (this.#phase !== "stopping") this.#stop();
+    else if (now - this.#stopAskedAt > echo) {
       log("info", "supervisor", "Stopping at once.");
       this.#kill();
-    } else {
-      this.#stop();
     }
+    this.#stopAskedAt = now;
   }
 
   /** A closed terminal ends what runs in it. Elsewhere SIGHUP asks other servers to reload. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { request, Server, until } from "../faults/server.js";
 import { accepts } from "../support/ports.js";
 import { descendants, start, waitUntilGone } from "../support/processes.js";
@@ -80,10 +81,24 @@ def app(environ, start_response):
     await server.recorded("begin never");
     server.vivarium.process.kill("SIGTERM");
     await server.logged(/Stopping: running requests finish first/);
+    await delay(300); // sooner it would be taken for an echo of the first
     server.vivarium.process.kill("SIGTERM");
     assert.deepEqual(await server.vivarium.process.exited, { code: 0, signal: null });
     assert.match(server.output, /Stopping at once/);
     await assert.rejects(slow.response());
+    await server.stop();
+  });
+
+  test("a signal that comes twice, as Ctrl-C does through npm, lets running requests finish", async () => {
+    const server = await Server.start();
+    const slow = server.begin("/wait/slow");
+    await server.recorded("begin slow");
+    server.vivarium.process.kill("SIGINT");
+    server.vivarium.process.kill("SIGTERM");
+    await server.logged(/Stopping: running requests finish first/);
+    server.release("slow");
+    assert.equal((await slow.response()).text, "waited");
+    assert.deepEqual(await server.vivarium.process.exited, { code: 0, signal: null });
     await server.stop();
   });
 
