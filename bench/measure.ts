@@ -1,5 +1,6 @@
-// Runs a scenario: every server started and checked, then measured in turn, round after round, so that the machine's
-// drift meets all alike; the median of the rounds is the result.
+// Runs a scenario: the servers in turn, round after round, so that the machine's drift meets all alike; the median of
+// the rounds is the result. A server runs only while it is measured: an idle uWSGI with thunder-lock, once it has answered
+// a request, tries accept(2) without end and takes half of every core from whoever is measured beside it.
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { waitUntilAccepting } from "../test/support/ports.js";
@@ -135,21 +136,17 @@ function summarize(scenario: Scenario, server: Server, samples: readonly Sample[
   };
 }
 
-async function startChecked(scenario: Scenario, servers: readonly Server[], options: Options): Promise<Running[]> {
-  const started: Running[] = [];
-  for (const server of servers) {
-    try {
-      const running = await startServer(server, scenario.threads);
-      started.push(running);
-      for (const check of scenario.checks) await answersRight(running.url, check);
-    } catch (error) {
-      options.say(`${server.name} is left out of ${scenario.name}: ${error instanceof Error ? error.message : error}`);
-      const index = started.findIndex((running) => running.server === server);
-      const failed = index < 0 ? undefined : started.splice(index, 1)[0];
-      if (failed !== undefined) await stopServer(failed);
-    }
+/** One server, started for this sample alone, checked, warmed for a second. */
+async function round(scenario: Scenario, server: Server, options: Options): Promise<Sample> {
+  const running = await startServer(server, scenario.threads);
+  try {
+    for (const check of scenario.checks) await answersRight(running.url, check);
+    const script = writeScript(running.place, scenario.script);
+    await load(`${running.url}${scenario.path}`, script, 1);
+    return await sample(running, script, scenario.path, options);
+  } finally {
+    await stopServer(running);
   }
-  return started;
 }
 
 export async function measure(
@@ -157,26 +154,26 @@ export async function measure(
   servers: readonly Server[],
   options: Options,
 ): Promise<readonly Result[]> {
-  const taking = servers.filter((server) => server.scenarios?.includes(scenario.name) ?? true);
-  const started = await startChecked(scenario, taking, options);
-  try {
-    const samples = new Map<string, Sample[]>(started.map(({ server }) => [server.name, []]));
-    for (let round = 0; round < options.rounds; round += 1) {
-      // Every round begins with another server: none always follows the same neighbour's heat.
-      const order = [...started.slice(round % started.length), ...started.slice(0, round % started.length)];
-      for (const running of order) {
-        const script = writeScript(running.place, scenario.script);
-        await load(`${running.url}${scenario.path}`, script, 1);
-        const taken = await sample(running, script, scenario.path, options);
-        samples.get(running.server.name)?.push(taken);
+  let taking = servers.filter((server) => server.scenarios?.includes(scenario.name) ?? true);
+  const samples = new Map<Server, Sample[]>(taking.map((server) => [server, []]));
+  for (let index = 0; index < options.rounds; index += 1) {
+    // Every round begins with another server: none always follows the same neighbour's heat.
+    const from = index % Math.max(1, taking.length);
+    for (const server of [...taking.slice(from), ...taking.slice(0, from)]) {
+      try {
+        const taken = await round(scenario, server, options);
+        samples.get(server)?.push(taken);
         options.say(
-          `${scenario.name} ${round + 1}/${options.rounds} ${running.server.name}: ` +
+          `${scenario.name} ${index + 1}/${options.rounds} ${server.name}: ` +
             `${taken.requestsPerSecond.toFixed(0)} requests/s, ${taken.cpuPerRequest.toFixed(1)} µs CPU`,
         );
+      } catch (error) {
+        options.say(
+          `${server.name} is left out of ${scenario.name}: ${error instanceof Error ? error.message : String(error)}`,
+        );
+        taking = taking.filter((other) => other !== server);
       }
     }
-    return started.map(({ server }) => summarize(scenario, server, samples.get(server.name) ?? []));
-  } finally {
-    for (const running of started) await stopServer(running);
   }
+  return taking.map((server) => summarize(scenario, server, samples.get(server) ?? []));
 }
