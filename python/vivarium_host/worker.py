@@ -28,10 +28,12 @@ from time import perf_counter_ns, thread_time_ns
 from . import wire
 from .wsgi import ClientGone
 
-TICK = 0.003  # seconds: how long a leader may execute one request while others wait behind it
+# seconds: how long a leader may execute one request while others wait behind it; twice that where all take longer
+TICK = 0.003
 TICKS_TO_PARK = 25  # idle looks after which the watcher sleeps until it is woken
 READ_SIZE = 65536
 SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
+DELAY_EVERY = 16  # slow requests of a thread for which its waiting for a processor is read once
 STEP = 262144  # octets of a large body sent in one frame
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although requests are waiting
 CANCELLED_MOST = 64  # cancelled requests remembered before those that are over are forgotten
@@ -67,6 +69,10 @@ class Seat:
         "begun_cpu",
         "slow",
         "schedstat",
+        "delay",
+        "delay_at",
+        "delay_every",
+        "delay_due",
     )
 
     def __init__(self, worker, number):
@@ -84,6 +90,10 @@ class Seat:
         self.begun_cpu = 0
         self.slow = True  # whether its last request was
         self.schedstat = -1
+        self.delay = 0  # nanoseconds a request of this seat lately waited for a processor
+        self.delay_at = 0  # the sum of all such waiting when it was last read
+        self.delay_every = 1  # requests between two readings; doubled until it is DELAY_EVERY
+        self.delay_due = 1  # requests until the next one
 
     def respond(self, status, flags, head, body, last, urgent):
         size = len(head) + len(body)
@@ -132,7 +142,7 @@ class Seat:
         """Wall and CPU time of the request that ends, microseconds."""
         wall = perf_counter_ns() - self.begun_wall
         # Asking for the thread's CPU time is a system call. Of a fast request it is known closely enough: it computed.
-        cpu = self.computing() - self.begun_cpu if self.begun_cpu else wall
+        cpu = min(self._computed(), wall) if self.begun_cpu else wall
         self.slow = wall > SLOW_FROM
         worker = self._worker
         if self.slow or worker.usual > SLOW_FROM:
@@ -140,16 +150,24 @@ class Seat:
             worker.usual += (min(wall, 4 * worker.usual + 1_000_000) - worker.usual) >> 4
         return min(wall // 1000, wire.MICROSECONDS_MOST), min(cpu // 1000, wire.MICROSECONDS_MOST)
 
-    def computing(self):
-        """Nanoseconds this thread has computed, or would have with a processor to itself.
+    def _computed(self):
+        """Nanoseconds the request that ends has computed, or would have with a processor to itself.
 
         The scheduler is to learn whether the application waits; waiting for a processor is not that, and more threads would
-        not help. The kernel tells both (proc(5): schedstat); where it does not, CPU time has to do.
+        not help. The kernel tells how long a thread waited for one (proc(5): schedstat, its second figure; the first is
+        brought up to date a few times a second only); where it does not, CPU time has to do. Reading it lets go of the GIL,
+        so it is read for several requests at once.
         """
+        cpu = thread_time_ns() - self.begun_cpu
         if self.schedstat < 0:
-            return thread_time_ns()
-        # Its first figure, the CPU time, is brought up to date a few times a second only; the second, the delay, always.
-        return thread_time_ns() + int(os.pread(self.schedstat, 96, 0).split()[1])
+            return cpu
+        self.delay_due -= 1
+        if not self.delay_due:
+            delay = int(os.pread(self.schedstat, 96, 0).split()[1])
+            self.delay = (delay - self.delay_at) // self.delay_every
+            self.delay_at = delay
+            self.delay_every = self.delay_due = min(2 * self.delay_every, DELAY_EVERY)
+        return cpu + self.delay
 
     def _look(self):
         """Learns whether the client left meanwhile, or the front: nobody else would end a stream that never ends."""
@@ -251,7 +269,7 @@ class Worker:
                 self._hand_over(seat)
             self._begun += 1
             seat.begun_wall = begun = perf_counter_ns()
-            seat.begun_cpu = seat.computing() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
+            seat.begun_cpu = thread_time_ns() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
             execute(shared, variables, body, flags & wire.FLAG_BODY_IN_FILE, seat)
             seat.id = 0
             if self.leader is seat:
@@ -446,7 +464,7 @@ class Worker:
                     wake.acquire()
                 self._watcher_parked = False
                 idle = 0
-            wake.acquire(timeout=TICK)
+            wake.acquire(timeout=TICK if self.usual < 1e9 * TICK else 2 * TICK)
             begun = self._begun
             leader = self.leader
             # What the leader executes: 0 for one that reads, or that has yet to begin what it has read.
