@@ -156,6 +156,7 @@ def app(environ, start_response):
     await server.recorded("begin slow");
     server.vivarium.process.kill("SIGTERM");
     await server.logged(/Stopping/);
+    await until(async () => !(await accepts(server.vivarium.port)), "the front has heard of it too");
     connection.send(request("/behind"));
     server.release("slow");
     const { fields } = await connection.response();
