@@ -35,6 +35,11 @@ export interface Request {
    */
   readonly shared: number;
   readonly body: Body;
+  /**
+   * The address of the peer, where it is a proxy whose Forwarded and X-Forwarded-* fields were believed; "" on a unix
+   * socket. Absent where they were not: then REMOTE_ADDR is the peer's, and those fields are a client's talk.
+   */
+  readonly trustedPeer?: string;
 }
 
 /** Status and header of a response. */

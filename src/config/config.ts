@@ -13,6 +13,62 @@ export interface ListenAddress {
     | { readonly kind: "fd"; readonly fd: number };
 }
 
+/** One server of an upstream group, or one name that stands for several. */
+export interface UpstreamServer {
+  /** The URL as the user wrote it, for messages, status and `drain`. */
+  readonly url: string;
+  readonly protocol: "http" | "fastcgi" | "scgi" | "uwsgi";
+  readonly endpoint: /** `host` is a literal address or a name; each address of a name is a server of its own. */
+    | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+    | { readonly kind: "unix"; readonly path: string }
+    /** A name with SRV records (RFC 2782): the lowest priority's targets, with their weights; the others are backups. */
+    | { readonly kind: "srv"; readonly name: string };
+  /** The share of requests it gets, relative to the others'. A whole number from 1. Default 1. */
+  readonly weight: number;
+  /** Whether it gets requests only while no other server is up. Default false. */
+  readonly backup: boolean;
+}
+
+/** Servers that answer the same requests. Durations in seconds. */
+export interface UpstreamGroupConfig {
+  readonly name: string;
+  readonly servers: readonly UpstreamServer[];
+  /** How a server is chosen. Default "least-outstanding". */
+  readonly balance: "least-outstanding" | "round-robin" | "hash";
+  /** With "hash": "client" (its address; default) or the name of a header field; without the field the client's address counts. */
+  readonly hashBy: string;
+  /** Until there is a connection; then the next server is tried. Default 5. */
+  readonly connectTimeout: number;
+  /** Without the server taking any more of the request. Default 60. */
+  readonly sendTimeout: number;
+  /** From the request being sent to the head of its response. Default 60. */
+  readonly firstByteTimeout: number;
+  /** Between two parts of a response. Default 60. */
+  readonly idleTimeout: number;
+  /** Idle connections kept for each server, where its protocol can. 0: none. Default 32. */
+  readonly keepAlive: number;
+  /** FastCGI: the most requests at once on a connection. Default 1. */
+  readonly multiplex: number;
+  /** Requests sent a second time, as a share of all requests. 0: none is. Default 0.2. */
+  readonly retryBudget: number;
+  /** Failures within failTimeout that make a server be left out. 0: none does. Default 3. */
+  readonly maxFails: number;
+  /** See maxFails; also how long it is left out at first, twice as long each time it fails again. Default 10. */
+  readonly failTimeout: number;
+  /** A path asked with GET to see whether a server is well: answers 2xx or 3xx. Default "": none. */
+  readonly healthPath: string;
+  /** Between two such checks of a server; also the longest that one may take. Default 5. */
+  readonly healthInterval: number;
+  /** Between two look-ups of a server's name in DNS. 0: only at the start. Default 30. */
+  readonly resolveInterval: number;
+  /** DNS servers, `address` or `address:port`. Default none: the system's way of looking up names. */
+  readonly dnsServers: readonly string[];
+  /** FastCGI, SCGI, uwsgi: further variables of each request, as SCRIPT_FILENAME for PHP. Default none. */
+  readonly params: Readonly<Record<string, string>>;
+  /** HTTP: whether Forwarded (RFC 7239) is sent where the request had none, beside X-Forwarded-*. Default false. */
+  readonly forwarded: boolean;
+}
+
 export interface Config {
   /** The application, as given: `package.module:callable`, `path/to/file.py[:callable]`, `path/to/site.wsgi`. */
   readonly target: string;

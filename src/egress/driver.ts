@@ -1,0 +1,127 @@
+// What a group of upstreams asks of the client side of a protocol. A driver holds the connections to one server and runs
+// requests over them; which server gets a request, what a failure means for its health, and whether another server may be
+// asked is the group's affair (group.ts). FastCGI, which can carry several requests at once over a connection, implements
+// `UpstreamDriver` itself; protocols with one request at a time are a codec on serial.ts.
+import type { Body, ResponseHead } from "../exchange.js";
+import type { Deadlines } from "../net/deadline.js";
+
+/** A request as a driver sends it. */
+export interface UpstreamRequest {
+  readonly method: string;
+  /**
+   * As `Request.variables` (exchange.ts), ready to be sent: forwarding fields are as the server is to see them, there is
+   * no `wsgi.` name (REQUEST_SCHEME says what wsgi.url_scheme said), CONTENT_LENGTH is there exactly where `body` is not
+   * empty or the client had sent one, and is the body's length.
+   */
+  readonly variables: string;
+  /** Octets at the beginning of `variables` that other requests are likely to have too, as in `Request`. */
+  readonly shared: number;
+  /** Whole. A file is held by the group for as long as a driver may read it: until the call ended, or was cancelled. */
+  readonly body: Body;
+  /** Whether sending it twice does no harm (RFC 9110 §9.2.2). */
+  readonly idempotent: boolean;
+}
+
+/** What went wrong with a request. */
+export type FailureKind =
+  /** There is no connection: refused, unreachable, no such socket. */
+  | "refused"
+  | "connect-timeout"
+  /** The server stopped taking the request. */
+  | "send-timeout"
+  /** The request was sent, and no whole head of a response came. */
+  | "first-byte-timeout"
+  /** The response stopped coming. */
+  | "idle-timeout"
+  /**
+   * A connection kept from an earlier request turned out to be closed, before any octet of the response. Says nothing
+   * about the server: servers close idle connections when they like.
+   */
+  | "stale"
+  /** The connection ended, or was reset, before the response was whole. */
+  | "closed"
+  /** The server's octets are no response. */
+  | "malformed"
+  /** The server said in its protocol that it cannot take the request now (FastCGI's FCGI_OVERLOADED). */
+  | "overloaded";
+
+export interface UpstreamFailure {
+  readonly kind: FailureKind;
+  /** For the log; a whole sentence that names neither server nor request: "The connection was reset." */
+  readonly sentence: string;
+  /**
+   * The request provably did not reach the application: there was no connection, nothing was sent, or the server said so.
+   * Then any request may be sent to another server.
+   */
+  readonly unprocessed: boolean;
+}
+
+/**
+ * What becomes of a request: `head` once, then `body` until `last` was true; or `failed`, once, at any point, and nothing
+ * after it. Nothing is told before `start` has returned, nor after `cancel`.
+ */
+export interface UpstreamEvents {
+  /**
+   * The response begins, with the first octets of its body, if they are there. A driver tells as much as it has at once: a
+   * whole small response is one call, and so one write to the client. `head` is as ResponseHead says: informational
+   * responses were skipped, hop-by-hop fields removed (both ways that is the driver's duty).
+   */
+  head(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void;
+  /** Further octets, which do not change afterwards; may be empty with `last`. */
+  body(octets: Uint8Array, last: boolean): void;
+  failed(failure: UpstreamFailure): void;
+}
+
+/** A request under way. All of these do nothing once it ended. */
+export interface UpstreamCall {
+  /** Takes no more of the response from the server than what was received already, as far as the protocol lets. */
+  pause(): void;
+  resume(): void;
+  /** The client left: the server is told in its protocol's way, or the connection is closed. Nothing is told any more. */
+  cancel(): void;
+}
+
+/** Where a server is. `host` is a literal address: names were resolved before. */
+export type ServerAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+export interface DriverOptions {
+  readonly address: ServerAddress;
+  /** The server's URL, for log lines: `fastcgi://10.0.0.5:9000`. */
+  readonly name: string;
+  readonly deadlines: Deadlines;
+  /** In ticks (net/deadline.ts): until there is a connection. */
+  readonly connectTimeout: number;
+  /** Ticks without the server taking any more of the request. */
+  readonly sendTimeout: number;
+  /** Ticks from the request being sent to the response's head being whole. */
+  readonly firstByteTimeout: number;
+  /** Ticks between two arrivals of a response's octets, while they are wanted. */
+  readonly idleTimeout: number;
+  /** The most idle connections kept. 0: a connection for each request. */
+  readonly keepAlive: number;
+  /** The most requests at once on a connection, where the protocol can; 1: one at a time. */
+  readonly multiplex: number;
+  /** Of a response's head: octets, and fields. Beyond them it is malformed. */
+  readonly maxHead: number;
+  readonly maxFields: number;
+  /** Octets of one response kept in memory for a client that reads slowly. */
+  readonly responseMemory: number;
+}
+
+/** The connections to one server. */
+export interface UpstreamDriver {
+  /** Connections with and without a request on them; for status. */
+  readonly busy: number;
+  readonly idle: number;
+  /**
+   * Sends a request. With `fresh` not over a connection that was used before.
+   * @throws VivariumError with a `status` where the request cannot be expressed in the protocol; nothing was sent then.
+   */
+  start(request: UpstreamRequest, events: UpstreamEvents, fresh: boolean): UpstreamCall;
+  /** Closes idle connections now, and the others when their requests end. Nothing is started afterwards. */
+  close(): void;
+}
+
+export type CreateDriver = (options: DriverOptions) => UpstreamDriver;
