@@ -16,7 +16,7 @@ export interface UpstreamRequest {
   readonly variables: string;
   /** Octets at the beginning of `variables` that other requests are likely to have too, as in `Request`. */
   readonly shared: number;
-  /** Whole. A file is held by the group for as long as a driver may read it: until the call ended, or was cancelled. */
+  /** Whole. A file stays open until the call ended or was cancelled; body-file.ts, which reads it, holds it for longer. */
   readonly body: Body;
   /** Whether sending it twice does no harm (RFC 9110 §9.2.2). */
   readonly idempotent: boolean;
@@ -72,7 +72,7 @@ export interface UpstreamEvents {
   failed(failure: UpstreamFailure): void;
 }
 
-/** A request under way. All of these do nothing once it ended. */
+/** A request under way. Nobody calls these once it ended, so that a connection can be the call of each of its requests. */
 export interface UpstreamCall {
   /** Takes no more of the response from the server than what was received already, as far as the protocol lets. */
   pause(): void;
