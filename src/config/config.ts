@@ -69,6 +69,41 @@ export interface UpstreamGroupConfig {
   readonly forwarded: boolean;
 }
 
+/** An application and the worker processes that run it. */
+export interface PoolConfig {
+  /** Unique among the pools. */
+  readonly name: string;
+  /** The application, as given: `package.module:callable`, `path/to/file.py[:callable]`, `path/to/site.wsgi`. */
+  readonly target: string;
+  /** Worker processes. */
+  readonly workers: number;
+  /** The most requests one worker executes at once; "auto" is up to 8, as many as the scheduler finds useful. */
+  readonly threads: number | "auto";
+  /** The Python interpreter, absolute. */
+  readonly python: string;
+  /** The directory the application runs in, first on its `sys.path`. Absolute. */
+  readonly chdir: string;
+  /** Whether the application is imported once and its workers forked from there, or in each worker. */
+  readonly preload: boolean;
+  /** Seconds the application may take to load. */
+  readonly bootTimeout: number;
+}
+
+/** What may answer a request: a pool or an upstream group, by name, or a folder's files. */
+export type TryConfig =
+  | { readonly kind: "pool"; readonly name: string }
+  | { readonly kind: "upstream"; readonly name: string };
+
+/** What answers the requests for a place. Places are unique. */
+export interface MountConfig {
+  /** "" is every host, "*.example.com" every subdomain; lower case, without a port. */
+  readonly host: string;
+  /** "" or "/prefix" without a closing slash. Becomes SCRIPT_NAME. */
+  readonly path: string;
+  /** In order, at least one. Files that are not there fall through to the next; pools and upstreams answer all, so they come last. */
+  readonly tries: readonly TryConfig[];
+}
+
 export interface Config {
   /** The application, as given: `package.module:callable`, `path/to/file.py[:callable]`, `path/to/site.wsgi`. */
   readonly target: string;
@@ -114,6 +149,11 @@ export interface Config {
   readonly gracefulTimeout: number;
   /** Seconds the application may take to load. Default 60. */
   readonly bootTimeout: number;
+  /** Applications that run here. */
+  readonly pools: readonly PoolConfig[];
+  /** Servers elsewhere that requests are passed to. */
+  readonly upstreams: readonly UpstreamGroupConfig[];
+  readonly mounts: readonly MountConfig[];
 }
 
 /** The most threads of a worker where the scheduler may choose: they cover an application that waits 7/8 of its time. */

@@ -2,13 +2,16 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { vivariumError } from "../errors.js";
-import type { Config } from "./config.js";
+import type { Config, PoolConfig } from "./config.js";
 import { readConfigFile } from "./file.js";
 import { nearest } from "./nearest.js";
 import { type OptionName, optionNames, options, target } from "./options.js";
 import { Expected, type ReadContext, type Reader } from "./read.js";
 
 export const CONFIG_FILE = "vivarium.toml";
+
+/** The pool of the application that TARGET names. */
+export const MAIN_POOL = "main";
 
 /** What the command line says. */
 export interface Given {
@@ -64,15 +67,27 @@ export async function loadConfig(given: Given): Promise<Loaded> {
   const wanted = sourceOf("target", given.target, "TARGET");
   if (wanted === undefined) throw noTarget(file, cwd);
   const context: ReadContext = { ...outside, chdir, target: readSource(target, wanted, { ...outside, chdir }) };
-  const config: Config = {
+  const pool: PoolConfig = {
+    name: MAIN_POOL,
     target: context.target,
-    listen: pick("listen", context),
     workers: pick("workers", context),
     threads: pick("threads", context),
     python: pick("python", context),
     chdir,
     preload: pick("preload", context),
-    mount: pick("mount", context),
+    bootTimeout: pick("bootTimeout", context),
+  };
+  const mount = pick("mount", context);
+  const { name: _, ...application } = pool;
+  const config: Config = {
+    ...application,
+    mount,
+    pools: Object.freeze([Object.freeze(pool)]),
+    upstreams: Object.freeze([]),
+    mounts: Object.freeze([
+      Object.freeze({ host: "", path: mount, tries: Object.freeze([{ kind: "pool", name: MAIN_POOL } as const]) }),
+    ]),
+    listen: pick("listen", context),
     trustedProxies: pick("trustedProxies", context),
     accessLog: pick("accessLog", context),
     control: pick("control", context),
@@ -86,7 +101,6 @@ export async function loadConfig(given: Given): Promise<Loaded> {
     keepAlive: pick("keepAlive", context),
     headTimeout: pick("headTimeout", context),
     gracefulTimeout: pick("gracefulTimeout", context),
-    bootTimeout: pick("bootTimeout", context),
   };
   return { config: Object.freeze(config), file };
 }

@@ -45,7 +45,7 @@ export interface Option<Value> {
 }
 
 /** `target` is an argument on the command line and a key in vivarium.toml; it has no default. */
-export type OptionName = Exclude<keyof Config, "target">;
+export type OptionName = Exclude<keyof Config, "target" | "pools" | "upstreams" | "mounts">;
 export type Options = { readonly [Name in OptionName]: Option<Config[Name]> };
 
 const KIB = 2 ** 10;

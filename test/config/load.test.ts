@@ -37,7 +37,10 @@ function rejects(promise: Promise<unknown>, code: string, message: RegExp): Prom
 describe("configuration", () => {
   test("a target alone gets the defaults, frozen", async () => {
     const config = await load({ target: "app:app" });
-    const { workers, python, control, tempDir, ...rest } = config;
+    const { workers, python, control, tempDir, pools, ...rest } = config;
+    assert.deepEqual(pools, [
+      { name: "main", target: "app:app", workers, threads: "auto", python, chdir: folder, preload: true, bootTimeout: 60 },
+    ]);
     assert.deepEqual(rest, {
       target: "app:app",
       listen: [
@@ -47,6 +50,8 @@ describe("configuration", () => {
       chdir: folder,
       preload: true,
       mount: "",
+      upstreams: [],
+      mounts: [{ host: "", path: "", tries: [{ kind: "pool", name: "main" }] }],
       trustedProxies: [],
       accessLog: "-",
       maxBody: 2 ** 30,

@@ -57,6 +57,9 @@ export function configuration(options: FrontOptions, folder: string): Config {
     headTimeout: 30,
     gracefulTimeout: 30,
     bootTimeout: 60,
+    pools: [],
+    upstreams: [],
+    mounts: [],
   };
 }
 
