@@ -4,19 +4,23 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { run } from "../test/support/processes.js";
 import { python, root } from "../test/support/tools.js";
+import { doorServers } from "./doors.js";
 import { measure, type Result } from "./measure.js";
 import { drawPlot } from "./plot.js";
 import { describeMachine } from "./process-tree.js";
 import { markdownReport, terminalReport } from "./report.js";
 import type { BenchRun } from "./run.js";
-import { scenarios } from "./scenarios.js";
-import { pythonVersion, type Server, servers } from "./servers.js";
+import { direct, scenarios } from "./scenarios.js";
+import { servers as directServers, pythonVersion, type Server } from "./servers.js";
 import { measureStartUp } from "./startup.js";
 import { measureTransfers } from "./transfer.js";
 
+const servers = [...directServers, ...doorServers];
+
 const usage = `Usage: npm run bench [-- NAME… --seconds N --rounds N --only SERVER,… --output DIR]
 
-  NAME       ${scenarios.map(({ name }) => name).join(" ")} startup transfer (default: all)
+  NAME       ${scenarios.map(({ name }) => name).join(" ")} startup transfer
+             (default: all; doors means doors-gateway and doors-multiplex, too)
   --seconds  how long each server is measured per round (default 5)
   --rounds   how often (default 3)
   --only     ${servers.map(({ name }) => name).join(",")}
@@ -32,6 +36,13 @@ interface Choice {
 }
 
 const allNames = [...scenarios.map(({ name }) => name), "startup", "transfer"];
+
+/** The names that one on the command line stands for: itself, and those that go on from it with a hyphen. */
+function meant(name: string): readonly string[] {
+  const found = allNames.filter((other) => other === name || other.startsWith(`${name}-`));
+  if (found.length === 0) throw new Error(`There is no scenario ${name}; there are ${allNames.join(", ")}.`);
+  return found;
+}
 
 function positive(option: string, text: string): number {
   const value = Number(text);
@@ -54,14 +65,13 @@ function choose(args: readonly string[]): Choice | undefined {
     },
   });
   if (values.help === true) return undefined;
-  const unknown = positionals.find((name) => !allNames.includes(name));
-  if (unknown !== undefined) throw new Error(`There is no scenario ${unknown}; there are ${allNames.join(", ")}.`);
+  const names = positionals.length === 0 ? allNames : positionals.flatMap(meant);
   const only = values.only?.split(",");
   const stranger = only?.find((name) => !servers.some((server) => server.name === name));
   if (stranger !== undefined) throw new Error(`There is no server ${stranger}; see npm run bench -- --help.`);
   const whole = positionals.length === 0 && only === undefined;
   return {
-    names: positionals.length === 0 ? allNames : positionals,
+    names,
     servers: servers.filter(({ name }) => only?.includes(name) ?? true),
     seconds: positive("seconds", values.seconds),
     rounds: positive("rounds", values.rounds),
@@ -94,9 +104,12 @@ function present(chosen: readonly Server[]): readonly Server[] {
 
 async function perform(choice: Choice): Promise<BenchRun> {
   const iterations = await calibrate();
-  const here = present(choice.servers);
+  const chosen = scenarios.filter(({ name }) => choice.names.includes(name));
+  const taking = new Set(chosen.flatMap((scenario) => scenario.servers));
+  if (choice.names.includes("transfer")) for (const name of direct) taking.add(name);
+  const here = present(choice.servers.filter(({ name }) => taking.has(name)));
   const results: Result[] = [];
-  for (const scenario of scenarios.filter(({ name }) => choice.names.includes(name))) {
+  for (const scenario of chosen) {
     results.push(...(await measure(scenario, here, { seconds: choice.seconds, rounds: choice.rounds, say })));
   }
   return {

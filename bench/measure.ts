@@ -154,7 +154,7 @@ export async function measure(
   servers: readonly Server[],
   options: Options,
 ): Promise<readonly Result[]> {
-  let taking = servers.filter((server) => server.scenarios?.includes(scenario.name) ?? true);
+  let taking = servers.filter(({ name }) => scenario.servers.includes(name));
   const samples = new Map<Server, Sample[]>(taking.map((server) => [server, []]));
   for (let index = 0; index < options.rounds; index += 1) {
     // Every round begins with another server: none always follows the same neighbour's heat.

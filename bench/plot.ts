@@ -1,7 +1,7 @@
 // The run as a picture: for each scenario a group of bars, requests/s on the left and CPU per request on the right,
 // each group on a scale of its own (hello and compute are two orders of magnitude apart).
-import { type BenchRun, reference, subject } from "./run.js";
-import { scenarios } from "./scenarios.js";
+import { type BenchRun, referenceOf, subject } from "./run.js";
+import { type Scenario, scenarios } from "./scenarios.js";
 
 const width = 980;
 const margin = 16;
@@ -48,9 +48,9 @@ function format(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: value < 100 ? 1 : 0 });
 }
 
-function kind(server: string): string {
-  if (server.startsWith(subject)) return "ours";
-  return server === reference ? "reference" : "";
+function kind(server: string, scenario: string): string {
+  if (server === referenceOf(scenario)) return "reference";
+  return server.startsWith(subject) ? "ours" : "";
 }
 
 function classOf(name: string): string {
@@ -73,16 +73,16 @@ function groupOf(run: BenchRun, name: string): readonly Bar[] {
     }));
 }
 
-function drawGroup(y: number, title: string, bars: readonly Bar[]): string {
+function drawGroup(y: number, { name, title }: Scenario, bars: readonly Bar[]): string {
   const largest = [0, 1].map((panel) => Math.max(...bars.map(({ values }) => values[panel] ?? 0), Number.MIN_VALUE));
   const parts = [
     `<line x1="${margin}" x2="${width - margin}" y1="${y}" y2="${y}"/>`,
-    text(margin, y + 20, title, ' class="group"'),
+    text(margin, y + 20, `${name}: ${title}`, ' class="group"'),
   ];
   bars.forEach(({ server, values, errors }, index) => {
     const barTop = y + groupHead + index * pitch;
     const baseline = barTop + bar - 2.5;
-    const look = kind(server);
+    const look = kind(server, name);
     parts.push(text(panels[0] - 8, baseline, server, ` text-anchor="end"${classOf(look === "ours" ? look : "")}`));
     values.forEach((value, panel) => {
       const x = panels[panel] ?? 0;
@@ -101,10 +101,10 @@ function drawGroup(y: number, title: string, bars: readonly Bar[]): string {
 export function drawPlot(run: BenchRun): string {
   let y = top;
   const groups: string[] = [];
-  for (const { name, title } of scenarios) {
-    const bars = groupOf(run, name);
+  for (const scenario of scenarios) {
+    const bars = groupOf(run, scenario.name);
     if (bars.length === 0) continue;
-    groups.push(drawGroup(y, `${name}: ${title}`, bars));
+    groups.push(drawGroup(y, scenario, bars));
     y += groupHead + bars.length * pitch + groupFoot;
   }
   const date = run.date.slice(0, 10);

@@ -1,6 +1,6 @@
 // The run as text: aligned tables for a terminal, Markdown for bench/RESULTS.md.
 import { median } from "./measure.js";
-import { type BenchRun, find, metrics, reference, subject } from "./run.js";
+import { type BenchRun, find, metrics, referenceOf, subject } from "./run.js";
 import { scenarios } from "./scenarios.js";
 import { shortfalls, targets } from "./verdicts.js";
 import { connections } from "./wrk.js";
@@ -29,16 +29,13 @@ function plainTable(head: Row, rows: readonly Row[]): string {
     .join("\n");
 }
 
-const head: Row = [
-  "server",
-  ...metrics.map(({ name }) => name),
-  `requests/s vs ${reference}`,
-  `CPU vs ${reference}`,
-  "errors",
-];
+function scenarioHead(scenario: string): Row {
+  const base = referenceOf(scenario);
+  return ["server", ...metrics.map(({ name }) => name), `requests/s vs ${base}`, `CPU vs ${base}`, "errors"];
+}
 
 function scenarioRows(run: BenchRun, scenario: string): readonly Row[] {
-  const base = find(run, scenario, reference);
+  const base = find(run, scenario, referenceOf(scenario));
   return run.results
     .filter((result) => result.scenario === scenario)
     .map((result) => {
@@ -64,7 +61,7 @@ function measuredScenarios(run: BenchRun): typeof scenarios {
 
 function shortfallRows(run: BenchRun): readonly Row[] {
   return shortfalls(run).map((s) => [
-    s.scenario,
+    s.subject === subject ? s.scenario : `${s.scenario}, ${s.subject}`,
     s.metric,
     format(s.ours, s.digits),
     `${format(s.theirs, s.digits)} (${s.server})`,
@@ -100,7 +97,7 @@ interface Section {
 }
 
 function sections(run: BenchRun): readonly Section[] {
-  const measured = run.results.some(({ server }) => server === subject);
+  const measured = run.results.some(({ server }) => server.startsWith(subject));
   const all: readonly Section[] = [
     {
       title: "Where Vivarium is behind",
@@ -111,7 +108,7 @@ function sections(run: BenchRun): readonly Section[] {
     { title: "Targets", head: targetHead, rows: targetRows(run) },
     ...measuredScenarios(run).map(({ name, title }) => ({
       title: `${name}: ${title}`,
-      head,
+      head: scenarioHead(name),
       rows: scenarioRows(run, name),
     })),
     { title: "Start-up to the first answer", head: ["command", "ms"], rows: startUpRows(run) },

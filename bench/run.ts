@@ -1,5 +1,6 @@
 // What one run of the benchmark found.
 import type { Result } from "./measure.js";
+import { scenarios } from "./scenarios.js";
 import type { StartUp } from "./startup.js";
 import type { Transfer } from "./transfer.js";
 
@@ -24,12 +25,23 @@ export interface BenchRun {
   readonly transfers: readonly Transfer[];
 }
 
-/** The server all ratios refer to. */
+/** The server ratios refer to, unless the scenario names another. */
 export const reference = "nginx+uwsgi";
 export const subject = "vivarium";
 
 export function find(run: BenchRun, scenario: string, server: string): Result | undefined {
   return run.results.find((result) => result.scenario === scenario && result.server === server);
+}
+
+export function referenceOf(scenario: string): string {
+  return scenarios.find(({ name }) => name === scenario)?.reference ?? reference;
+}
+
+/** Vivarium's own results in a scenario: that of the plain server, else those of all its variants. */
+export function ours(run: BenchRun, scenario: string): readonly Result[] {
+  const plain = find(run, scenario, subject);
+  if (plain !== undefined) return [plain];
+  return run.results.filter((result) => result.scenario === scenario && result.server.startsWith(subject));
 }
 
 export interface Metric {

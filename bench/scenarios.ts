@@ -7,12 +7,26 @@ export interface Check {
   readonly expected: string | RegExp;
 }
 
+/** The servers that are asked directly, as a browser would: most scenarios are about these. */
+export const direct: readonly string[] = [
+  "vivarium",
+  "nginx+uwsgi",
+  "gunicorn-sync",
+  "gunicorn-gthread",
+  "mod_wsgi-embedded",
+  "mod_wsgi-daemon",
+];
+
 export interface Scenario {
   readonly name: string;
   readonly title: string;
   readonly path: string;
   /** Threads per worker wherever a server has that setting; Vivarium is told only where it is more than 1. */
   readonly threads: number;
+  /** Names of the servers it is measured with. */
+  readonly servers: readonly string[];
+  /** The one the others' figures are compared with; nginx+uwsgi where absent. */
+  readonly reference?: string;
   /** A script of bench/wrk/, without `.lua`. */
   readonly script?: string;
   /** Asked of every server before it is measured. */
@@ -23,12 +37,13 @@ const hello: Check = { method: "GET", path: "/hello", expected: "Hello, world!\n
 const body = new Uint8Array(102_400).fill(117);
 
 export const scenarios: readonly Scenario[] = [
-  { name: "hello", title: "Hello, world", path: "/hello", threads: 1, checks: [hello] },
+  { name: "hello", title: "Hello, world", path: "/hello", threads: 1, servers: direct, checks: [hello] },
   {
     name: "wait",
     title: "A page that waits 5 ms",
     path: "/wait",
     threads: 8,
+    servers: ["vivarium", "vivarium-auto", ...direct.slice(1)],
     checks: [{ ...hello, path: "/wait" }],
   },
   {
@@ -36,6 +51,7 @@ export const scenarios: readonly Scenario[] = [
     title: "A page that computes 2 ms",
     path: "/compute",
     threads: 1,
+    servers: direct,
     checks: [{ method: "GET", path: "/compute", expected: /^256\n$/ }],
   },
   {
@@ -43,6 +59,7 @@ export const scenarios: readonly Scenario[] = [
     title: "One request of 100 ms in 1,000 fast ones",
     path: "/hello",
     threads: 8,
+    servers: direct,
     script: "mix",
     checks: [hello, { ...hello, path: "/slow" }],
   },
@@ -51,6 +68,7 @@ export const scenarios: readonly Scenario[] = [
     title: "A response of 100 KB",
     path: "/big",
     threads: 1,
+    servers: direct,
     checks: [{ method: "GET", path: "/big", expected: "x".repeat(102_400) }],
   },
   {
@@ -58,6 +76,7 @@ export const scenarios: readonly Scenario[] = [
     title: "An upload of 100 KB",
     path: "/upload",
     threads: 1,
+    servers: direct,
     script: "upload",
     checks: [{ method: "POST", path: "/upload", body, expected: "102400\n" }],
   },
@@ -66,7 +85,33 @@ export const scenarios: readonly Scenario[] = [
     title: "A connection per request",
     path: "/hello",
     threads: 1,
+    servers: direct,
     script: "close",
+    checks: [hello],
+  },
+  {
+    name: "doors",
+    title: "Hello, world, behind nginx in each protocol",
+    path: "/hello",
+    threads: 1,
+    servers: ["vivarium-fastcgi", "vivarium-http", "vivarium-uwsgi", "vivarium-scgi", "nginx+uwsgi"],
+    checks: [hello],
+  },
+  {
+    name: "doors-gateway",
+    title: "Hello, world, from uWSGI: the gateway in nginx's place",
+    path: "/hello",
+    threads: 1,
+    servers: ["vivarium-gateway", "nginx+uwsgi"],
+    checks: [hello],
+  },
+  {
+    name: "doors-multiplex",
+    title: "Hello, world, over FastCGI: one connection for all requests, one kept for each, a new one for each",
+    path: "/hello",
+    threads: 1,
+    servers: ["vivarium-multiplexed", "vivarium-kept", "vivarium-per-request"],
+    reference: "vivarium-per-request",
     checks: [hello],
   },
 ];

@@ -27,8 +27,6 @@ export interface Server {
   readonly name: string;
   /** Its settings in a line, for the report. */
   readonly settings: string;
-  /** Scenarios it is measured in; all where absent. */
-  readonly scenarios?: readonly string[];
   /** Why it cannot run here, or undefined. */
   readonly unavailable: () => string | undefined;
   readonly version: () => Promise<string>;
@@ -45,8 +43,13 @@ const plainEnvironment = {
   VIRTUAL_ENV: undefined,
 };
 
+/** Where an application server listens for the front before it. */
+export function applicationSocket(place: Place): string {
+  return join(place.folder, "application.sock");
+}
+
 /** Writes a template of bench/peers/ with its {{NAMES}} filled in; lines that begin with a false {{IF_…}} go. */
-function configure(place: Place, template: string, values: Readonly<Record<string, string>> = {}): string {
+export function configure(place: Place, template: string, values: Readonly<Record<string, string>> = {}): string {
   const asRoot = process.getuid?.() === 0;
   const all: Record<string, string> = {
     FOLDER: place.folder,
@@ -62,18 +65,19 @@ function configure(place: Place, template: string, values: Readonly<Record<strin
   const text = readFileSync(join(bench, "peers", template), "utf8")
     .replaceAll(/^\{\{IF_ROOT\}\}(.*\n)/gm, asRoot ? "$1" : "")
     .replaceAll(/^\{\{IF_THREADS\}\}(.*\n)/gm, place.threads > 1 ? "$1" : "")
+    .replaceAll(/^\{\{IF_KEPT\}\}(.*\n)/gm, values["KEPT"] === "yes" ? "$1" : "")
     .replaceAll(/\{\{([A-Z_]+)\}\}/g, (_, name: string) => all[name] ?? "");
   const path = join(place.folder, template);
   writeFileSync(path, text);
   return path;
 }
 
-async function printed(file: string, args: readonly string[], pattern: RegExp): Promise<string> {
+export async function printed(file: string, args: readonly string[], pattern: RegExp): Promise<string> {
   const { stdout, stderr } = await run(file, args, { env: plainEnvironment });
   return pattern.exec(stdout + stderr)?.[1] ?? "unknown version";
 }
 
-function needs(...find: readonly (() => string)[]): string | undefined {
+export function needs(...find: readonly (() => string)[]): string | undefined {
   try {
     for (const look of find) look();
     return undefined;
@@ -82,23 +86,26 @@ function needs(...find: readonly (() => string)[]): string | undefined {
   }
 }
 
-function startVivarium(place: Place, threads: readonly string[]): readonly RunningProcess[] {
-  const apps = join(place.folder, "apps");
-  const options = ["--workers", "2", ...threads, "--access-log", "off", "--python", benchPython(), "--chdir", apps];
-  const where = ["--listen", `http://127.0.0.1:${place.port}`, "--control", join(place.folder, "control.sock")];
-  return [
-    start(process.execPath, [command, "run", "app:app", ...where, ...options], {
-      cwd: place.folder,
-      env: plainEnvironment,
-    }),
-  ];
+/** `vivarium COMMAND ARGS…`, in the server's folder. */
+export function startCommand(place: Place, args: readonly string[]): RunningProcess {
+  return start(process.execPath, [command, ...args], { cwd: place.folder, env: plainEnvironment });
 }
 
-function vivariumUnavailable(): string | undefined {
+export function startVivarium(place: Place, listen: string, more: readonly string[]): RunningProcess {
+  const options = ["--workers", "2", "--access-log", "off", "--python", benchPython()];
+  const where = ["--listen", listen, "--chdir", join(place.folder, "apps"), "--control"];
+  return startCommand(place, ["run", "app:app", ...where, join(place.folder, "control.sock"), ...options, ...more]);
+}
+
+function direct({ port }: Place): string {
+  return `http://127.0.0.1:${port}`;
+}
+
+export function vivariumUnavailable(): string | undefined {
   return existsSync(join(root, "build", "src", "cli", "main.js")) ? needs(benchPython) : "it is not built";
 }
 
-const vivariumVersion = (): Promise<string> => printed(process.execPath, [command, "--version"], /(\d[\w.-]*)/);
+export const vivariumVersion = (): Promise<string> => printed(process.execPath, [command, "--version"], /(\d[\w.-]*)/);
 
 function startGunicorn(place: Place, workerClass: "sync" | "gthread"): readonly RunningProcess[] {
   // sync has one thread by definition; gunicorn would turn it into gthread if told of more.
@@ -128,40 +135,47 @@ async function modWsgiVersion(): Promise<string> {
   return `mod_wsgi ${modWsgi} in Apache ${apache}`;
 }
 
+/** uWSGI with two processes, listening for the uwsgi protocol on `applicationSocket`. */
+export function startUwsgi(place: Place): RunningProcess {
+  return start(uwsgi(), ["--ini", configure(place, "uwsgi.ini")], { cwd: place.folder, env: plainEnvironment });
+}
+
+export const uwsgiVersion = async (): Promise<string> => `uWSGI ${await printed(uwsgi(), ["--version"], /([\d.]+)/)}`;
+
+/** nginx in front of what listens on `applicationSocket`; connections to it are kept where the protocol can. */
+export function startNginx(place: Place, protocol: "http" | "fastcgi" | "scgi" | "uwsgi"): RunningProcess {
+  const kept = protocol === "http" || protocol === "fastcgi";
+  const pass = configure(place, `nginx-${protocol}.conf`);
+  const config = configure(place, "nginx.conf", { PASS: pass, KEPT: kept ? "yes" : "no" });
+  const options = { cwd: place.folder, env: plainEnvironment };
+  return start(nginx(), ["-p", place.folder, "-c", config, "-e", "stderr"], options);
+}
+
+export const nginxVersion = async (): Promise<string> => `nginx ${await printed(nginx(), ["-v"], /nginx\/([\d.]+)/)}`;
+
 export const servers: readonly Server[] = [
   {
     name: "vivarium",
     settings: "`--workers 2 --access-log off`, and `--threads N` in the scenarios with more than one thread",
     unavailable: vivariumUnavailable,
     version: vivariumVersion,
-    start: (place) => startVivarium(place, place.threads > 1 ? ["--threads", String(place.threads)] : []),
+    start: (place) => [
+      startVivarium(place, direct(place), place.threads > 1 ? ["--threads", String(place.threads)] : []),
+    ],
   },
   {
     name: "vivarium-auto",
     settings: "the same with no `--threads`: Vivarium is to find out by itself",
-    scenarios: ["wait"],
     unavailable: vivariumUnavailable,
     version: vivariumVersion,
-    start: (place) => startVivarium(place, []),
+    start: (place) => [startVivarium(place, direct(place), [])],
   },
   {
     name: "nginx+uwsgi",
     settings: "nginx with 2 workers over a unix socket to uWSGI with master, 2 processes, N threads, thunder-lock",
     unavailable: () => needs(nginx, uwsgi),
-    version: async () => {
-      const [front, back] = await Promise.all([
-        printed(nginx(), ["-v"], /nginx\/([\d.]+)/),
-        printed(uwsgi(), ["--version"], /([\d.]+)/),
-      ]);
-      return `nginx ${front}, uWSGI ${back}`;
-    },
-    start: (place) => {
-      const options = { cwd: place.folder, env: plainEnvironment };
-      const application = start(uwsgi(), ["--ini", configure(place, "uwsgi.ini")], options);
-      const config = configure(place, "nginx.conf");
-      const front = start(nginx(), ["-p", place.folder, "-c", config, "-e", "stderr"], options);
-      return [front, application];
-    },
+    version: async () => `${await nginxVersion()}, ${await uwsgiVersion()}`,
+    start: (place) => [startNginx(place, "uwsgi"), startUwsgi(place)],
   },
   {
     name: "gunicorn-sync",

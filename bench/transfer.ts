@@ -3,6 +3,7 @@ import { createConnection } from "node:net";
 import { setInterval } from "node:timers";
 import { answersRight, type Running, startServer, stopServer } from "./measure.js";
 import { memoryOctets } from "./process-tree.js";
+import { direct } from "./scenarios.js";
 import type { Server } from "./servers.js";
 
 export interface Transfer {
@@ -89,7 +90,7 @@ export async function measureTransfers(
   say: (line: string) => void,
 ): Promise<readonly Transfer[]> {
   const results: Transfer[] = [];
-  for (const server of servers.filter(({ scenarios }) => scenarios === undefined)) {
+  for (const server of servers.filter(({ name }) => direct.includes(name))) {
     try {
       const running = await startServer(server, 1);
       try {

@@ -1,9 +1,11 @@
 // What the numbers say: where Vivarium is behind, and which of its targets it reaches. Computed, never written by hand.
 import type { Result } from "./measure.js";
-import { type BenchRun, find, metrics, reference, subject } from "./run.js";
+import { type BenchRun, find, metrics, ours, reference, subject } from "./run.js";
 
 export interface Shortfall {
   readonly scenario: string;
+  /** Which of Vivarium's servers. */
+  readonly subject: string;
   readonly metric: string;
   readonly server: string;
   readonly ours: number;
@@ -16,30 +18,27 @@ export interface Shortfall {
 /** Differences under 3 % are within what two runs of the same server differ by. */
 const noise = 1.03;
 
+/** The metrics in which one result is worse than the best of its peers. */
+function behind(mine: Result, peers: readonly Result[]): readonly Shortfall[] {
+  return metrics.flatMap(({ name, of, better, digits }) => {
+    const worse = (peer: Result): number => (better === "more" ? of(peer) / of(mine) : of(mine) / of(peer));
+    const best = peers.reduce<Result | undefined>(
+      (a, b) => (a !== undefined && worse(a) >= worse(b) ? a : b),
+      undefined,
+    );
+    if (best === undefined || worse(best) < noise) return [];
+    const { scenario, server } = mine;
+    const figures = { ours: of(mine), theirs: of(best), digits, factor: worse(best) };
+    return [{ scenario, subject: server, metric: name, server: best.server, ...figures }];
+  });
+}
+
 /** In each scenario and metric where a peer is better than Vivarium: the best peer. The worst first. */
 export function shortfalls(run: BenchRun): readonly Shortfall[] {
   const found: Shortfall[] = [];
   for (const scenario of new Set(run.results.map((result) => result.scenario))) {
-    const ours = find(run, scenario, subject);
     const peers = run.results.filter((r) => r.scenario === scenario && !r.server.startsWith(subject));
-    if (ours === undefined) continue;
-    for (const { name, of, better, digits } of metrics) {
-      const worse = (peer: Result): number => (better === "more" ? of(peer) / of(ours) : of(ours) / of(peer));
-      const best = peers.reduce<Result | undefined>(
-        (a, b) => (a !== undefined && worse(a) >= worse(b) ? a : b),
-        undefined,
-      );
-      if (best === undefined || worse(best) < noise) continue;
-      found.push({
-        scenario,
-        metric: name,
-        server: best.server,
-        ours: of(ours),
-        theirs: of(best),
-        digits,
-        factor: worse(best),
-      });
-    }
+    for (const mine of ours(run, scenario)) found.push(...behind(mine, peers));
   }
   return found.sort((a, b) => b.factor - a.factor);
 }
@@ -51,12 +50,9 @@ export interface Target {
   readonly reached: boolean;
 }
 
-function ratio(
-  what: string,
-  ours: number | undefined,
-  theirs: number | undefined,
-  bound: ["≤" | "≥" | "<" | ">", number],
-): Target {
+type Bound = readonly ["≤" | "≥" | "<" | ">", number];
+
+function ratio(what: string, ours: number | undefined, theirs: number | undefined, bound: Bound): Target {
   if (ours === undefined || theirs === undefined) return { what, found: undefined, reached: false };
   const value = ours / theirs;
   const [sign, limit] = bound;
@@ -92,29 +88,29 @@ export function targets(run: BenchRun): readonly Target[] {
     return result === undefined ? undefined : pick(result);
   };
   const startUp = (name: string): number | undefined => run.startUps.find((s) => s.name === name)?.milliseconds;
-  const ours = (scenario: string, pick: (r: Result) => number): number | undefined => of(scenario, subject, pick);
+  const own = (scenario: string, pick: (r: Result) => number): number | undefined => of(scenario, subject, pick);
   const theirs = (scenario: string, pick: (r: Result) => number): number | undefined => of(scenario, reference, pick);
   return [
-    ratio(`hello: CPU per request ≤ 0.5 × ${reference}`, ours("hello", cpu), theirs("hello", cpu), ["≤", 0.5]),
-    ratio(`hello: requests/s ≥ 1.4 × ${reference}`, ours("hello", rate), theirs("hello", rate), ["≥", 1.4]),
-    ratio("hello: requests/s more than every peer", ours("hello", rate), best(run, "hello", rate, Math.max), [">", 1]),
-    ratio("wait: requests/s ≥ the best peer's", ours("wait", rate), best(run, "wait", rate, Math.max), ["≥", 1]),
-    ratio(`wait: CPU per request below ${reference}`, ours("wait", cpu), theirs("wait", cpu), ["<", 1]),
-    ratio("wait: without --threads within 5 % of that", of("wait", "vivarium-auto", rate), ours("wait", rate), [
+    ratio(`hello: CPU per request ≤ 0.5 × ${reference}`, own("hello", cpu), theirs("hello", cpu), ["≤", 0.5]),
+    ratio(`hello: requests/s ≥ 1.4 × ${reference}`, own("hello", rate), theirs("hello", rate), ["≥", 1.4]),
+    ratio("hello: requests/s more than every peer", own("hello", rate), best(run, "hello", rate, Math.max), [">", 1]),
+    ratio("wait: requests/s ≥ the best peer's", own("wait", rate), best(run, "wait", rate, Math.max), ["≥", 1]),
+    ratio(`wait: CPU per request below ${reference}`, own("wait", cpu), theirs("wait", cpu), ["<", 1]),
+    ratio("wait: without --threads within 5 % of that", of("wait", "vivarium-auto", rate), own("wait", rate), [
       "≥",
       0.95,
     ]),
-    ratio("compute: requests/s ≥ the best peer's", ours("compute", rate), best(run, "compute", rate, Math.max), [
+    ratio("compute: requests/s ≥ the best peer's", own("compute", rate), best(run, "compute", rate, Math.max), [
       "≥",
       1,
     ]),
     ratio(
       "compute: p99 below every peer's",
-      ours("compute", (r) => r.p99),
+      own("compute", (r) => r.p99),
       best(run, "compute", (r) => r.p99, Math.min),
       ["<", 1],
     ),
-    ratio(`mix: requests/s ≥ 1.3 × ${reference}`, ours("mix", rate), theirs("mix", rate), ["≥", 1.3]),
+    ratio(`mix: requests/s ≥ 1.3 × ${reference}`, own("mix", rate), theirs("mix", rate), ["≥", 1.3]),
     ratio("start-up ≤ 1.5 × gunicorn's", startUp("vivarium"), startUp("gunicorn"), ["≤", 1.5]),
     ratio("npm start ≤ 1.5 × gunicorn's with the guestbook", startUp("npm start"), startUp("gunicorn, guestbook"), [
       "≤",
@@ -122,5 +118,32 @@ export function targets(run: BenchRun): readonly Target[] {
     ]),
     growth(run, "response"),
     growth(run, "upload"),
+    ...doorTargets(run),
   ];
+}
+
+type DoorTarget = readonly [scenario: string, mine: string, theirs: string, metric: string, bound: Bound];
+
+/** What a door may cost behind nginx, and the gateway in nginx's place. */
+const doors: readonly DoorTarget[] = [
+  ["doors", "vivarium-fastcgi", reference, "CPU µs/request", ["≤", 0.8]],
+  ["doors", "vivarium-fastcgi", reference, "requests/s", ["≥", 1]],
+  ["doors", "vivarium-http", reference, "CPU µs/request", ["≤", 0.8]],
+  ["doors", "vivarium-http", reference, "requests/s", ["≥", 1]],
+  ["doors", "vivarium-uwsgi", reference, "CPU µs/request", ["≤", 1.4]],
+  ["doors", "vivarium-scgi", reference, "CPU µs/request", ["≤", 1.4]],
+  ["doors-gateway", "vivarium-gateway", reference, "requests/s", ["≥", 0.9]],
+  ["doors-gateway", "vivarium-gateway", reference, "p99 ms", ["≤", 1]],
+  ["doors-multiplex", "vivarium-multiplexed", "vivarium-per-request", "requests/s", ["≥", 0.9]],
+];
+
+function doorTargets(run: BenchRun): readonly Target[] {
+  return doors.map(([scenario, mine, theirs, metric, bound]) => {
+    const value = (server: string): number | undefined => {
+      const result = find(run, scenario, server);
+      return result && metrics.find(({ name }) => name === metric)?.of(result);
+    };
+    const words = `${scenario}: ${metric} of ${mine} ${bound[0]} ${bound[1]} × ${theirs}`;
+    return ratio(words, value(mine), value(theirs), bound);
+  });
 }

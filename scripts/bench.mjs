@@ -13,7 +13,7 @@ function say(line) {
 
 async function main(args) {
   if (!ensurePackages(root, say)) return 1;
-  if (!build(root)) say("the build has type errors (above); measuring what it wrote all the same");
+  if (!(await build(root))) say("the build has type errors (above); measuring what it wrote all the same");
   for (const { name, why } of ensureTools({ root, say, only: needed })) say(`missing here: ${name}: ${why}`);
   const { main: bench } = await import(join(root, "build/bench/main.js"));
   return bench(args);

@@ -54,6 +54,14 @@ export function findPostgresBin() {
   return initdb === undefined ? undefined : join(initdb, "..");
 }
 
+/** Debian names it after PHP's version: php-fpm8.2. The newest. */
+function findPhpFpm() {
+  const folder = "/usr/sbin";
+  const versions = readdirSync(folder).filter((name) => /^php-fpm\d+\.\d+$/.test(name));
+  const [newest] = versions.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  return newest === undefined ? which("php-fpm") : join(folder, newest);
+}
+
 function firstReadable(...paths) {
   return paths.find(isReadable);
 }
@@ -73,6 +81,7 @@ export const programs = {
     packages: ["libapache2-mod-wsgi-py3"],
     find: () => firstReadable("/usr/lib/apache2/modules/mod_wsgi.so"),
   },
+  "php-fpm": { packages: ["php-fpm"], find: findPhpFpm },
   postgresql: { packages: ["postgresql"], find: findPostgresBin },
   chromium: { packages: ["chromium"], find: () => which("chromium", "chromium-browser", "google-chrome") },
 };

@@ -9,6 +9,8 @@ import { isExecutable, which } from "./programs.mjs";
 export const virtualenvs = {
   "venv-frameworks": ["Flask", "Django", "psycopg[binary]", "psycopg2-binary"],
   "venv-bench": ["gunicorn", "Flask"],
+  // The last that was released: 1.0.3 of 2018, for Python 3.
+  "venv-flup": ["flup==1.0.3"],
 };
 
 /**

@@ -56,6 +56,37 @@ test("differences within noise are no shortfall, and Vivarium's other variant is
   assert.deepEqual(shortfalls(run), []);
 });
 
+test("where only variants of Vivarium were measured, each is held against the peers, and by its name", () => {
+  const run = runOf(
+    result("vivarium-fastcgi", "doors", { requestsPerSecond: 1100, cpuPerRequest: 40 }),
+    result("vivarium-scgi", "doors", { cpuPerRequest: 75 }),
+    result("nginx+uwsgi", "doors"),
+  );
+  assert.deepEqual(
+    shortfalls(run).map(({ subject, metric, factor }) => [subject, metric, factor]),
+    [["vivarium-scgi", "CPU µs/request", 1.5]],
+  );
+  const found = targets(run).filter((target) => target.found !== undefined);
+  assert.deepEqual(
+    found.map(({ found, reached }) => [found, reached]),
+    [
+      ["0.80 ×", true],
+      ["1.10 ×", true],
+      ["1.50 ×", false],
+    ],
+  );
+  assert.match(markdownReport(run), /\| doors, vivarium-scgi \| CPU µs\/request \| 75\.0 \| 50\.0 \(nginx\+uwsgi\) \|/);
+});
+
+test("ratios refer to the server that the scenario names", () => {
+  const run = runOf(
+    result("vivarium-multiplexed", "doors-multiplex", { requestsPerSecond: 3000 }),
+    result("vivarium-per-request", "doors-multiplex"),
+  );
+  assert.match(markdownReport(run), /requests\/s vs vivarium-per-request/);
+  assert.match(markdownReport(run), /\| vivarium-multiplexed \| 3,000 \|.*\| 3\.00 × \|/);
+});
+
 test("a target is reached, missed, or not measured", () => {
   const run = runOf(
     result("vivarium", "hello", { cpuPerRequest: 26, requestsPerSecond: 1400 }),

@@ -25,10 +25,12 @@ export type Tool =
   | "uwsgi-python"
   | "apache2"
   | "mod-wsgi"
+  | "php-fpm"
   | "postgresql"
   | "chromium"
   | "venv-frameworks"
-  | "venv-bench";
+  | "venv-bench"
+  | "venv-flup";
 
 const withoutTools = new Set((process.env["VIVARIUM_TESTS_WITHOUT"] ?? "").split(",").filter(Boolean));
 
@@ -67,6 +69,14 @@ export const wrk = (): string => program("wrk");
 export const curl = (): string => program("curl");
 export const chromium = (): string => program("chromium", "chromium-browser");
 
+/** PHP's FastCGI server, which Debian names after the version; the newest. */
+export function phpFpm(): string {
+  const folder = "/usr/sbin";
+  const versions = readdirSync(folder).filter((name) => /^php-fpm\d+\.\d+$/.test(name));
+  const [newest] = versions.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  return newest === undefined ? program("php-fpm") : join(folder, newest);
+}
+
 /** The interpreter of the virtual environment with Flask, Django, psycopg and psycopg2. */
 export function frameworksPython(): string {
   return virtualenvPython("venv-frameworks");
@@ -75,6 +85,11 @@ export function frameworksPython(): string {
 /** The interpreter of the virtual environment with gunicorn and Flask. */
 export function benchPython(): string {
   return virtualenvPython("venv-bench");
+}
+
+/** The interpreter of the virtual environment with flup. */
+export function flupPython(): string {
+  return virtualenvPython("venv-flup");
 }
 
 function virtualenvPython(name: string): string {
