@@ -2,7 +2,9 @@
 // would give them, its writes going nowhere. Prints the best of several rounds, so that other work on the machine matters
 // little.
 import { Socket } from "node:net";
-import { HttpIngress } from "../../src/ingress/http-ingress.js";
+import type { Handler } from "../../src/exchange.js";
+import { Ingress } from "../../src/ingress/ingress.js";
+import { Router } from "../../src/routing/router.js";
 
 class Quiet extends Socket {
   override write(): boolean {
@@ -14,7 +16,6 @@ const body = Buffer.from("Hello, world!\n");
 const fields = Buffer.from(`Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n`);
 const head = { status: 200, reason: "OK", fields, contentLength: body.length, hasDate: false };
 const config = {
-  mount: "",
   trustedProxies: [],
   maxBody: 2 ** 30,
   bodyMemory: 2 ** 18,
@@ -26,14 +27,11 @@ const config = {
   headTimeout: 30,
 };
 const wire = Buffer.allocUnsafe(65536);
-const ingress = new HttpIngress(
-  config,
-  (exchange) => {
-    wire.write(exchange.request.variables, "latin1");
-    exchange.respond(head, body, true);
-  },
-  { version: "0.0.0" },
-);
+const handler: Handler = (exchange) => {
+  wire.write(exchange.request.variables, "latin1");
+  exchange.respond(head, body, true);
+};
+const ingress = new Ingress(config, new Router([{ host: "", path: "", handler }]), { version: "0.0.0" });
 
 const few = "Host: 127.0.0.1:8000\r\nUser-Agent: wrk\r\nAccept: */*\r\n\r\n";
 const browser = [
@@ -55,7 +53,7 @@ const browser = [
 
 function measure(name: string, chunks: readonly Buffer[]): void {
   const sockets = Array.from({ length: 32 }, () => new Quiet());
-  for (const socket of sockets) ingress.accept(socket);
+  for (const socket of sockets) ingress.accept(socket, "http");
   let best = Number.POSITIVE_INFINITY;
   const count = 20_000;
   for (let round = 0; round < 12; round++) {

@@ -5,7 +5,9 @@
 //
 // With `net` it answers a constant to every chunk read without looking at it: what Node's net itself costs.
 import { createServer } from "node:net";
-import { HttpIngress, serverOptions } from "../../src/ingress/http-ingress.js";
+import type { Handler } from "../../src/exchange.js";
+import { Ingress, serverOptions } from "../../src/ingress/ingress.js";
+import { Router } from "../../src/routing/router.js";
 
 const body = Buffer.from("Hello, world!\n");
 const fields = Buffer.from(`Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n`);
@@ -18,7 +20,6 @@ const whole = Buffer.concat([
 ]);
 
 const config = {
-  mount: "",
   trustedProxies: [],
   maxBody: 2 ** 30,
   bodyMemory: 2 ** 18,
@@ -30,16 +31,13 @@ const config = {
   headTimeout: 30,
 };
 const wire = Buffer.allocUnsafe(65536);
-const ingress = new HttpIngress(
-  config,
-  (exchange) => {
-    count();
-    // A worker's wire would write the variables out: their cost belongs to the path.
-    wire.write(exchange.request.variables, "latin1");
-    exchange.respond(head, body, true);
-  },
-  { version: "0.0.0" },
-);
+const handler: Handler = (exchange) => {
+  count();
+  // A worker's wire would write the variables out: their cost belongs to the path.
+  wire.write(exchange.request.variables, "latin1");
+  exchange.respond(head, body, true);
+};
+const ingress = new Ingress(config, new Router([{ host: "", path: "", handler }]), { version: "0.0.0" });
 
 /** Requests before counting begins: the process has started and its code is compiled by then. */
 const warmUp = 20_000;
@@ -54,7 +52,7 @@ function count(): void {
 const bare = process.argv[2] === "net";
 const server = createServer(serverOptions, (socket) => {
   if (!bare) {
-    ingress.accept(socket);
+    ingress.accept(socket, "http");
     return;
   }
   socket.on("data", () => {

@@ -1,11 +1,14 @@
 // The one frozen Config that everything below the command line reads. Comments here are the user's documentation of
 // each option (docs/configuration.md is made from them).
 
+/** What is spoken on a listening socket. */
+export type ListenProtocol = "http" | "fastcgi" | "scgi" | "uwsgi";
+
 /** Where to listen, and which protocol to speak there. */
 export interface ListenAddress {
   /** The URL as the user wrote it, for messages. */
   readonly url: string;
-  readonly protocol: "http";
+  readonly protocol: ListenProtocol;
   readonly endpoint: /** `host` is a literal address or a name; "" means every address. `port` 0 asks the system for one. */
     | { readonly kind: "tcp"; readonly host: string; readonly port: number }
     | { readonly kind: "unix"; readonly path: string }

@@ -4,9 +4,11 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { log } from "../channels.js";
 import { type Config, threadsMost } from "../config/config.js";
-import { HttpIngress, serverOptions } from "../ingress/http-ingress.js";
+import type { Handler } from "../exchange.js";
+import { Ingress, serverOptions } from "../ingress/ingress.js";
 import { later } from "../net/deadline.js";
 import { version } from "../package.js";
+import { Router } from "../routing/router.js";
 import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import type { FromFront, FrontReport, ToFront } from "./messages.js";
@@ -25,7 +27,7 @@ class Front {
   readonly #config: Config;
   readonly #runtime: string;
   readonly #pool: WorkerPool;
-  readonly #ingress: HttpIngress;
+  readonly #ingress: Ingress;
   readonly #accessLog: AccessLog | undefined;
   readonly #servers: Server[] = [];
   readonly #wire: Server;
@@ -38,7 +40,8 @@ class Front {
     this.#pool = new WorkerPool(threadsMost(config), config.responseMemory, start.scoreboards, {
       workerReady: (worker, pid) => tell({ type: "worker-ready", worker, pid }),
     });
-    this.#ingress = new HttpIngress(config, (exchange) => this.#pool.handle(exchange), { version });
+    const handler: Handler = (exchange) => this.#pool.handle(exchange);
+    this.#ingress = new Ingress(config, new Router([{ host: "", path: config.mount, handler }]), { version });
     this.#wire = createServer((socket) => this.#pool.add(new WorkerLink(socket, this.#pool)));
     // A front that was killed leaves the socket's file, and its successor could not bind.
     rmSync(start.wire, { force: true });
@@ -50,8 +53,9 @@ class Front {
 
   #listen(descriptors: readonly number[]): void {
     let waiting = descriptors.length;
-    for (const fd of descriptors) {
-      const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket));
+    for (const [index, fd] of descriptors.entries()) {
+      const protocol = this.#config.listen[index]?.protocol ?? "http";
+      const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket, protocol));
       server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
       server.listen({ fd }, () => {
         waiting -= 1;

@@ -2,7 +2,7 @@
 import type { Config } from "../config/config.js";
 
 export type ToFront =
-  /** First. `listeners` are descriptors of listening sockets this process inherited. */
+  /** First. `listeners` are descriptors of listening sockets this process inherited, one for each of `config.listen`. */
   | {
       readonly type: "start";
       readonly config: Config;

@@ -11,11 +11,9 @@ import { decodePath, type Place, RequestVariables } from "../protocol/cgi/reques
 import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
 import { continue100, ResponseEncoder } from "../protocol/http1/response-encoder.js";
 import { claimedOrigin } from "../routing/forwarded.js";
-import { placeUnder } from "../routing/mount.js";
+import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
-import { Http1Exchange, type ResponseSink } from "./http1-exchange.js";
-import type { Http1Connection, Http1Options } from "./http1-options.js";
 import {
   lingerDrainingTicks,
   lingerTicks,
@@ -25,22 +23,24 @@ import {
   pipelinedMost,
   stallTicks,
 } from "./http1-phases.js";
+import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
+import type { IngressConnection, IngressOptions } from "./options.js";
 import { plainPage } from "./page.js";
 import { Peer } from "./peer.js";
 import { protocolOf, requestRecord } from "./request-record.js";
 import { type Encoded, writeAll } from "./write-all.js";
 
-const anywhere: Place = { scriptName: "", pathInfo: "" };
+const nowhere: Place = { scriptName: "", pathInfo: "" };
 
 /** Serves HTTP/1 on a socket, which must allow half-open (`allowHalfOpen: true`): FIN is not the end of a client. */
-export function serveHttp1(socket: Socket, options: Http1Options): Http1Connection {
+export function serveHttp1(socket: Socket, options: IngressOptions): IngressConnection {
   return new Connection(socket, options);
 }
 
-class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
+class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   deadline: number;
   readonly #socket: Socket;
-  readonly #options: Http1Options;
+  readonly #options: IngressOptions;
   readonly #decoder: RequestDecoder;
   readonly #encoder = new ResponseEncoder();
   readonly #variables: RequestVariables;
@@ -51,14 +51,14 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   #paused = false;
   #inputEnded = false;
   #head: RequestHead | undefined;
-  /** Undefined for a path outside the mount. */
-  #place: Place | undefined = anywhere;
+  /** Undefined for a path outside all mounts. */
+  #route: Route | undefined;
   #receiver: BodyReceiver | undefined;
-  #exchange: Http1Exchange | undefined;
+  #exchange: IncomingExchange | undefined;
   /** Writes of the current exchange that the socket has not reported yet. */
   #unflushed = 0;
 
-  constructor(socket: Socket, options: Http1Options) {
+  constructor(socket: Socket, options: IngressOptions) {
     this.#socket = socket;
     this.#options = options;
     this.#decoder = new RequestDecoder(options.limits);
@@ -219,9 +219,9 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   #receiveHead(head: RequestHead): void {
     this.#head = head;
     // Before the body: a request that will be refused need not send it.
-    this.#place = placeUnder(this.#options.mount, decodePath(head.path));
+    this.#route = this.#options.router.find(head.host, decodePath(head.path));
     if (head.framing === "none") return;
-    if (this.#place === undefined) throw notMounted();
+    if (this.#route === undefined) throw notMounted();
     this.#phase = phases.body;
     this.#receiver = new BodyReceiver(this, this.#options.bodyMemory, this.#options.tempDir);
     // A client that has begun to send the body does not wait (RFC 9110 §10.1.1).
@@ -267,25 +267,15 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     if (head === undefined) return;
     this.#phase = phases.answering;
     this.deadline = 0;
-    const place = this.#place;
-    const variables = this.#variables.encode(head, protocolOf(head), place ?? anywhere, contentLength);
+    const route = this.#route;
+    const variables = this.#variables.encode(head, protocolOf(head), route?.place ?? nowhere, contentLength);
     const request = { method: head.method, target: head.target, variables, shared: this.#variables.shared, body };
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
-    const exchange = new Http1Exchange(this, request, this.#inputEnded, started);
+    const exchange = new IncomingExchange(this, request, this.#inputEnded, started);
     this.#exchange = exchange;
     this.#options.requestBegan();
-    if (place === undefined) {
-      exchange.refuse(404, notMounted().message);
-      return;
-    }
-    try {
-      this.#options.handler(exchange);
-    } catch (error) {
-      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      log("error", "ingress", `${head.method} ${head.target} failed in its handler: ${reason}`);
-      if (exchange.status === 0) exchange.refuse(500, "The server failed to handle this request.");
-      else exchange.cut();
-    }
+    if (route === undefined) exchange.refuse(404, notMounted().message);
+    else exchange.begin(route.handler);
   }
 
   /** Answers a request that cannot be accepted, and closes. */
@@ -304,7 +294,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
 
   // -- responses
 
-  respond(exchange: Http1Exchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
+  respond(exchange: IncomingExchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
     const request = this.#head;
     if (request === undefined) return;
     const encoder = this.#encoder;
@@ -322,7 +312,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     }
   }
 
-  write(exchange: Http1Exchange, octets: Uint8Array, last: boolean): void {
+  write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void {
     const encoded = this.#encoder.data(octets, last);
     if (last) {
       writeAll(this.#socket, encoded);
@@ -332,7 +322,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     }
   }
 
-  cut(exchange: Http1Exchange): void {
+  cut(exchange: IncomingExchange): void {
     const socket = this.#socket;
     this.#end(exchange);
     // Without its last chunk or the octets promised, a response that ends is seen to be incomplete, and what went out
@@ -347,7 +337,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   }
 
   /** Writes a part of a response that goes on, and says when its `taken` body octets have left. */
-  #writeOn(exchange: Http1Exchange, octets: Encoded, taken: number): void {
+  #writeOn(exchange: IncomingExchange, octets: Encoded, taken: number): void {
     this.#unflushed += 1;
     writeAll(this.#socket, octets, (error) => {
       if (exchange.ended || error) return;
@@ -363,7 +353,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   }
 
   /** The response is encoded whole. */
-  #finish(exchange: Http1Exchange): void {
+  #finish(exchange: IncomingExchange): void {
     const encoder = this.#encoder;
     if (encoder.short || encoder.dropped > 0) this.#reportLength(exchange);
     if (encoder.short) {
@@ -416,7 +406,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
   }
 
   /** The exchange is over, however. */
-  #end(exchange: Http1Exchange): void {
+  #end(exchange: IncomingExchange): void {
     exchange.ended = true;
     this.#exchange = undefined;
     this.#unflushed = 0;
@@ -430,7 +420,7 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
     requestEnded.publish(requestRecord(this.#head, remoteAddress, status, octets, started));
   }
 
-  #reportLength(exchange: Http1Exchange): void {
+  #reportLength(exchange: IncomingExchange): void {
     const { bodyOctets, dropped, short } = this.#encoder;
     const { method, target } = exchange.request;
     log(
@@ -441,8 +431,4 @@ class Connection implements Http1Connection, Timed, BodyOwner, ResponseSink {
         : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
     );
   }
-}
-
-function notMounted(): VivariumError {
-  return vivariumError("ERR_ROUTING_NOT_MOUNTED", "There is no application at this address.", { status: 404 });
 }

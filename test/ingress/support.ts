@@ -5,12 +5,14 @@ import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import type { ListenProtocol } from "../../src/config/config.js";
 import type { Exchange, Handler, ResponseHead } from "../../src/exchange.js";
-import { HttpIngress, type IngressConfig, serverOptions } from "../../src/ingress/http-ingress.js";
+import { Ingress, type IngressConfig, serverOptions } from "../../src/ingress/ingress.js";
 import { Deadlines } from "../../src/net/deadline.js";
+import { Router } from "../../src/routing/router.js";
 
 export interface Served {
-  readonly ingress: HttpIngress;
+  readonly ingress: Ingress;
   /** Time passes when a test says so. */
   readonly deadlines: Deadlines;
   readonly tempDir: string;
@@ -21,13 +23,13 @@ export interface Served {
 export async function serve(
   context: TestContext,
   handler: Handler,
-  config: Partial<IngressConfig> = {},
+  config: Partial<IngressConfig> & { readonly mount?: string } = {},
   unixSocket = false,
+  protocol: ListenProtocol = "http",
 ): Promise<Served> {
   const tempDir = mkdtempSync(join(tmpdir(), "vivarium-ingress-"));
   const deadlines = new Deadlines(false);
   const whole: IngressConfig = {
-    mount: "",
     trustedProxies: [],
     maxBody: 2 ** 30,
     bodyMemory: 65536,
@@ -39,8 +41,9 @@ export async function serve(
     headTimeout: 30,
     ...config,
   };
-  const ingress = new HttpIngress(whole, handler, { version: "0.0.0", deadlines });
-  const server = createServer(serverOptions, (socket) => ingress.accept(socket));
+  const router = new Router([{ host: "", path: config.mount ?? "", handler }]);
+  const ingress = new Ingress(whole, router, { version: "0.0.0", deadlines });
+  const server = createServer(serverOptions, (socket) => ingress.accept(socket, protocol));
   const path = join(tempDir, "listen");
   server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
   await once(server, "listening");

@@ -1,16 +1,14 @@
-import type { Handler } from "../exchange.js";
 import type { Deadlines } from "../net/deadline.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { TrustedProxies } from "../routing/forwarded.js";
+import type { Router } from "../routing/router.js";
 
-/** What all connections of a listener share. */
-export interface Http1Options {
-  readonly handler: Handler;
+/** What all connections of a front share, whatever is spoken on them. */
+export interface IngressOptions {
+  readonly router: Router;
   readonly limits: RequestLimits;
   readonly bodyMemory: number;
   readonly tempDir: string;
-  /** SCRIPT_NAME, as octets (`mountOctets`). */
-  readonly mount: string;
   readonly trusted: TrustedProxies;
   /** SERVER_SOFTWARE. */
   readonly software: string;
@@ -20,13 +18,13 @@ export interface Http1Options {
   readonly headTimeout: number;
   /** Whether connections close after the response they are at. */
   readonly draining: boolean;
-  /** A request is whole and goes to the handler. */
+  /** A request is whole and goes to its handler. */
   requestBegan(): void;
   /** The connection is closed; nothing more comes from it. */
-  connectionClosed(connection: Http1Connection): void;
+  connectionClosed(connection: IngressConnection): void;
 }
 
-export interface Http1Connection {
+export interface IngressConnection {
   /** `draining` has become true: closes now if no request is under way, else after its response. */
   drain(): void;
   /** Closes at once, whatever is under way. */

@@ -1,15 +1,19 @@
-import type { Exchange, Request, ResponseHead } from "../exchange.js";
+import { log } from "../channels.js";
+import type { Exchange, Handler, Request, ResponseHead } from "../exchange.js";
 import { plainPage } from "./page.js";
 
-/** The connection an exchange belongs to, as far as answering goes. Each call is about its current exchange. */
+/** The connection an exchange belongs to, as far as answering goes. It is told only of exchanges that have not ended. */
 export interface ResponseSink {
-  respond(exchange: Http1Exchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void;
-  write(exchange: Http1Exchange, octets: Uint8Array, last: boolean): void;
-  cut(exchange: Http1Exchange): void;
+  respond(exchange: IncomingExchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void;
+  write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void;
+  cut(exchange: IncomingExchange): void;
 }
 
-/** An exchange on an HTTP/1 connection. Its connection outlives it; once `ended`, it can do nothing to it any more. */
-export class Http1Exchange implements Exchange {
+/**
+ * An exchange on a connection, whatever is spoken there. Its connection outlives it; once `ended`, which the connection
+ * sets, it can do nothing to it any more.
+ */
+export class IncomingExchange implements Exchange {
   readonly request: Request;
   ended = false;
   inputEnded: boolean;
@@ -29,6 +33,19 @@ export class Http1Exchange implements Exchange {
     this.request = request;
     this.inputEnded = inputEnded;
     this.started = started;
+  }
+
+  /** Gives itself to its handler; where that throws, answers 500 or cuts the response. */
+  begin(handler: Handler): void {
+    try {
+      handler(this);
+    } catch (error) {
+      const { method, target } = this.request;
+      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log("error", "ingress", `${method} ${target} failed in its handler: ${reason}`);
+      if (this.status === 0) this.refuse(500, "The server failed to handle this request.");
+      else this.cut();
+    }
   }
 
   respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {

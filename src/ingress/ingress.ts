@@ -1,17 +1,15 @@
 import type { Socket } from "node:net";
-import type { Config } from "../config/config.js";
-import type { Handler } from "../exchange.js";
+import type { Config, ListenProtocol } from "../config/config.js";
 import { Deadlines, ticks } from "../net/deadline.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import { TrustedProxies } from "../routing/forwarded.js";
-import { mountOctets } from "../routing/mount.js";
+import type { Router } from "../routing/router.js";
 import { serveHttp1 } from "./http1.js";
-import type { Http1Connection, Http1Options } from "./http1-options.js";
+import type { IngressConnection, IngressOptions } from "./options.js";
 
 /** What ingress needs of the configuration. */
 export type IngressConfig = Pick<
   Config,
-  | "mount"
   | "trustedProxies"
   | "maxBody"
   | "bodyMemory"
@@ -30,29 +28,35 @@ export interface IngressFacts {
   readonly deadlines?: Deadlines;
 }
 
-/** How a net.Server for `HttpIngress.accept` must be made. */
+/** How a net.Server for `Ingress.accept` must be made. */
 export const serverOptions = { allowHalfOpen: true, noDelay: true } as const;
 
-/** All HTTP connections of a front. Owns each from `accept` until it is closed. */
-export class HttpIngress implements Http1Options {
-  readonly handler: Handler;
+type Serve = (socket: Socket, options: IngressOptions) => IngressConnection;
+
+/** Who serves a connection, by what is spoken on it. The configuration admits no protocol that is not here. */
+const doors: Readonly<Partial<Record<ListenProtocol, Serve>>> = {
+  http: serveHttp1,
+};
+
+/** All client connections of a front. Owns each from `accept` until it is closed. */
+export class Ingress implements IngressOptions {
+  readonly router: Router;
   readonly limits: RequestLimits;
   readonly bodyMemory: number;
   readonly tempDir: string;
-  readonly mount: string;
   readonly trusted: TrustedProxies;
   readonly software: string;
   readonly deadlines: Deadlines;
   readonly keepAlive: number;
   readonly headTimeout: number;
-  readonly #connections = new Set<Http1Connection>();
+  readonly #connections = new Set<IngressConnection>();
   #requests = 0;
   #draining = false;
   #drained: Promise<void> | undefined;
   #allClosed: (() => void) | undefined;
 
-  constructor(config: IngressConfig, handler: Handler, facts: IngressFacts) {
-    this.handler = handler;
+  constructor(config: IngressConfig, router: Router, facts: IngressFacts) {
+    this.router = router;
     this.limits = {
       maxTarget: config.maxTarget,
       maxHead: config.maxHead,
@@ -61,7 +65,6 @@ export class HttpIngress implements Http1Options {
     };
     this.bodyMemory = config.bodyMemory;
     this.tempDir = config.tempDir;
-    this.mount = mountOctets(config.mount);
     this.trusted = new TrustedProxies(config.trustedProxies);
     this.software = `vivarium/${facts.version}`;
     this.deadlines = facts.deadlines ?? new Deadlines();
@@ -74,7 +77,7 @@ export class HttpIngress implements Http1Options {
     return this.#connections.size;
   }
 
-  /** Requests given to the handler since the start. */
+  /** Requests given to a handler since the start. */
   get requests(): number {
     return this.#requests;
   }
@@ -84,8 +87,10 @@ export class HttpIngress implements Http1Options {
   }
 
   /** Serves a connection, of a server made with `serverOptions`. */
-  accept(socket: Socket): void {
-    this.#connections.add(serveHttp1(socket, this));
+  accept(socket: Socket, protocol: ListenProtocol): void {
+    const serve = doors[protocol];
+    if (serve === undefined) socket.destroy();
+    else this.#connections.add(serve(socket, this));
   }
 
   /** Lets requests under way finish, closing each connection then. Resolves when none is left. Accept no more before. */
@@ -108,7 +113,7 @@ export class HttpIngress implements Http1Options {
     this.#requests += 1;
   }
 
-  connectionClosed(connection: Http1Connection): void {
+  connectionClosed(connection: IngressConnection): void {
     this.#connections.delete(connection);
     this.#maybeDrained();
   }
