@@ -1,5 +1,6 @@
 // Field lines (RFC 9112 §5), of a head or of trailers, up to and including the empty line that ends them. The scan
-// stops where the octets stop and goes on from there, so that each octet is looked at once however it arrives.
+// stops where the octets stop and goes on from there, so that each octet is looked at once however it arrives. CGI has
+// the same lines (RFC 3875 §6.3), and lets a line feed alone end one (§7.2).
 
 import { COLON, CR, type Faults, LF, SPACE, TAB, tokenOctets, valueOctets } from "./grammar.js";
 import type { Inflow } from "./inflow.js";
@@ -16,6 +17,7 @@ export class FieldLines {
   readonly #faults: Faults;
   readonly #maxOctets: number;
   readonly #maxFields: number;
+  readonly #bareLineFeeds: boolean;
   #fields: string[] = [];
   #phase = LINE;
   /** These are relative to the inflow's `at`. */
@@ -24,11 +26,15 @@ export class FieldLines {
   #valueAt = 0;
   #name = "";
 
-  /** `maxOctets` counts from the inflow's `at`, so that a request line in front of the fields counts too. */
-  constructor(maxOctets: number, maxFields: number, faults: Faults) {
+  /**
+   * `maxOctets` counts from the inflow's `at`, so that a request line in front of the fields counts too. With
+   * `bareLineFeeds` a line may end in LF as well as in CR LF; HTTP must not have it so (RFC 9112 §2.2 would let it).
+   */
+  constructor(maxOctets: number, maxFields: number, faults: Faults, bareLineFeeds = false) {
     this.#maxOctets = maxOctets;
     this.#maxFields = maxFields;
     this.#faults = faults;
+    this.#bareLineFeeds = bareLineFeeds;
   }
 
   /** Names and values by turns, as received, without the white space around values. */
@@ -61,6 +67,11 @@ export class FieldLines {
     while (i < end) {
       if (phase === LINE) {
         nameAt = i;
+        if (bytes[i] === LF && this.#bareLineFeeds) {
+          i++;
+          whole = true;
+          break;
+        }
         phase = bytes[i] === CR ? LAST_LINE_END : NAME;
         if (phase === LAST_LINE_END && ++i === end) break;
       }
@@ -82,6 +93,11 @@ export class FieldLines {
         while (i < fours && !hasControl(view.getInt32(i, true))) i += 4;
         while (i < end && valueOctets[bytes[i] as number] === 1) i++;
         if (i === end) break;
+        if (bytes[i] === LF && this.#bareLineFeeds) {
+          this.#add(inflow, valueAt, i++);
+          phase = LINE;
+          continue;
+        }
         if (bytes[i] !== CR) throw this.#malformedValue(bytes[i] as number);
         phase = LINE_END;
         if (++i === end) break;

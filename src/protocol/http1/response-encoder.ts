@@ -110,7 +110,7 @@ export class ResponseEncoder {
 }
 
 /** Statuses whose responses have no content, whatever the method (RFC 9110 §15.2, §15.3.5, §15.3.6, §15.4.5). */
-function hasNoContent(status: number): boolean {
+export function hasNoContent(status: number): boolean {
   return status < 200 || status === 204 || status === 205 || status === 304;
 }
 
@@ -145,7 +145,7 @@ function firstLines(facts: ResponseFacts, date: string, connection: string): Uin
 }
 
 /** The field lines without Content-Length. */
-function withoutContentLength(fields: Uint8Array): Uint8Array {
+export function withoutContentLength(fields: Uint8Array): Uint8Array {
   const text = Buffer.from(fields.buffer, fields.byteOffset, fields.byteLength).toString("latin1");
   return Buffer.from(text.replace(/^content-length:[^\n]*\n/gim, ""), "latin1");
 }

@@ -1,6 +1,7 @@
 // Tells an encoder what an encoding vector tells it, and writes down what it gives: octets in the vectors' notation, and
 // what it says after each message.
 import { VivariumError } from "../../../src/errors.js";
+import { ResponseEncoder as CgiResponseEncoder } from "../../../src/protocol/cgi/response-encoder.js";
 import { RequestEncoder } from "../../../src/protocol/http1/request-encoder.js";
 import { ResponseEncoder } from "../../../src/protocol/http1/response-encoder.js";
 import { escaped, unescaped } from "./vectors.js";
@@ -42,7 +43,7 @@ function calls(told: string): readonly Call[] {
     });
 }
 
-type Message = RequestEncoder | ResponseEncoder;
+type Message = RequestEncoder | ResponseEncoder | CgiResponseEncoder;
 
 function encode(
   told: string,
@@ -87,6 +88,20 @@ export function encodeResponses(told: string): Encoded {
       const [status, reason = "", fields, body] = words;
       const facts = { status: Number(status), reason, fields: latin1(fields), contentLength: length, hasDate: date };
       return encoder.head(facts, body === undefined ? undefined : latin1(body), last, "DATE");
+    },
+  );
+}
+
+export function encodeCgiResponses(told: string): Encoded {
+  const encoder = new CgiResponseEncoder();
+  return encode(
+    told,
+    encoder,
+    ({ words }) => encoder.begin(words[0] ?? ""),
+    ({ words, length, last, date }) => {
+      const [status, reason = "", fields, body] = words;
+      const facts = { status: Number(status), reason, fields: latin1(fields), contentLength: length, hasDate: date };
+      return encoder.head(facts, body === undefined ? undefined : latin1(body), last);
     },
   );
 }

@@ -1,11 +1,11 @@
-// Reads the wire vectors of test/vectors/http1 (their notation is in the README there), and replays octets through the
+// Reads the wire vectors of test/vectors (the notation is in the README of http1), and replays octets through HTTP's
 // decoders into the event log the vectors are written in.
 import { readdirSync, readFileSync } from "node:fs";
 import { VivariumError } from "../../../src/errors.js";
 import { RequestDecoder, type RequestHead, type RequestLimits } from "../../../src/protocol/http1/request-decoder.js";
 import { ResponseDecoder, type ResponseHead } from "../../../src/protocol/http1/response-decoder.js";
 
-const folder = new URL("../../../../test/vectors/http1/", import.meta.url);
+const root = new URL("../../../../test/vectors/", import.meta.url);
 
 export const defaultLimits: RequestLimits = { maxTarget: 8192, maxHead: 65536, maxFields: 128, maxBody: 2 ** 30 };
 
@@ -17,8 +17,9 @@ export interface Vector {
   readonly settings: ReadonlyMap<string, string>;
 }
 
-/** The vectors of all files whose name begins with `prefix`. */
-export function vectors(prefix: string): readonly (Vector & { readonly file: string })[] {
+/** The vectors of all files of a protocol's folder whose name begins with `prefix`. */
+export function vectors(prefix: string, protocol = "http1"): readonly (Vector & { readonly file: string })[] {
+  const folder = new URL(`${protocol}/`, root);
   const files = readdirSync(folder).filter((file) => file.startsWith(prefix) && file.endsWith(".md"));
   return files.sort().flatMap((file) => {
     const sections = readFileSync(new URL(file, folder), "utf8").split(/^## /m).slice(1);
@@ -89,8 +90,8 @@ export function* splits(octets: Buffer): Generator<readonly Buffer[]> {
   yield Array.from(octets, (_, at) => octets.subarray(at, at + 1));
 }
 
-/** Collects a log; octets of a body that come one after another are one line. */
-class Log {
+/** Collects a decoder's log; octets of a body that come one after another are one line. */
+export class Log {
   readonly lines: string[] = [];
   #body: string | undefined;
 
