@@ -82,6 +82,14 @@ export const programs = {
     find: () => firstReadable("/usr/lib/apache2/modules/mod_wsgi.so"),
   },
   "php-fpm": { packages: ["php-fpm"], find: findPhpFpm },
+  "mod-fcgid": {
+    packages: ["libapache2-mod-fcgid"],
+    find: () => firstReadable("/usr/lib/apache2/modules/mod_fcgid.so"),
+  },
+  lighttpd: { packages: ["lighttpd"], find: () => which("lighttpd") },
+  caddy: { packages: ["caddy"], find: () => which("caddy") },
+  haproxy: { packages: ["haproxy"], find: () => which("haproxy") },
+  "cgi-fcgi": { packages: ["libfcgi-bin"], find: () => which("cgi-fcgi") },
   postgresql: { packages: ["postgresql"], find: findPostgresBin },
   chromium: { packages: ["chromium"], find: () => which("chromium", "chromium-browser", "google-chrome") },
 };

@@ -26,6 +26,11 @@ export type Tool =
   | "apache2"
   | "mod-wsgi"
   | "php-fpm"
+  | "mod-fcgid"
+  | "lighttpd"
+  | "caddy"
+  | "haproxy"
+  | "cgi-fcgi"
   | "postgresql"
   | "chromium"
   | "venv-frameworks"
@@ -65,6 +70,10 @@ export function program(...names: readonly string[]): string {
 export const nginx = (): string => program("nginx");
 export const uwsgi = (): string => program("uwsgi", "uwsgi-core");
 export const apache2 = (): string => program("apache2");
+export const lighttpd = (): string => program("lighttpd");
+export const caddy = (): string => program("caddy");
+export const haproxy = (): string => program("haproxy");
+export const cgiFcgi = (): string => program("cgi-fcgi");
 export const wrk = (): string => program("wrk");
 export const curl = (): string => program("curl");
 export const chromium = (): string => program("chromium", "chromium-browser");

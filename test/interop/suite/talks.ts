@@ -1,0 +1,136 @@
+// What takes more than one request, or a look at a response while it is being made.
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { removeFolder, temporaryFolder } from "../../support/tools.js";
+import { type TalkCase, textOf } from "./cases.js";
+import { type Client, onOneConnection } from "./client.js";
+import { patternDigest } from "./pattern.js";
+
+/** A path where the application and the test leave each other signs; the application may run as another user. */
+async function withMark(use: (mark: string) => Promise<void>): Promise<void> {
+  const folder = temporaryFolder("suite");
+  chmodSync(folder, 0o777);
+  try {
+    await use(join(folder, "mark"));
+  } finally {
+    removeFolder(folder);
+  }
+}
+
+/** Waits for the application's sign; undefined where none came for a long time. */
+async function signAt(path: string): Promise<string | undefined> {
+  for (let tries = 0; tries < 1500; tries += 1) {
+    if (existsSync(path)) return readFileSync(path, "utf8");
+    await delay(10);
+  }
+  return undefined;
+}
+
+const markQuery = (mark: string): string => `mark=${encodeURIComponent(mark)}`;
+
+async function firstPieceBeforeTheLast(client: Client): Promise<void> {
+  await withMark(async (mark) => {
+    const incoming = await client.begin({ target: `/stream?${markQuery(mark)}` });
+    let seen = "";
+    for await (const piece of incoming.pieces()) {
+      seen += piece.toString();
+      // Only now may the application make the rest: a server that held the first piece back would wait for ever.
+      if (seen === "first") writeFileSync(mark, "");
+    }
+    assert.equal(seen, "first last");
+    assert.equal(incoming.whole, true);
+  });
+}
+
+async function clientThatLeaves(client: Client): Promise<void> {
+  await withMark(async (mark) => {
+    const incoming = await client.begin({ target: `/endless?${markQuery(mark)}` });
+    for await (const piece of incoming.pieces()) {
+      assert.ok(piece.length > 0);
+      break;
+    }
+    incoming.leave();
+    const sign = await signAt(mark);
+    if (sign === undefined) writeFileSync(`${mark}.stop`, "");
+    assert.equal(sign, "closed", "close() of the iterable is called when the client has left");
+  });
+}
+
+async function hundredAtOnce(client: Client): Promise<void> {
+  const bodies = Array.from({ length: 100 }, (_, at) => `request ${at} `.repeat(1 + at * 7));
+  const answers = await Promise.all(bodies.map((body) => client.ask({ method: "POST", target: "/echo", body })));
+  assert.deepEqual(answers.map(textOf), bodies);
+}
+
+async function severalOnOneConnection(client: Client): Promise<void> {
+  await onOneConnection(async (agent) => {
+    const first = await client.begin({ target: "/environ" }, agent);
+    const { socket } = first.message;
+    textOf(await first.answer());
+    for (let at = 0; at < 20; at += 1) {
+      const body = `body ${at}`.repeat(at * 100);
+      const incoming = await client.begin({ method: "POST", target: "/echo", body }, agent);
+      assert.equal(incoming.message.socket, socket, "the connection is the same");
+      assert.equal(textOf(await incoming.answer()), body);
+    }
+  });
+}
+
+/** What is behind a response that promised less than it sent must not be taken for the next one. */
+async function surplusOnOneConnection(client: Client): Promise<void> {
+  await onOneConnection(async (agent) => {
+    const lie = await client.ask({ target: "/lie?said=50&sent=100" }, agent);
+    assert.ok(lie.status === 200 || lie.status >= 500);
+    for (let at = 0; at < 3; at += 1) {
+      assert.equal(
+        textOf(await client.ask({ method: "POST", target: "/echo", body: `next ${at}` }, agent)),
+        `next ${at}`,
+      );
+    }
+  });
+}
+
+/** A connection that is kept towards the application must not be upset by what went wrong on it. */
+async function failuresThenSuccess(client: Client): Promise<void> {
+  for (const target of ["/fail?when=called", "/cut?length=1", "/lie?said=100&sent=50", "/cut"]) {
+    await client.ask({ target }).catch(() => undefined);
+    assert.equal(textOf(await client.ask({ method: "POST", target: "/echo", body: "still here" })), "still here");
+  }
+}
+
+/** An application that does not read the body leaves it on the connection, where the next request must not meet it. */
+async function unreadBody(client: Client): Promise<void> {
+  await onOneConnection(async (agent) => {
+    for (let at = 0; at < 3; at += 1) {
+      const answer = await client.ask({ method: "POST", target: "/fields?count=1&size=1", body: 200_000 }, agent);
+      assert.equal(textOf(answer), "fields");
+    }
+  });
+}
+
+async function continueIsSaid(client: Client): Promise<void> {
+  const ask = { method: "POST", target: "/echo", body: "after the word", fields: ["Expect", "100-continue"] };
+  const incoming = await client.begin(ask);
+  assert.equal(textOf(await incoming.answer()), "after the word");
+}
+
+async function hundredMegabytes(client: Client): Promise<void> {
+  const incoming = await client.begin({ target: "/make?size=100000000&length=1" });
+  assert.equal(incoming.status, 200);
+  assert.deepEqual(await incoming.digest(), { length: 100_000_000, sha256: patternDigest(100_000_000) });
+  assert.equal(incoming.whole, true);
+}
+
+export const talkCases: readonly TalkCase[] = [
+  { name: "a streamed response arrives piece by piece", run: firstPieceBeforeTheLast },
+  { name: "a client that leaves ends the response", run: clientThatLeaves },
+  { name: "100 requests at once get their own answers", run: hundredAtOnce },
+  { name: "21 requests on one connection", run: severalOnOneConnection },
+  { name: "a body longer than its Content-Length does not disturb the next request", run: surplusOnOneConnection },
+  { name: "a failure does not disturb the next request", run: failuresThenSuccess },
+  { name: "a body the application does not read does not disturb the next request", run: unreadBody },
+  { name: "a client that waits for 100 Continue gets it", run: continueIsSaid },
+  { name: "response of 100 MB", run: hundredMegabytes },
+];
