@@ -1,0 +1,209 @@
+// Requests, server role: octets of a web server in, events out (FastCGI 1.0 §3, §5, §6.2). One decoder serves a connection,
+// which may carry many requests at once, each under an id of its own. An id is active from its BEGIN_REQUEST until
+// `release`, which whoever writes its END_REQUEST calls; records for other ids are ignored (§3.3).
+//
+// Refused outright, since nobody can say what is meant: a second BEGIN_REQUEST for an active id, PARAMS after their end,
+// STDIN before it, STDIN after its own, records that only applications send.
+
+import { VivariumError, vivariumError } from "../../errors.js";
+import { decodePairs, ParamsCollector } from "./params.js";
+import {
+  bodySize,
+  keepConnectionFlag,
+  nullId,
+  protocolStatus,
+  RecordReader,
+  recordType,
+  responder,
+  typeMost,
+} from "./records.js";
+
+export interface RequestLimits {
+  /** Octets of a request's PARAMS, lengths included. Beyond them: a "too-large" event. */
+  readonly maxParams: number;
+  /** Requests at once. Beyond them: a "refused" event. */
+  readonly maxRequests: number;
+}
+
+export type RequestEvent =
+  /** The parameters are whole. `pairs`: name, value, name, value …, latin-1, as received. */
+  | {
+      readonly type: "request";
+      readonly id: number;
+      readonly pairs: readonly string[];
+      /** Whether the connection stays open after the response (FCGI_KEEP_CONN). */
+      readonly keepConnection: boolean;
+    }
+  | { readonly type: "body"; readonly id: number; readonly octets: Uint8Array }
+  /** The body is whole. */
+  | { readonly type: "end"; readonly id: number }
+  /** The client of an active id left (ABORT_REQUEST); at any time after its BEGIN_REQUEST. */
+  | { readonly type: "abort"; readonly id: number }
+  /** The parameters are larger than the limit; the rest of the request is skipped. `error` has a status to answer with. */
+  | {
+      readonly type: "too-large";
+      readonly id: number;
+      readonly keepConnection: boolean;
+      readonly error: VivariumError;
+    }
+  /** To be answered with END_REQUEST and this protocol status; the id is not active. */
+  | {
+      readonly type: "refused";
+      readonly id: number;
+      readonly keepConnection: boolean;
+      readonly protocolStatus: number;
+    }
+  /** GET_VALUES (§4.1): the names asked for. */
+  | { readonly type: "values"; readonly names: readonly string[] }
+  /** A management record of a type that is not known; to be answered with UNKNOWN_TYPE (§4.2). */
+  | { readonly type: "unknown-type"; readonly recordType: number };
+
+function malformed(sentence: string): VivariumError {
+  return vivariumError("ERR_FASTCGI_BAD_REQUEST", sentence, { status: 400 });
+}
+
+/** What of a request comes next. */
+const PARAMS = 0;
+const STDIN = 1;
+/** Nothing that matters: the body is whole. */
+const WHOLE = 2;
+/** It was aborted or is too large: what still comes is skipped. */
+const SKIPPED = 3;
+
+interface Incoming {
+  phase: number;
+  readonly keepConnection: boolean;
+  readonly params: ParamsCollector;
+}
+
+export class RequestDecoder {
+  readonly #limits: RequestLimits;
+  readonly #reader = new RecordReader(malformed);
+  readonly #active = new Map<number, Incoming>();
+  #fault: VivariumError | undefined;
+
+  constructor(limits: RequestLimits) {
+    this.#limits = limits;
+  }
+
+  /** Requests that are active. */
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** Whether no request is active and no record has begun: a connection closed here was closed in order. */
+  get idle(): boolean {
+    return this.#active.size === 0 && this.#reader.idle && this.#fault === undefined;
+  }
+
+  /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
+  receive(chunk: Uint8Array): void {
+    if (this.#fault === undefined) this.#reader.receive(chunk);
+  }
+
+  /** END_REQUEST was written: the id is free to be used again. */
+  release(id: number): void {
+    this.#active.delete(id);
+  }
+
+  /**
+   * The next event; undefined where more octets are needed.
+   * @throws VivariumError where the peer does not keep to the protocol: the connection must be closed. The decoder is dead
+   * from then on and throws the same again.
+   */
+  next(): RequestEvent | undefined {
+    if (this.#fault !== undefined) throw this.#fault;
+    try {
+      while (this.#reader.next()) {
+        const event = this.#reader.id === nullId ? this.#management() : this.#record();
+        if (event !== undefined) return event;
+      }
+    } catch (error) {
+      if (error instanceof VivariumError) this.#fault = error;
+      throw error;
+    }
+    return undefined;
+  }
+
+  #management(): RequestEvent {
+    const { type, octets } = this.#reader;
+    if (type === recordType.getValues) {
+      const pairs = decodePairs(octets, malformed);
+      return { type: "values", names: pairs.filter((_, index) => index % 2 === 0) };
+    }
+    if (type > typeMost || type === 0) return { type: "unknown-type", recordType: type };
+    throw malformed(`A record of type ${type} has no request id.`);
+  }
+
+  #record(): RequestEvent | undefined {
+    const { type, id } = this.#reader;
+    const incoming = this.#active.get(id);
+    if (type === recordType.beginRequest) return this.#begin(incoming);
+    if (incoming === undefined) return undefined;
+    switch (type) {
+      case recordType.params:
+        return this.#params(incoming);
+      case recordType.stdin:
+        return this.#stdin(incoming);
+      case recordType.abortRequest:
+        // A second one would tell nothing new.
+        if (incoming.phase === SKIPPED) return undefined;
+        incoming.phase = SKIPPED;
+        return { type: "abort", id };
+      default:
+        throw malformed(`A record of type ${type} is not for a Responder.`);
+    }
+  }
+
+  #begin(incoming: Incoming | undefined): RequestEvent | undefined {
+    const { id, octets } = this.#reader;
+    if (octets.length !== bodySize) {
+      throw malformed(`A BEGIN_REQUEST record has ${octets.length} octets of content in place of ${bodySize}.`);
+    }
+    if (incoming !== undefined) throw malformed(`Request ${id} begins a second time before its end.`);
+    const role = octets.readUInt16BE(0);
+    const keepConnection = ((octets[2] as number) & keepConnectionFlag) !== 0;
+    if (role !== responder) {
+      return { type: "refused", id, keepConnection, protocolStatus: protocolStatus.unknownRole };
+    }
+    if (this.#active.size >= this.#limits.maxRequests) {
+      return { type: "refused", id, keepConnection, protocolStatus: protocolStatus.overloaded };
+    }
+    this.#active.set(id, { phase: PARAMS, keepConnection, params: new ParamsCollector() });
+    return undefined;
+  }
+
+  #params(incoming: Incoming): RequestEvent | undefined {
+    const { id, octets } = this.#reader;
+    const { params, keepConnection } = incoming;
+    if (incoming.phase === SKIPPED) return undefined;
+    if (incoming.phase !== PARAMS) throw malformed("PARAMS come after their end.");
+    if (octets.length === 0) {
+      incoming.phase = STDIN;
+      return { type: "request", id, pairs: decodePairs(params.take(), malformed), keepConnection };
+    }
+    if (params.size + octets.length <= this.#limits.maxParams) {
+      params.add(octets);
+      return undefined;
+    }
+    params.take();
+    incoming.phase = SKIPPED;
+    const sentence = `The request's parameters are larger than ${this.#limits.maxParams} octets.`;
+    const error = vivariumError("ERR_FASTCGI_PARAMS_TOO_LARGE", sentence, { status: 431 });
+    return { type: "too-large", id, keepConnection, error };
+  }
+
+  #stdin(incoming: Incoming): RequestEvent | undefined {
+    const { id, octets } = this.#reader;
+    const { phase } = incoming;
+    if (phase === SKIPPED) return undefined;
+    if (phase === PARAMS) throw malformed("STDIN begins before the end of PARAMS.");
+    if (octets.length === 0) {
+      incoming.phase = WHOLE;
+      // Its end said twice tells nothing new.
+      return phase === STDIN ? { type: "end", id } : undefined;
+    }
+    if (phase === WHOLE) throw malformed("STDIN goes on after its end.");
+    return { type: "body", id, octets };
+  }
+}
