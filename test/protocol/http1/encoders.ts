@@ -4,6 +4,7 @@ import { VivariumError } from "../../../src/errors.js";
 import { ResponseEncoder as CgiResponseEncoder } from "../../../src/protocol/cgi/response-encoder.js";
 import { RequestEncoder } from "../../../src/protocol/http1/request-encoder.js";
 import { ResponseEncoder } from "../../../src/protocol/http1/response-encoder.js";
+import { ResponseEncoder as UwsgiResponseEncoder } from "../../../src/protocol/uwsgi/response-encoder.js";
 import { escaped, unescaped } from "./vectors.js";
 
 export interface Encoded {
@@ -93,7 +94,14 @@ export function encodeResponses(told: string): Encoded {
 }
 
 export function encodeCgiResponses(told: string): Encoded {
-  const encoder = new CgiResponseEncoder();
+  return encodeUndated(told, new CgiResponseEncoder());
+}
+
+export function encodeUwsgiResponses(told: string): Encoded {
+  return encodeUndated(told, new UwsgiResponseEncoder());
+}
+
+function encodeUndated(told: string, encoder: CgiResponseEncoder | UwsgiResponseEncoder): Encoded {
   return encode(
     told,
     encoder,
