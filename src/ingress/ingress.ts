@@ -1,8 +1,9 @@
 import type { Socket } from "node:net";
 import type { Config, ListenProtocol } from "../config/config.js";
 import { Deadlines, ticks } from "../net/deadline.js";
+import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
-import { TrustedProxies } from "../routing/forwarded.js";
+import { claimedOrigin, TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
 import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
@@ -45,6 +46,7 @@ export class Ingress implements IngressOptions {
   readonly bodyMemory: number;
   readonly tempDir: string;
   readonly trusted: TrustedProxies;
+  readonly receivedFacts: ReceivedFacts;
   readonly software: string;
   readonly deadlines: Deadlines;
   readonly keepAlive: number;
@@ -65,8 +67,14 @@ export class Ingress implements IngressOptions {
     };
     this.bodyMemory = config.bodyMemory;
     this.tempDir = config.tempDir;
-    this.trusted = new TrustedProxies(config.trustedProxies);
+    const trusted = new TrustedProxies(config.trustedProxies);
+    this.trusted = trusted;
     this.software = `vivarium/${facts.version}`;
+    this.receivedFacts = {
+      software: this.software,
+      believe: (fields, peer) =>
+        trusted.trusts(peer.remoteAddress) ? claimedOrigin(fields, peer, trusted) : undefined,
+    };
     this.deadlines = facts.deadlines ?? new Deadlines();
     this.keepAlive = ticks(config.keepAlive);
     this.headTimeout = ticks(config.headTimeout);

@@ -1,4 +1,5 @@
 import type { Deadlines } from "../net/deadline.js";
+import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
@@ -10,6 +11,8 @@ export interface IngressOptions {
   readonly bodyMemory: number;
   readonly tempDir: string;
   readonly trusted: TrustedProxies;
+  /** For requests that a web server in front describes. */
+  readonly receivedFacts: ReceivedFacts;
   /** SERVER_SOFTWARE. */
   readonly software: string;
   readonly deadlines: Deadlines;

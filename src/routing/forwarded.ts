@@ -4,7 +4,7 @@
 // appended it is trusted, and the first address from the right that is not itself trusted is the client's.
 import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
 import { vivariumError } from "../errors.js";
-import type { ConnectionFacts, Origin } from "../protocol/cgi/request-variables.js";
+import type { Origin } from "../protocol/cgi/request-variables.js";
 
 /** `::ffff:192.0.2.1`, as a socket that listens on both families says it, is the IPv4 address. */
 export function plainAddress(address: string): string {
@@ -60,7 +60,7 @@ interface Hop {
 }
 
 /** Where a request comes from by its fields, sent by a trusted peer. What is malformed is as if it were not there. */
-export function claimedOrigin(fields: readonly string[], peer: ConnectionFacts, trusted: TrustedProxies): Origin {
+export function claimedOrigin(fields: readonly string[], peer: Origin, trusted: TrustedProxies): Origin {
   const forwardedFor = list(fields, "x-forwarded-for").map(parseNode);
   const forwarded = parseForwarded(list(fields, "forwarded", true));
   // A proxy that knows one of the two passes on what a client wrote in the other. Where both are there they must agree
@@ -87,7 +87,7 @@ function clientDepth(addresses: readonly string[], trusted: TrustedProxies): num
 function addressAt(
   nodes: readonly { readonly address: string; readonly port: number }[],
   depth: number,
-  peer: ConnectionFacts,
+  peer: Origin,
 ): { address: string; port: number } {
   for (let at = depth; at >= 0; at -= 1) {
     const node = nodes.at(-1 - at);
@@ -96,7 +96,7 @@ function addressAt(
   return { address: peer.remoteAddress, port: peer.remotePort };
 }
 
-function fromForwarded(hops: readonly Hop[], peer: ConnectionFacts, trusted: TrustedProxies): Origin {
+function fromForwarded(hops: readonly Hop[], peer: Origin, trusted: TrustedProxies): Origin {
   const depth = clientDepth(
     hops.map((hop) => hop.address),
     trusted,
@@ -116,7 +116,7 @@ function fromForwarded(hops: readonly Hop[], peer: ConnectionFacts, trusted: Tru
 function fromXForwarded(
   fields: readonly string[],
   nodes: readonly Node[],
-  peer: ConnectionFacts,
+  peer: Origin,
   trusted: TrustedProxies,
 ): Origin {
   const depth = clientDepth(
