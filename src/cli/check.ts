@@ -1,115 +1,86 @@
 // vivarium check: everything `run` does before it serves, and nothing it does after.
-import { spawn } from "node:child_process";
 import type { Command } from "commander";
-import * as v from "valibot";
-import { type Config, siteUrl } from "../config/config.js";
+import { type Config, type PoolConfig, siteUrl, threadsMost } from "../config/config.js";
+import { isPlain, mountLines, upstreamLines } from "../config/describe.js";
 import { loadConfig } from "../config/load.js";
-import { vivariumError } from "../errors.js";
-import { packageRoot } from "../package.js";
 import type { ExitStatus } from "./command.js";
-import { addConfigOptions, type Flags, given } from "./config-options.js";
+import { addConfigOptions, addTarget, type Flags, given } from "./config-options.js";
+import { importApplication, type Loads, type Verdict } from "./import-application.js";
 import { paint, print } from "./terminal.js";
 
 const HELP = `
-Takes the options of vivarium run. The application is imported in a Python process of its own, which then ends; no
-address is taken, so a running server is not disturbed.
+Takes the options of vivarium run. Each application is imported in a Python process of its own, which then ends; no
+address is taken, so a running server is not disturbed, and no upstream server is asked.
 
-Exit status: 0 it would run, 1 the application does not load, 2 the configuration is wrong.`;
-
-/** The last line of what `python vivarium_host check` prints. */
-const verdictSchema = v.variant("ok", [
-  v.object({
-    ok: v.literal(true),
-    python: v.string(),
-    application: v.string(),
-    interface: v.string(),
-    threads_started: v.boolean(),
-  }),
-  v.object({ ok: v.literal(false), problem: v.string(), traceback: v.string() }),
-]);
-type Verdict = v.InferOutput<typeof verdictSchema>;
-type Loads = Extract<Verdict, { ok: true }>;
+Exit status: 0 it would run, 1 an application does not load, 2 the configuration is wrong.`;
 
 export function define(command: Command, done: (status: ExitStatus) => void): void {
-  addConfigOptions(command)
-    .description("Load the configuration and the application, and say what would run.")
+  addConfigOptions(addTarget(command))
+    .description("Load the configuration and the applications, and say what would run.")
     .addHelpText("after", HELP)
     .action(async (target: string | undefined, flags: Flags) => {
       const { config, file } = await loadConfig(given(target, flags));
-      const verdict = await importApplication(config);
-      if (verdict.ok) {
-        print(describe(config, file, verdict));
-        done(0);
-        return;
+      const verdicts = await Promise.all(config.pools.map(importApplication));
+      const failed = verdicts.filter((verdict) => !verdict.ok);
+      for (const { traceback, problem } of failed) {
+        process.stderr.write(traceback);
+        process.stderr.write(`${paint(process.stderr, "red", "vivarium:")} ${problem}\n`);
       }
-      process.stderr.write(verdict.traceback);
-      process.stderr.write(`${paint(process.stderr, "red", "vivarium:")} ${verdict.problem}\n`);
-      done(1);
+      if (failed.length === 0) print(describe(config, file, verdicts.filter(loads)));
+      done(failed.length === 0 ? 0 : 1);
     });
 }
 
-/** Imports the application in a Python process. Rejects with ERR_CLI_CHECK where that process gives no verdict. */
-async function importApplication(config: Config): Promise<Verdict> {
-  const { python, chdir, target, bootTimeout } = config;
-  const host = `${packageRoot}python/vivarium_host`;
-  // The verdict is in the last line of standard output; what comes before it is the application's own.
-  const child = spawn(python, [host, "check", "--target", target, "--chdir", chdir], {
-    stdio: ["ignore", "pipe", "inherit"],
-    timeout: bootTimeout * 1000,
-    killSignal: "SIGKILL",
-  });
-  let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  const ended = await new Promise<string>((done, fail) => {
-    child.on("error", (cause) =>
-      fail(
-        vivariumError("ERR_CLI_CHECK", `The Python interpreter ${python} cannot be started: ${cause.message}.`, {
-          cause,
-        }),
-      ),
-    );
-    child.on("close", (status, signal) => {
-      const late = signal === "SIGKILL" && child.killed;
-      done(
-        late
-          ? `has not loaded within ${bootTimeout} seconds (--boot-timeout)`
-          : `ended Python (${signal ?? `exit status ${status}`}) while it was loaded`,
-      );
-    });
-  });
-  const lines = output.trimEnd().split("\n");
-  const verdict = v.safeParse(verdictSchema, parse(lines.at(-1) ?? ""));
-  const own = (verdict.success ? lines.slice(0, -1) : lines).join("\n").trimEnd();
-  if (own !== "") process.stderr.write(`${own}\n`);
-  if (verdict.success) return verdict.output;
-  throw vivariumError("ERR_CLI_CHECK", `The application ${target} ${ended}.`);
+function loads(verdict: Verdict): verdict is Loads {
+  return verdict.ok;
 }
 
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
+type Fact = readonly [string, readonly string[]];
+
+/** `verdicts`: of each pool. */
+function describe(config: Config, file: string | undefined, verdicts: readonly Loads[]): string {
+  const [only, ...others] = config.pools;
+  const single = others.length === 0;
+  const addresses = config.listen.map((address) => siteUrl(config, address, address.url));
+  const facts = config.pools.map((pool, index) => poolFacts(pool, verdicts[index]));
+  const [application, ...rest] = single ? facts.flat() : [];
+  const lines: readonly Fact[] = [
+    ...(application === undefined ? [] : [application]),
+    ["address", [addresses.join("  ")]],
+    ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
+    ...rest,
+    ...(single ? [] : config.pools.flatMap((pool, index) => severalFacts(pool, facts[index] ?? []))),
+    ...(config.upstreams.length === 0 ? [] : [["upstreams", upstreamLines(config)] as const]),
+    ...(single && only !== undefined ? [] : [["directory", [config.chdir]] as const]),
+    ["settings", [file ?? "command line and defaults"]],
+  ];
+  const text = lines.map(([name, values]) => `${label(name)} ${values.join(`\n${" ".repeat(12)}`)}\n`).join("");
+  const what = only === undefined ? "This" : `The ${single ? "application loads" : "applications load"}; this`;
+  return `${text}${paint(process.stdout, "green", `${what} would run.`)}\n`;
 }
 
-function describe(config: Config, file: string | undefined, loads: Loads): string {
-  const preload = config.preload && !loads.threads_started;
+function label(name: string): string {
+  return paint(process.stdout, "dim", name.padEnd(11));
+}
+
+/** A heading, and the pool's facts below it. */
+function severalFacts(pool: PoolConfig, facts: readonly Fact[]): readonly Fact[] {
+  return [["pool", [pool.name]], ...facts.map(([name, values]): Fact => [`  ${name}`, values])];
+}
+
+function poolFacts(pool: PoolConfig, verdict: Loads | undefined): readonly Fact[] {
+  if (verdict === undefined) return [];
+  const preload = pool.preload && !verdict.threads_started;
   const why = preload
     ? "forked from one import of the application"
-    : `each importing the application itself${config.preload ? ", as importing it starts threads" : ""}`;
-  const facts = [
-    ["application", `${loads.application} (${loads.interface.toUpperCase()})`],
-    ["address", config.listen.map((address) => siteUrl(config, address, address.url)).join("  ")],
-    ["Python", `${loads.python}, ${config.python}`],
-    ["workers", `${config.workers}, ${why}`],
-    ["threads", config.threads === "auto" ? "up to 8 a worker, as measured" : `up to ${config.threads} a worker`],
-    ["preload", preload ? "yes" : "no"],
-    ["directory", config.chdir],
-    ["settings", file ?? "command line and defaults"],
+    : `each importing the application itself${pool.preload ? ", as importing it starts threads" : ""}`;
+  const threads = `up to ${threadsMost(pool)} a worker${pool.threads === "auto" ? ", as measured" : ""}`;
+  return [
+    ["application", [`${verdict.application} (${verdict.interface.toUpperCase()})`]],
+    ["Python", [`${verdict.python}, ${pool.python}`]],
+    ["workers", [`${pool.workers}, ${why}`]],
+    ["threads", [threads]],
+    ["preload", [preload ? "yes" : "no"]],
+    ["directory", [pool.chdir]],
   ];
-  const lines = facts.map(([name = "", fact = ""]) => `${paint(process.stdout, "dim", name.padEnd(11))} ${fact}\n`);
-  return `${lines.join("")}${paint(process.stdout, "green", "The application loads; this would run.")}\n`;
 }

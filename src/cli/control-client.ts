@@ -34,10 +34,8 @@ const count = v.number();
 const statusSchema = v.object({
   version: v.string(),
   pid: count,
-  application: v.string(),
-  target: v.string(),
+  name: v.string(),
   chdir: v.string(),
-  python: v.string(),
   listen: v.array(v.string()),
   startedAt: v.string(),
   uptime: count,
@@ -49,11 +47,27 @@ const statusSchema = v.object({
     cpu: count,
     memory: count,
   }),
-  spawner: v.object({ pid: count, preload: v.boolean() }),
-  pool: v.object({ threads: count, threadsMost: count, queue: count, writeAhead: count, wall: count, cpu: count }),
+  mounts: v.array(v.object({ host: v.string(), path: v.string(), tries: v.array(v.string()) })),
+  pools: v.array(
+    v.object({
+      name: v.string(),
+      application: v.string(),
+      target: v.string(),
+      chdir: v.string(),
+      python: v.string(),
+      spawner: v.object({ pid: count, preload: v.boolean() }),
+      threads: count,
+      threadsMost: count,
+      queue: count,
+      writeAhead: count,
+      wall: count,
+      cpu: count,
+    }),
+  ),
   workers: v.array(
     v.object({
       id: count,
+      pool: v.string(),
       pid: count,
       state: v.picklist(["booting", "ready", "draining"]),
       startedAt: v.string(),
@@ -66,7 +80,7 @@ const statusSchema = v.object({
 }) satisfies v.GenericSchema<unknown, Status>;
 
 /** Sends one command. Rejects with the system's error where nobody listens, ERR_CONTROL_ANSWER where none answers. */
-export function ask(path: string, command: "status" | "stop"): Promise<unknown> {
+export function ask(path: string, request: { readonly command: string }): Promise<unknown> {
   return new Promise((done, fail) => {
     let text = "";
     const socket = connect(path);
@@ -75,7 +89,7 @@ export function ask(path: string, command: "status" | "stop"): Promise<unknown> 
       fail(vivariumError("ERR_CONTROL_ANSWER", `The server at ${path} ${what}.`));
     };
     socket.setEncoding("utf8").setTimeout(PATIENCE);
-    socket.on("connect", () => socket.write(`${JSON.stringify({ command })}\n`));
+    socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on("timeout", () => refuse(`does not answer within ${PATIENCE / 1000} seconds`));
     socket.on("error", fail);
     socket.on("close", () => refuse("closed the connection without an answer"));
@@ -99,7 +113,7 @@ export function ask(path: string, command: "status" | "stop"): Promise<unknown> 
 /** Asks the server at `path` for its status. Undefined where nobody listens there. */
 async function visit(path: string): Promise<Server | undefined> {
   try {
-    const raw = await ask(path, "status");
+    const raw = await ask(path, { command: "status" });
     const read = v.safeParse(statusSchema, raw);
     if (read.success) return { path, status: read.output, raw };
   } catch (error) {
@@ -174,9 +188,7 @@ function removeStale(path: string | undefined): void {
 }
 
 function several(servers: readonly Server[]): VivariumError {
-  const lines = servers.map(
-    ({ path, status }) => `  --control ${path}   ${status.application}, ${status.listen.join(" ")}`,
-  );
+  const lines = servers.map(({ path, status }) => `  --control ${path}   ${status.name}, ${status.listen.join(" ")}`);
   return vivariumError(
     "ERR_CONTROL_SEVERAL",
     `${servers.length} servers are running; say which by one of these:\n${lines.join("\n")}`,

@@ -13,6 +13,7 @@ interface Entry {
 
 const commands: Readonly<Record<string, Entry>> = {
   run: { summary: "serve an application", load: () => import("./run.js") },
+  gateway: { summary: "pass requests on to servers elsewhere, and serve files", load: () => import("./gateway.js") },
   check: { summary: "load an application and say what would run", load: () => import("./check.js") },
   status: { summary: "show a running server: workers, requests, memory", load: () => import("./status.js") },
   stop: { summary: "stop a running server, letting requests finish", load: () => import("./stop.js") },
@@ -23,6 +24,7 @@ Examples:
   vivarium run mysite.wsgi:application     serve a WSGI application on http://127.0.0.1:8000
   vivarium run app.py --listen 0.0.0.0:80  the one in app.py, to everybody
   vivarium run                             as vivarium.toml in this directory says
+  vivarium gateway --upstream uwsgi://127.0.0.1:3031  be the web server in front of another
   vivarium check mysite.wsgi               see that it loads, without serving
   vivarium status                          what the server is doing
 
@@ -37,7 +39,7 @@ export async function main(argv: readonly string[]): Promise<ExitStatus> {
   const name = words[0] ?? "";
   let status: ExitStatus = 0;
   const program = new Command("vivarium")
-    .description("Application server for Python web applications.")
+    .description("Application server for Python web applications, and web server in front of them.")
     .usage("COMMAND [options]")
     .version(`vivarium ${version}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "explain")

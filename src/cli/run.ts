@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { loadConfig } from "../config/load.js";
 import type { ExitStatus } from "./command.js";
-import { addConfigOptions, type Flags, given } from "./config-options.js";
+import { addConfigOptions, addTarget, type Flags, given } from "./config-options.js";
 
 const HELP = `
 Every option is also a key of vivarium.toml, by the same name:
@@ -13,6 +13,10 @@ Every option is also a key of vivarium.toml, by the same name:
 
 That file is read from the current directory where there is one. The command line wins over it, and TARGET over its
 target. Sizes: 65536, 256k, 1m, 1g. Times: seconds. The whole reference: docs/configuration.md.
+
+An application may have files served beside it, or in front of it: --static /static=static, --static /=public. A vivarium.toml may
+hold several applications ([pool.NAME]), servers elsewhere ([upstream.NAME]), and what is where ([[mount]]); TARGET is one more
+application then, at --mount.
 
 Examples:
   vivarium run mysite.wsgi:application
@@ -25,8 +29,10 @@ log rotation. HUP stops a server in a terminal and does nothing elsewhere.
 Exit status: 0 stopped as asked, 1 could not start or the application failed to load, 2 wrong usage.`;
 
 export function define(command: Command, done: (status: ExitStatus) => void): void {
-  addConfigOptions(command)
-    .description("Serve a Python web application from a pool of worker processes, over HTTP.")
+  addConfigOptions(addTarget(command))
+    .description(
+      "Serve a Python web application from a pool of worker processes, over HTTP; and what else vivarium.toml says.",
+    )
     .addHelpText("after", HELP)
     .action(async (target: string | undefined, flags: Flags) => {
       // The supervisor's modules load while the configuration is read.

@@ -1,6 +1,7 @@
 // vivarium status: what a running server is doing, for people or as JSON.
 import type { Command } from "commander";
-import type { Status, WorkerStatus } from "../supervisor/status.js";
+import { placeText } from "../config/describe.js";
+import type { PoolStatus, Status, WorkerStatus } from "../supervisor/status.js";
 import type { ExitStatus } from "./command.js";
 import { findServer } from "./control-client.js";
 import { paint, print, table } from "./terminal.js";
@@ -28,18 +29,43 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
 
 /** The screen `vivarium status` prints; `now` in milliseconds since 1970, for the workers' ages. */
 export function describe(status: Status, now: number): string {
-  const { front, pool, spawner } = status;
+  const { front, mounts, pools } = status;
+  const [only] = pools.length === 1 ? pools : [];
   const bold = (text: string): string => paint(process.stdout, "bold", text);
   const dim = (text: string): string => paint(process.stdout, "dim", text);
   const facts = [
     ["address", status.listen.join("  ")],
-    ["uptime", `${duration(status.uptime)} ${dim(`(Vivarium ${status.version}, Python ${status.python})`)}`],
+    [
+      "uptime",
+      `${duration(status.uptime)} ${dim(`(Vivarium ${status.version}${only === undefined ? "" : `, Python ${only.python}`})`)}`,
+    ],
     ["directory", status.chdir],
     ["supervisor", `process ${status.pid}`],
     [
       "front",
       `process ${front.pid}, ${front.state}; ${counted(front.connections, "connection")} open, ${counted(front.requests, "request")}, ${megabytes(front.memory)}, CPU ${front.cpu.toFixed(1)} s`,
     ],
+    ...(only === undefined ? [] : poolFacts(only)),
+  ];
+  const plain = only !== undefined && mounts.length === 1 && mounts[0]?.tries.length === 1;
+  const parts = [
+    `${bold(status.name)}\n${facts.map(([name = "", fact = ""]) => `${dim(name.padEnd(11))} ${fact}\n`).join("")}`,
+    ...(plain ? [] : [table([["mount", "answered by"], ...mounts.map(mountRow)], new Set())]),
+    ...(only !== undefined || pools.length === 0
+      ? []
+      : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5]))]),
+    ...(pools.length === 0 ? [] : [workersTable(status, now)]),
+  ];
+  return parts.join("\n");
+}
+
+function mountRow(mount: Status["mounts"][number]): readonly string[] {
+  return [placeText(mount), mount.tries.join(", else ")];
+}
+
+function poolFacts(pool: PoolStatus): readonly (readonly string[])[] {
+  const { spawner } = pool;
+  return [
     [
       "spawner",
       `process ${spawner.pid}, ${spawner.preload ? "application imported once" : "each worker imports the application"}`,
@@ -56,10 +82,31 @@ export function describe(status: Status, now: number): string {
         : `${milliseconds(pool.wall)} on average, of it ${milliseconds(pool.cpu)} computing`,
     ],
   ];
-  const head = facts.map(([name = "", fact = ""]) => `${dim(name.padEnd(11))} ${fact}\n`).join("");
-  const rows = status.workers.map((worker) => row(worker, now));
+}
+
+const poolHeading = ["pool", "application", "Python", "spawner", "queue", "threads", "request", "computing"];
+
+function poolRow(pool: PoolStatus): readonly string[] {
+  const measured = pool.wall > 0;
+  return [
+    pool.name,
+    pool.application,
+    pool.python,
+    String(pool.spawner.pid),
+    String(pool.queue),
+    `${pool.threads} of ${pool.threadsMost}`,
+    measured ? milliseconds(pool.wall) : "-",
+    measured ? milliseconds(pool.cpu) : "-",
+  ];
+}
+
+function workersTable({ pools, workers }: Status, now: number): string {
   const heading = ["worker", "pid", "state", "age", "requests", "busy", "CPU %", "memory"];
-  return `${bold(status.application)}\n${head}\n${table([heading, ...rows], new Set([0, 1, 3, 4, 5, 6, 7]))}`;
+  const right = [0, 1, 3, 4, 5, 6, 7];
+  const rows = workers.map((worker) => row(worker, now));
+  if (pools.length === 1) return table([heading, ...rows], new Set(right));
+  const named = rows.map((cells, index) => [workers[index]?.pool ?? "", ...cells]);
+  return table([["pool", ...heading], ...named], new Set(right.map((column) => column + 1)));
 }
 
 function row(worker: WorkerStatus, now: number): readonly string[] {

@@ -28,20 +28,20 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
       if (flags.control === undefined && !sameDirectory(status.chdir, process.cwd())) {
         throw vivariumError(
           "ERR_CONTROL_NONE",
-          `No server is running in this directory. One of ${status.application} runs in ${status.chdir}; to stop that one: vivarium stop --control ${path}`,
+          `No server is running in this directory. One of ${status.name} runs in ${status.chdir}; to stop that one: vivarium stop --control ${path}`,
         );
       }
       // Before the request: afterwards it may be gone, and its number another's.
       const identity = processIdentity(status.pid);
-      const answer = v.safeParse(refusal, await ask(path, "stop"));
+      const answer = v.safeParse(refusal, await ask(path, { command: "stop" }));
       if (answer.success) throw vivariumError("ERR_CONTROL_ANSWER", answer.output.error);
       if (!(await processEnded(status.pid, identity, patience))) {
         throw vivariumError(
           "ERR_CONTROL_TIMEOUT",
-          `${status.application} (process ${status.pid}) still finishes requests after ${patience} seconds; wait on, or end it at once with "kill ${status.pid}".`,
+          `${status.name} (process ${status.pid}) still finishes requests after ${patience} seconds; wait on, or end it at once with "kill ${status.pid}".`,
         );
       }
-      print(`${status.application} (process ${status.pid}) has stopped.\n`);
+      print(`${status.name} (process ${status.pid}) has stopped.\n`);
       done(0);
     });
 }

@@ -1,5 +1,6 @@
 // The one frozen Config that everything below the command line reads. Comments here are the user's documentation of
 // each option (docs/configuration.md is made from them).
+import type { FileRedirectRoots, FilesConfig } from "../static/config.js";
 
 /** What is spoken on a listening socket. */
 export type ListenProtocol = "http" | "fastcgi" | "scgi" | "uwsgi";
@@ -95,7 +96,8 @@ export interface PoolConfig {
 /** What may answer a request: a pool or an upstream group, by name, or a folder's files. */
 export type TryConfig =
   | { readonly kind: "pool"; readonly name: string }
-  | { readonly kind: "upstream"; readonly name: string };
+  | { readonly kind: "upstream"; readonly name: string }
+  | { readonly kind: "files"; readonly files: FilesConfig };
 
 /** What answers the requests for a place. Places are unique. */
 export interface MountConfig {
@@ -105,25 +107,15 @@ export interface MountConfig {
   readonly path: string;
   /** In order, at least one. Files that are not there fall through to the next; pools and upstreams answer all, so they come last. */
   readonly tries: readonly TryConfig[];
+  /** Folders from which a response may have a file sent in its place, by X-Accel-Redirect or X-Sendfile. Default: not looked at. */
+  readonly redirects?: FileRedirectRoots;
 }
 
 export interface Config {
-  /** The application, as given: `package.module:callable`, `path/to/file.py[:callable]`, `path/to/site.wsgi`. */
-  readonly target: string;
   /** Addresses to listen on. Default `http://127.0.0.1:8000`. */
   readonly listen: readonly ListenAddress[];
-  /** Worker processes. Default `auto`: as many as the cores this process may use. */
-  readonly workers: number;
-  /** The most requests one worker executes at once. Default `auto`: up to 8, as many as the scheduler finds useful. */
-  readonly threads: number | "auto";
-  /** The Python interpreter, absolute. Default: that of the active virtual environment, of .venv or venv in chdir, else `python3`. */
-  readonly python: string;
-  /** The directory the application runs in, first on its `sys.path`. Absolute. Default: that of vivarium.toml, else the current one. */
+  /** The server's directory, absolute: `vivarium status` and `stop` find it there, and pools run there that name no other. */
   readonly chdir: string;
-  /** Whether the application is imported once and its workers forked from there (default), or in each worker. */
-  readonly preload: boolean;
-  /** URL prefix the application is mounted at: "" or "/prefix" without a closing slash. Becomes SCRIPT_NAME. */
-  readonly mount: string;
   /** Addresses (`192.0.2.7`, `10.0.0.0/8`, `::1`, or `unix`) whose Forwarded / X-Forwarded-* fields are believed. Default none. */
   readonly trustedProxies: readonly string[];
   /** "off", "-" (standard output; default) or a file's absolute path. */
@@ -150,8 +142,6 @@ export interface Config {
   readonly headTimeout: number;
   /** Seconds running requests get to finish at a stop. Default 30. */
   readonly gracefulTimeout: number;
-  /** Seconds the application may take to load. Default 60. */
-  readonly bootTimeout: number;
   /** Applications that run here. */
   readonly pools: readonly PoolConfig[];
   /** Servers elsewhere that requests are passed to. */
@@ -163,11 +153,27 @@ export interface Config {
 const threadsWhenAuto = 8;
 
 /** The most requests a worker executes at once. */
-export function threadsMost(config: Config): number {
-  return config.threads === "auto" ? threadsWhenAuto : config.threads;
+export function threadsMost(pool: PoolConfig): number {
+  return pool.threads === "auto" ? threadsWhenAuto : pool.threads;
 }
 
-/** Where a browser finds the application: `url` is that of the listening socket. */
+/** How a pool is called in the log: by its name where there are several, else not at all (""). */
+export function poolLabel(config: Config, pool: PoolConfig): string {
+  return config.pools.length === 1 ? "" : pool.name;
+}
+
+/** A worker at the beginning of a sentence: "Worker 2", or "shop worker 2" where pools have labels. */
+export function workerName(label: string, worker: number): string {
+  return label === "" ? `Worker ${worker}` : workerArea(label, worker);
+}
+
+/** A worker as an area of the log: "worker 2", "shop worker 2". */
+export function workerArea(label: string, worker: number): string {
+  return `${label} worker ${worker}`.trimStart();
+}
+
+/** Where a browser finds what is served, as far as that is one place: `url` is that of the listening socket. */
 export function siteUrl(config: Config, address: ListenAddress, url: string): string {
-  return address.endpoint.kind === "tcp" ? `${url}${config.mount}` : url;
+  const [mount, ...others] = config.mounts;
+  return address.endpoint.kind === "tcp" && others.length === 0 ? `${url}${mount?.path ?? ""}` : url;
 }

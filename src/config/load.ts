@@ -2,16 +2,18 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { vivariumError } from "../errors.js";
-import type { Config, PoolConfig } from "./config.js";
+import type { Config, MountConfig, PoolConfig, UpstreamGroupConfig } from "./config.js";
 import { readConfigFile } from "./file.js";
-import { nearest } from "./nearest.js";
-import { type OptionName, optionNames, options, target } from "./options.js";
-import { Expected, type ReadContext, type Reader } from "./read.js";
+import type { PlacedMount } from "./mounts.js";
+import { type OptionName, optionNames, options, poolOptionNames, type Settings, target } from "./options.js";
+import type { ReadContext } from "./read.js";
+import { readSource, refuseUnknownKeys, type Source, sourceIn, type Table, tableAt, wrong } from "./table.js";
+import type { UpstreamOptionName } from "./upstream-options.js";
 
 export const CONFIG_FILE = "vivarium.toml";
 
-/** The pool of the application that TARGET names. */
-export const MAIN_POOL = "main";
+/** What the command line names has this name: the pool of TARGET, or the upstream group of --upstream. */
+export const MAIN = "main";
 
 /** What the command line says. */
 export interface Given {
@@ -21,8 +23,13 @@ export interface Given {
    * one, whether or not a target is given: a person who keeps settings there means them.
    */
   readonly config?: string | false | undefined;
-  /** Values by the names of `Config`: text, a list of texts, or true/false for a switch. */
+  /** Values by the names of `Settings`: text, a list of texts, or true/false for a switch. */
   readonly flags?: { readonly [Name in OptionName]?: unknown };
+  /**
+   * `vivarium gateway`: no application may be named anywhere. The same for the upstream group of `--upstream`, whose
+   * `servers` are that flag's.
+   */
+  readonly gateway?: { readonly [Name in UpstreamOptionName]?: unknown };
   /** The current directory. Default: the process's. */
   readonly cwd?: string;
   readonly environment?: Readonly<Record<string, string | undefined>>;
@@ -34,75 +41,234 @@ export interface Loaded {
   readonly file: string | undefined;
 }
 
-/** A value with its source: `where` begins the sentence that refuses it, `base` is where its relative paths start. */
-interface Source {
-  readonly value: unknown;
-  readonly where: string;
-  readonly base: string;
-}
-
 /** Rejects with ERR_CONFIG_…, one sentence naming file or flag, key, and what was expected. */
 export async function loadConfig(given: Given): Promise<Loaded> {
-  const cwd = given.cwd ?? process.cwd();
-  const environment = given.environment ?? process.env;
-  const file = configFile(given, cwd);
-  const values = file === undefined ? {} : await readConfigFile(file);
-  if (file !== undefined) refuseUnknownKeys(file, values);
+  return await new Loader(given).load();
+}
 
-  const home = file === undefined ? cwd : dirname(file);
-  const sourceOf = (key: string, flag: unknown, label: string): Source | undefined => {
-    if (flag !== undefined) return { value: flag, where: label, base: cwd };
-    return Object.hasOwn(values, key) ? { value: values[key], where: `${file}: ${key}`, base: home } : undefined;
-  };
-  const pick = <Name extends OptionName>(name: Name, context: ReadContext): Config[Name] => {
+class Loader {
+  readonly #given: Given;
+  readonly #cwd: string;
+  readonly #file: string | undefined;
+  /** Around every value that is no pool's. */
+  readonly #outside: ReadContext;
+  /** The options of the file, without its tables. */
+  #root: Table | undefined;
+  /** The file's tables by name. */
+  #pools: ReadonlyMap<string, Table> = new Map();
+  #upstreams: ReadonlyMap<string, Table> = new Map();
+  /** The file, if it has [[mount]]. */
+  #mounts: Table | undefined;
+
+  constructor(given: Given) {
+    this.#given = given;
+    this.#cwd = given.cwd ?? process.cwd();
+    this.#file = configFile(given, this.#cwd);
+    const home = this.#file === undefined ? this.#cwd : dirname(this.#file);
+    this.#outside = { base: home, chdir: home, target: "", environment: given.environment ?? process.env };
+  }
+
+  async load(): Promise<Loaded> {
+    if (this.#file !== undefined) this.#openFile(this.#file, await readConfigFile(this.#file));
+    const chdir = this.#pick("chdir", this.#outside);
+    const outside: ReadContext = { ...this.#outside, chdir };
+    const pools = this.#readPools(outside);
+    const upstreams = await this.#readUpstreams(outside);
+    const mounts = await this.#readMounts(pools, upstreams, outside);
+    const context: ReadContext = { ...outside, target: pools[0]?.target ?? "gateway" };
+    const config: Config = {
+      pools,
+      upstreams,
+      mounts,
+      chdir,
+      listen: this.#pick("listen", context),
+      trustedProxies: this.#pick("trustedProxies", context),
+      accessLog: this.#pick("accessLog", context),
+      control: this.#pick("control", context),
+      maxBody: this.#pick("maxBody", context),
+      bodyMemory: this.#pick("bodyMemory", context),
+      responseMemory: this.#pick("responseMemory", context),
+      tempDir: this.#pick("tempDir", context),
+      maxTarget: this.#pick("maxTarget", context),
+      maxHead: this.#pick("maxHead", context),
+      maxFields: this.#pick("maxFields", context),
+      keepAlive: this.#pick("keepAlive", context),
+      headTimeout: this.#pick("headTimeout", context),
+      gracefulTimeout: this.#pick("gracefulTimeout", context),
+    };
+    return { config: freeze(config), file: this.#file };
+  }
+
+  #openFile(file: string, values: Readonly<Record<string, unknown>>): void {
+    const { pool, upstream, mount, ...rest } = values;
+    const { base } = this.#outside;
+    const whole: Table = { values, where: `${file}: `, base };
+    refuseUnknownKeys(whole, ["target", "pool", "upstream", ...optionNames.map((name) => options[name].key)]);
+    // `mount = "/blog"` is where TARGET is; [[mount]] is a list of tables.
+    const several = Array.isArray(mount);
+    this.#root = { ...whole, values: several || mount === undefined ? rest : { ...rest, mount } };
+    this.#mounts = several ? whole : undefined;
+    this.#pools = tablesAt(whole, "pool", pool);
+    this.#upstreams = tablesAt(whole, "upstream", upstream);
+  }
+
+  /** What the table of a pool says itself, else the flag, else the file's top level, else the default. */
+  #pick<Name extends OptionName>(name: Name, context: ReadContext, own?: Table): Settings[Name] {
     const { key, read, initial } = options[name];
-    const source = sourceOf(key, given.flags?.[name], `--${key}`);
+    const source = sourceIn(own, key) ?? this.#source(key, this.#given.flags?.[name], `--${key}`);
     if (source !== undefined) return readSource(read, source, context);
     if (typeof initial === "function") return initial(context);
-    return readSource(read, { value: initial, where: `the default of ${key}`, base: home }, context);
-  };
+    return readSource(read, { value: initial, where: `the default of ${key}`, base: context.base }, context);
+  }
 
-  const outside: ReadContext = { base: home, chdir: home, target: "", environment };
-  const chdir = pick("chdir", outside);
-  const wanted = sourceOf("target", given.target, "TARGET");
-  if (wanted === undefined) throw noTarget(file, cwd);
-  const context: ReadContext = { ...outside, chdir, target: readSource(target, wanted, { ...outside, chdir }) };
-  const pool: PoolConfig = {
-    name: MAIN_POOL,
-    target: context.target,
-    workers: pick("workers", context),
-    threads: pick("threads", context),
-    python: pick("python", context),
-    chdir,
-    preload: pick("preload", context),
-    bootTimeout: pick("bootTimeout", context),
-  };
-  const mount = pick("mount", context);
-  const { name: _, ...application } = pool;
-  const config: Config = {
-    ...application,
-    mount,
-    pools: Object.freeze([Object.freeze(pool)]),
-    upstreams: Object.freeze([]),
-    mounts: Object.freeze([
-      Object.freeze({ host: "", path: mount, tries: Object.freeze([{ kind: "pool", name: MAIN_POOL } as const]) }),
-    ]),
-    listen: pick("listen", context),
-    trustedProxies: pick("trustedProxies", context),
-    accessLog: pick("accessLog", context),
-    control: pick("control", context),
-    maxBody: pick("maxBody", context),
-    bodyMemory: pick("bodyMemory", context),
-    responseMemory: pick("responseMemory", context),
-    tempDir: pick("tempDir", context),
-    maxTarget: pick("maxTarget", context),
-    maxHead: pick("maxHead", context),
-    maxFields: pick("maxFields", context),
-    keepAlive: pick("keepAlive", context),
-    headTimeout: pick("headTimeout", context),
-    gracefulTimeout: pick("gracefulTimeout", context),
-  };
-  return { config: Object.freeze(config), file };
+  #source(key: string, flag: unknown, label: string): Source | undefined {
+    if (flag !== undefined) return { value: flag, where: label, base: this.#cwd };
+    return sourceIn(this.#root, key);
+  }
+
+  // ---- pools
+
+  #readPools(outside: ReadContext): readonly PoolConfig[] {
+    const wanted = this.#source("target", this.#given.target, "TARGET");
+    const [name] = this.#pools.keys();
+    if (this.#given.gateway !== undefined && (wanted !== undefined || name !== undefined)) {
+      const named = wanted === undefined ? `[pool.${name}]` : "target";
+      throw wrong(
+        { where: `${this.#file}: ` },
+        `${named} names an application, and a gateway runs none; "vivarium run" runs this file, and --no-config leaves it out.`,
+      );
+    }
+    const clash = this.#pools.get(MAIN);
+    if (wanted !== undefined && clash !== undefined) {
+      throw wrong(clash, `${MAIN} is what the pool of ${wanted.where} is called; give this one another name.`);
+    }
+    return [
+      ...(wanted === undefined ? [] : [this.#readPool(MAIN, wanted, undefined, outside)]),
+      ...[...this.#pools].map(([each, table]) => {
+        refuseUnknownKeys(table, ["target", ...poolOptionNames.map((option) => options[option].key)]);
+        const source = sourceIn(table, "target");
+        if (source === undefined) throw missingTarget(table.where);
+        return this.#readPool(each, source, table, outside);
+      }),
+    ];
+  }
+
+  #readPool(name: string, wanted: Source, own: Table | undefined, outside: ReadContext): PoolConfig {
+    const chdir = this.#pick("chdir", outside, own);
+    const context: ReadContext = { ...outside, chdir };
+    return {
+      name,
+      target: readSource(target, wanted, context),
+      workers: this.#pick("workers", context, own),
+      threads: this.#pick("threads", context, own),
+      python: this.#pick("python", context, own),
+      chdir,
+      preload: this.#pick("preload", context, own),
+      bootTimeout: this.#pick("bootTimeout", context, own),
+    };
+  }
+
+  // ---- upstream groups
+
+  async #readUpstreams(context: ReadContext): Promise<readonly UpstreamGroupConfig[]> {
+    const flags = this.#given.gateway;
+    const named = flags?.servers !== undefined;
+    if (!named && this.#upstreams.size === 0) return [];
+    const { readUpstream } = await import("./upstreams.js");
+    const clash = this.#upstreams.get(MAIN);
+    if (named && clash !== undefined) {
+      throw wrong(clash, `${MAIN} is what the group of --upstream is called; give this one another name.`);
+    }
+    return [
+      ...(named ? [readUpstream(MAIN, undefined, flags, { ...context, base: this.#cwd })] : []),
+      ...[...this.#upstreams].map(([name, table]) => readUpstream(name, table, {}, context)),
+    ];
+  }
+
+  // ---- mounts
+
+  async #readMounts(
+    pools: readonly PoolConfig[],
+    upstreams: readonly UpstreamGroupConfig[],
+    context: ReadContext,
+  ): Promise<readonly MountConfig[]> {
+    const folders = this.#pick("static", context);
+    const given = this.#mounts !== undefined || folders.length > 0 ? await import("./mounts.js") : undefined;
+    const names = { pool: pools.map(({ name }) => name), upstream: upstreams.map(({ name }) => name) };
+    const placed = [...((this.#mounts && given?.readMounts(this.#mounts, names, context)) ?? [])];
+    const main = this.#mainMount(names, placed, context);
+    if (main !== undefined) placed.unshift(main);
+    for (const { path, root } of folders) {
+      const files = given?.plainFiles(root, context);
+      if (files === undefined) continue;
+      const there = placed.findIndex(({ mount }) => mount.host === "" && mount.path === path);
+      const before = placed[there];
+      const tries = [{ kind: "files", files } as const, ...(before?.mount.tries ?? [])];
+      if (before === undefined) placed.push({ mount: { host: "", path, tries }, where: "--static" });
+      else placed[there] = { ...before, mount: { ...before.mount, tries } };
+    }
+    if (placed.length === 0) throw this.#nothing(pools, upstreams);
+    this.#refuseUnmounted(names, placed);
+    refuseSamePlace(placed);
+    return placed.map(({ mount }) => mount);
+  }
+
+  /** TARGET, or --upstream, is at --mount; where nobody says that and a [[mount]] has it, it is there alone. */
+  #mainMount(
+    names: Readonly<Record<"pool" | "upstream", readonly string[]>>,
+    placed: readonly PlacedMount[],
+    context: ReadContext,
+  ): PlacedMount | undefined {
+    const kind = names.pool.includes(MAIN) && !this.#pools.has(MAIN) ? "pool" : "upstream";
+    if (kind === "upstream" && (!names.upstream.includes(MAIN) || this.#upstreams.has(MAIN))) return undefined;
+    const said = this.#source("mount", this.#given.flags?.mount, "--mount");
+    const mounted = placed.some(({ mount }) => mount.tries.some((one) => one.kind === kind && one.name === MAIN));
+    if (said === undefined && mounted) return undefined;
+    const path = this.#pick("mount", context);
+    return {
+      mount: { host: "", path, tries: [{ kind, name: MAIN }] },
+      where: said?.where ?? (kind === "pool" ? "TARGET" : "--upstream"),
+    };
+  }
+
+  #refuseUnmounted(
+    names: Readonly<Record<"pool" | "upstream", readonly string[]>>,
+    placed: readonly PlacedMount[],
+  ): void {
+    for (const kind of ["pool", "upstream"] as const) {
+      for (const name of names[kind]) {
+        const mounted = placed.some(({ mount }) => mount.tries.some((one) => one.kind === kind && one.name === name));
+        if (!mounted) {
+          throw wrong(
+            { where: `${this.#file}: ` },
+            `[${kind}.${name}] is mounted nowhere; add a [[mount]] with ${kind} = "${name}".`,
+          );
+        }
+      }
+    }
+  }
+
+  #nothing(pools: readonly PoolConfig[], upstreams: readonly UpstreamGroupConfig[]): Error {
+    const [pool] = pools;
+    const [upstream] = upstreams;
+    const where = `${this.#file}: `;
+    if (pool !== undefined) return wrong({ where }, `nothing is mounted; add a [[mount]] with pool = "${pool.name}".`);
+    if (upstream !== undefined) {
+      return wrong({ where }, `nothing is mounted; add a [[mount]] with upstream = "${upstream.name}".`);
+    }
+    if (this.#given.gateway !== undefined) {
+      return vivariumError(
+        "ERR_CONFIG_VALUE",
+        'There is nobody to pass requests to: name a server, as in "vivarium gateway --upstream http://127.0.0.1:8000".',
+      );
+    }
+    return this.#file === undefined
+      ? vivariumError(
+          "ERR_CONFIG_VALUE",
+          `There is nothing to run: name an application, as in "vivarium run package.module:callable", or write a ${CONFIG_FILE} in ${this.#cwd}.`,
+        )
+      : missingTarget(where);
+  }
 }
 
 function configFile(given: Given, cwd: string): string | undefined {
@@ -112,39 +278,43 @@ function configFile(given: Given, cwd: string): string | undefined {
   return existsSync(path) ? path : undefined;
 }
 
-function readSource<Value>(read: Reader<Value>, source: Source, context: ReadContext): Value {
-  const value = read(source.value, { ...context, base: source.base });
-  if (!(value instanceof Expected)) return value;
-  throw vivariumError(
-    "ERR_CONFIG_VALUE",
-    `${source.where} must be ${value.what}, not ${show(value.wrong.length === 0 ? source.value : value.wrong[0])}.`,
+/** [pool.NAME] or [upstream.NAME], by name. */
+function tablesAt({ where, base }: Table, key: "pool" | "upstream", value: unknown): ReadonlyMap<string, Table> {
+  if (value === undefined) return new Map();
+  const named = tableAt(value, `${where}${key}, as in [${key}.shop], `, base);
+  return new Map(
+    Object.entries(named.values).map(([name, table]) => {
+      if (!/^[\w-]{1,40}$/u.test(name)) {
+        throw wrong({ where }, `[${key}."${name}"]: a name is made of letters, digits, "-" and "_", 40 at most.`);
+      }
+      return [name, tableAt(table, `${where}[${key}.${name}]: `, base)];
+    }),
   );
 }
 
-function refuseUnknownKeys(file: string, values: Readonly<Record<string, unknown>>): void {
-  const known = ["target", ...optionNames.map((name) => options[name].key)];
-  for (const key of Object.keys(values)) {
-    if (known.includes(key)) continue;
-    // `max_body` and `maxBody` are near enough in spirit, though not in letters.
-    const near = nearest(key.replace(/[A-Z]/gu, "-$&").replaceAll("_", "-").toLowerCase(), known);
-    const hint = near === undefined ? "the keys are listed in docs/configuration.md" : `did you mean "${near}"?`;
-    throw vivariumError("ERR_CONFIG_KEY", `${file}: there is no key "${key}"; ${hint}${hint.endsWith("?") ? "" : "."}`);
+function missingTarget(where: string): Error {
+  return wrong({ where }, 'target is missing; it names the application, as in target = "package.module:callable".');
+}
+
+function refuseSamePlace(placed: readonly PlacedMount[]): void {
+  const seen = new Map<string, string>();
+  for (const { mount, where } of placed) {
+    const place = `${mount.host}${mount.path}/`;
+    const before = seen.get(place);
+    if (before !== undefined) {
+      const short = (text: string): string => text.replace(/: $/u, "");
+      throw vivariumError(
+        "ERR_CONFIG_VALUE",
+        `${short(where)} is at the same place as ${short(before).replace(/^.*: /su, "")}, ${place}; each place has one mount.`,
+      );
+    }
+    seen.set(place, where);
   }
 }
 
-function noTarget(file: string | undefined, cwd: string): Error {
-  return file === undefined
-    ? vivariumError(
-        "ERR_CONFIG_VALUE",
-        `There is nothing to run: name an application, as in "vivarium run package.module:callable", or write a ${CONFIG_FILE} in ${cwd}.`,
-      )
-    : vivariumError(
-        "ERR_CONFIG_VALUE",
-        `${file}: target is missing; it names the application, as in target = "package.module:callable".`,
-      );
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length <= 80 ? text : `${text.slice(0, 77)}…`;
+/** Freezes it and all it holds. */
+function freeze<Value>(value: Value): Value {
+  if (typeof value !== "object" || value === null) return value;
+  for (const each of Object.values(value)) freeze(each);
+  return Object.freeze(value);
 }

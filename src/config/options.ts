@@ -3,7 +3,7 @@
 import { existsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
-import type { Config } from "./config.js";
+import type { Config, PoolConfig } from "./config.js";
 import { defaultControlPath, SOCKET_PATH_MOST } from "./control-path.js";
 import { cores } from "./cores.js";
 import { listenUrl } from "./listen-url.js";
@@ -25,7 +25,15 @@ import {
 } from "./read.js";
 
 /** Headings of help and documentation, in their order. */
-export const groups = ["Application", "Workers", "Network", "Requests", "Time limits", "Log and control"] as const;
+export const groups = [
+  "Application",
+  "Workers",
+  "Mounts",
+  "Network",
+  "Requests",
+  "Time limits",
+  "Log and control",
+] as const;
 
 export interface Option<Value> {
   /** The name in vivarium.toml, and behind `--` on the command line. */
@@ -44,9 +52,27 @@ export interface Option<Value> {
   readonly repeatable?: boolean;
 }
 
-/** `target` is an argument on the command line and a key in vivarium.toml; it has no default. */
-export type OptionName = Exclude<keyof Config, "target" | "pools" | "upstreams" | "mounts">;
-export type Options = { readonly [Name in OptionName]: Option<Config[Name]> };
+/** What can be said of an application. `target` is an argument on the command line and a key in vivarium.toml. */
+export type PoolSettings = Omit<PoolConfig, "name" | "target">;
+
+/** What the options say. Pools, upstream groups and mounts are tables of vivarium.toml. */
+export interface Settings extends PoolSettings, Omit<Config, "pools" | "upstreams" | "mounts"> {
+  /** Where TARGET is: "" or "/prefix". */
+  readonly mount: string;
+  /** Folders that are mounted. */
+  readonly static: readonly StaticMount[];
+}
+
+/** `--static PREFIX=DIR`. */
+export interface StaticMount {
+  /** "" or "/prefix". */
+  readonly path: string;
+  /** Absolute. */
+  readonly root: string;
+}
+
+export type OptionName = keyof Settings;
+export type Options = { readonly [Name in OptionName]: Option<Settings[Name]> };
 
 const KIB = 2 ** 10;
 const GIB = 2 ** 30;
@@ -69,15 +95,6 @@ export const options: Options = {
     read: interpreter,
     standard: "$VIRTUAL_ENV, .venv or venv in DIR, else python3",
     initial: defaultInterpreter,
-  },
-  mount: {
-    key: "mount",
-    group: "Application",
-    placeholder: "PREFIX",
-    summary: "URL prefix the application is mounted at (its SCRIPT_NAME)",
-    read: prefix,
-    standard: "none",
-    initial: "",
   },
   preload: {
     key: "preload",
@@ -114,6 +131,25 @@ export const options: Options = {
     read: orAuto(count(1, 1024), () => "auto" as const),
     standard: "auto",
     initial: "auto",
+  },
+  mount: {
+    key: "mount",
+    group: "Mounts",
+    placeholder: "PREFIX",
+    summary: "URL prefix TARGET is mounted at (its SCRIPT_NAME)",
+    read: prefix,
+    standard: "none",
+    initial: "",
+  },
+  static: {
+    key: "static",
+    group: "Mounts",
+    placeholder: "PREFIX=DIR",
+    summary: "serve the files of a folder below a URL prefix; repeatable",
+    read: list(staticMount),
+    standard: "none",
+    initial: [],
+    repeatable: true,
   },
   listen: {
     key: "listen",
@@ -252,7 +288,17 @@ function isOptionName(name: string): name is OptionName {
   return Object.hasOwn(options, name);
 }
 
-function directory(value: unknown, context: ReadContext): string | Expected {
+/** The options of which each pool can have its own. */
+export const poolOptionNames: readonly (keyof PoolSettings)[] = [
+  "chdir",
+  "python",
+  "preload",
+  "bootTimeout",
+  "workers",
+  "threads",
+];
+
+export function directory(value: unknown, context: ReadContext): string | Expected {
   const found = path(value, context);
   return found instanceof Expected || !statSync(found, { throwIfNoEntry: false })?.isDirectory()
     ? new Expected("an existing directory")
@@ -265,6 +311,15 @@ function socketPath(value: unknown, context: ReadContext): string | Expected {
     return new Expected(`a path of at most ${SOCKET_PATH_MOST} octets`);
   }
   return found;
+}
+
+/** `/static=public` */
+function staticMount(value: unknown, context: ReadContext): StaticMount | Expected {
+  const expected = new Expected("PREFIX=DIR, a URL prefix and an existing directory, such as /static=public");
+  const [, before = "", behind = ""] = typeof value === "string" ? (/^([^=]*)=(.+)$/su.exec(value) ?? []) : [];
+  const at = prefix(before);
+  const root = directory(behind, context);
+  return at instanceof Expected || root instanceof Expected || before === "" ? expected : { path: at, root };
 }
 
 function listenUrls(value: unknown, context: ReadContext): Config["listen"] | Expected {

@@ -83,6 +83,13 @@ export function seconds(least: 0 | "above 0"): Reader<number> {
   };
 }
 
+/** One of these words. */
+export function oneOf<Word extends string>(...words: readonly Word[]): Reader<Word> {
+  const quoted = words.map((word) => `"${word}"`);
+  return (value) =>
+    words.find((word) => word === value) ?? new Expected(`${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`);
+}
+
 export function boolean(value: unknown): boolean | Expected {
   return typeof value === "boolean" ? value : new Expected("true or false");
 }

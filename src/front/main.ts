@@ -3,20 +3,21 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { log } from "../channels.js";
-import { type Config, threadsMost } from "../config/config.js";
-import type { Handler } from "../exchange.js";
+import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, serverOptions } from "../ingress/ingress.js";
 import { later } from "../net/deadline.js";
 import { version } from "../package.js";
-import { Router } from "../routing/router.js";
 import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
-import type { FromFront, FrontReport, ToFront } from "./messages.js";
+import { Handlers } from "./handlers.js";
+import type { FromFront, FrontReport, PoolReport, ToFront } from "./messages.js";
 import { WorkerLink } from "./worker-link.js";
 import { WorkerPool } from "./worker-pool.js";
 
 /** Milliseconds that workers have to end their connections after the last answer; the spawner ends who takes longer. */
 const workersMercy = 2000;
+
+type Start = Extract<ToFront, { type: "start" }>;
 
 function tell(message: FromFront): void {
   // To a supervisor that is gone nothing can be told; "disconnect" follows.
@@ -26,29 +27,34 @@ function tell(message: FromFront): void {
 class Front {
   readonly #config: Config;
   readonly #runtime: string;
-  readonly #pool: WorkerPool;
+  readonly #pools: ReadonlyMap<PoolConfig, WorkerPool>;
   readonly #ingress: Ingress;
   readonly #accessLog: AccessLog | undefined;
   readonly #servers: Server[] = [];
-  readonly #wire: Server;
+  #wires: readonly Server[] = [];
 
-  constructor(start: Extract<ToFront, { type: "start" }>) {
-    const { config } = start;
-    this.#config = config;
+  static async start(start: Start): Promise<Front> {
+    const { config, scoreboards } = start;
+    const { responseMemory } = config;
+    const pools = new Map<PoolConfig, WorkerPool>();
+    for (const pool of config.pools) {
+      const settings = { label: poolLabel(config, pool), threads: threadsMost(pool), responseMemory, scoreboards };
+      const workerReady = (worker: number, pid: number): void => tell({ type: "worker-ready", worker, pid });
+      pools.set(pool, new WorkerPool(settings, { workerReady }));
+    }
+    const handlers = await Handlers.open(config, pools);
+    const front = new Front(start, pools, handlers);
+    front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
+    front.#listen(start.listeners);
+    return front;
+  }
+
+  private constructor(start: Start, pools: ReadonlyMap<PoolConfig, WorkerPool>, handlers: Handlers) {
+    this.#config = start.config;
     this.#runtime = start.runtime;
-    this.#accessLog = AccessLog.open(config.accessLog);
-    this.#pool = new WorkerPool(threadsMost(config), config.responseMemory, start.scoreboards, {
-      workerReady: (worker, pid) => tell({ type: "worker-ready", worker, pid }),
-    });
-    const handler: Handler = (exchange) => this.#pool.handle(exchange);
-    this.#ingress = new Ingress(config, new Router([{ host: "", path: config.mount, handler }]), { version });
-    this.#wire = createServer((socket) => this.#pool.add(new WorkerLink(socket, this.#pool)));
-    // A front that was killed leaves the socket's file, and its successor could not bind.
-    rmSync(start.wire, { force: true });
-    this.#wire.listen(start.wire, () => {
-      chmodSync(start.wire, 0o600);
-      this.#listen(start.listeners);
-    });
+    this.#pools = pools;
+    this.#accessLog = AccessLog.open(start.config.accessLog);
+    this.#ingress = new Ingress(start.config, handlers.router, { version });
   }
 
   #listen(descriptors: readonly number[]): void {
@@ -69,9 +75,10 @@ class Front {
     for (const server of this.#servers) server.close();
     await this.#ingress.drain();
     await this.#accessLog?.close();
-    this.#pool.end();
-    this.#wire.close(() => process.exit(0));
+    for (const pool of this.#pools.values()) pool.end();
     later(workersMercy, () => process.exit(0));
+    await Promise.all(this.#wires.map((wire) => new Promise((resolve) => wire.close(resolve))));
+    process.exit(0);
   }
 
   /** What still runs is cut; the access log says so. */
@@ -93,40 +100,69 @@ class Front {
   }
 
   report(): FrontReport {
-    const { pool } = this.#pool;
-    const { pace } = pool;
     return {
       connections: this.#ingress.connections,
       requests: this.#ingress.requests,
-      pool: {
-        threads: pace.threads,
-        threadsMost: threadsMost(this.#config),
-        queue: pool.queueLength,
-        writeAhead: pace.slow ? 0 : pace.ahead,
-        wall: Math.round(pace.wall),
-        cpu: Math.round(pace.cpu),
-      },
-      workers: pool.members.map((member) => ({
-        id: member.worker.worker,
-        requests: member.answered,
-        busy: member.outstanding,
-      })),
+      pools: [...this.#pools].map(poolReport),
+      workers: [...this.#pools.values()].flatMap(({ pool }) =>
+        pool.members.map((member) => ({
+          id: member.worker.worker,
+          requests: member.answered,
+          busy: member.outstanding,
+        })),
+      ),
     };
   }
 }
 
+function poolReport([config, { pool }]: readonly [PoolConfig, WorkerPool]): PoolReport {
+  const { pace } = pool;
+  return {
+    name: config.name,
+    threads: pace.threads,
+    threadsMost: threadsMost(config),
+    queue: pool.queueLength,
+    writeAhead: pace.slow ? 0 : pace.ahead,
+    wall: Math.round(pace.wall),
+    cpu: Math.round(pace.cpu),
+  };
+}
+
+/** Listens at `path` for the workers of a pool. */
+function expectWorkers(path = "", pool: WorkerPool): Promise<Server> {
+  // A front that was killed leaves the socket's file, and its successor could not bind.
+  rmSync(path, { force: true });
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => pool.add(new WorkerLink(socket, pool)));
+    server.on("error", reject);
+    server.listen(path, () => {
+      chmodSync(path, 0o600);
+      resolve(server);
+    });
+  });
+}
+
+function failed(error: unknown): never {
+  log("error", "front", `The front cannot serve: ${error instanceof Error ? error.message : String(error)}.`);
+  process.exit(1);
+}
+
 logToStandardError();
-let front: Front | undefined;
-process.on("message", (message: ToFront) => {
-  if (message.type === "start") front = new Front(message);
-  else if (message.type === "drain") front?.drain();
-  else if (message.type === "end") front?.end();
-  else if (message.type === "reopen-logs") front?.reopenLogs();
-  else if (front !== undefined) tell({ type: "report", id: message.id, report: front.report() });
+let front: Promise<Front> | undefined;
+process.on("message", async (message: ToFront) => {
+  if (message.type === "start") front = Front.start(message);
+  const started = await front?.catch(failed);
+  if (message.type === "drain") started?.drain();
+  else if (message.type === "end") started?.end();
+  else if (message.type === "reopen-logs") started?.reopenLogs();
+  else if (message.type === "report" && started !== undefined) {
+    tell({ type: "report", id: message.id, report: started.report() });
+  }
 });
-process.on("disconnect", () => {
-  if (front === undefined) process.exit(1);
-  front.abandon();
+process.on("disconnect", async () => {
+  const started = await front?.catch(failed);
+  if (started === undefined) process.exit(1);
+  started.abandon();
 });
 // A terminal's Ctrl-C and a service manager's SIGTERM reach every process of the group; the supervisor decides.
 process.on("SIGINT", () => {});

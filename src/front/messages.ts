@@ -7,8 +7,8 @@ export type ToFront =
       readonly type: "start";
       readonly config: Config;
       readonly listeners: readonly number[];
-      /** The unix socket on which to expect workers, and the folder of their scoreboards; both in `runtime`. */
-      readonly wire: string;
+      /** The unix sockets on which to expect the workers of each pool, and the folder of their scoreboards; all in `runtime`. */
+      readonly wires: readonly string[];
       readonly scoreboards: string;
       readonly runtime: string;
     }
@@ -20,17 +20,22 @@ export type ToFront =
   | { readonly type: "reopen-logs" }
   | { readonly type: "report"; readonly id: number };
 
+/** See PoolStatus (supervisor/status.ts). */
+export interface PoolReport {
+  readonly name: string;
+  readonly threads: number;
+  readonly threadsMost: number;
+  readonly queue: number;
+  readonly writeAhead: number;
+  readonly wall: number;
+  readonly cpu: number;
+}
+
 export interface FrontReport {
   readonly connections: number;
   readonly requests: number;
-  readonly pool: {
-    readonly threads: number;
-    readonly threadsMost: number;
-    readonly queue: number;
-    readonly writeAhead: number;
-    readonly wall: number;
-    readonly cpu: number;
-  };
+  readonly pools: readonly PoolReport[];
+  /** Of all pools. */
   readonly workers: readonly { readonly id: number; readonly requests: number; readonly busy: number }[];
 }
 

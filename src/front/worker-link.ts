@@ -22,6 +22,8 @@ export interface Ticket {
 
 /** What a link tells its pool. */
 export interface LinkOwner {
+  /** How the worker is called in the log. */
+  name(link: WorkerLink): string;
   /** The worker said hello: it may be given requests. */
   linkReady(link: WorkerLink): void;
   linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void;
@@ -194,7 +196,7 @@ export class WorkerLink implements ResponseListener {
   #take(id: number): Ticket | undefined {
     const ticket = this.#tickets.get(id);
     if (ticket === undefined) {
-      log("error", "pool", `Worker ${this.worker} answered request ${id}, which it does not have.`);
+      log("error", "pool", `${this.#owner.name(this)} answered request ${id}, which it does not have.`);
       return undefined;
     }
     this.#tickets.delete(id);

@@ -3,10 +3,22 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
+import { workerName } from "../config/config.js";
 import type { Exchange } from "../exchange.js";
 import { later } from "../net/deadline.js";
 import { Pool } from "../pool/pool.js";
 import type { LinkOwner, Ticket, WorkerLink } from "./worker-link.js";
+
+export interface WorkerPoolSettings {
+  /** How the pool is called in the log, "" where it is the only one. */
+  readonly label: string;
+  /** The most threads a worker has. */
+  readonly threads: number;
+  /** Octets of a response a worker sends without credit. */
+  readonly responseMemory: number;
+  /** The folder of the files in which workers note what they begin. */
+  readonly scoreboards: string;
+}
 
 /** What a pool tells the process it lives in. */
 export interface PoolOwner {
@@ -16,6 +28,7 @@ export interface PoolOwner {
 export class WorkerPool implements LinkOwner {
   readonly pool: Pool<Ticket, WorkerLink>;
   readonly #owner: PoolOwner;
+  readonly #label: string;
   readonly #scoreboards: string;
   readonly #creditStep: number;
   /** Every connection; of workers that said hello the descriptor of the scoreboard, -1 where it cannot be read. */
@@ -25,14 +38,11 @@ export class WorkerPool implements LinkOwner {
   #flushPlanned = false;
   #lookPlanned = false;
 
-  /**
-   * `threads`: the most a worker has. `responseMemory`: octets of a response a worker sends without credit.
-   * `scoreboards`: the folder of the files in which workers note what they begin.
-   */
-  constructor(threads: number, responseMemory: number, scoreboards: string, owner: PoolOwner) {
-    this.pool = new Pool(threads);
-    this.#creditStep = responseMemory / 4;
-    this.#scoreboards = scoreboards;
+  constructor(settings: WorkerPoolSettings, owner: PoolOwner) {
+    this.pool = new Pool(settings.threads);
+    this.#label = settings.label;
+    this.#creditStep = settings.responseMemory / 4;
+    this.#scoreboards = settings.scoreboards;
     this.#owner = owner;
   }
 
@@ -84,6 +94,11 @@ export class WorkerPool implements LinkOwner {
       this.#lookPlanned = false;
       this.#dispatch();
     });
+  }
+
+  /** How a worker of this pool is called in the log. */
+  name(link: WorkerLink): string {
+    return workerName(this.#label, link.worker);
   }
 
   // ---- links
@@ -155,7 +170,7 @@ export class WorkerPool implements LinkOwner {
         continue;
       }
       const { method, target } = exchange.request;
-      log("error", "pool", `Worker ${link.worker} (pid ${link.pid}) died while it executed ${method} ${target}.`);
+      log("error", "pool", `${this.name(link)} (pid ${link.pid}) died while it executed ${method} ${target}.`);
       exchange.cut();
     }
     this.pool.requeue(again);

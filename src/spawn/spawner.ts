@@ -2,7 +2,7 @@
 // itself. Commands and events are JSON lines over its descriptor 3 (python/vivarium_host/spawner.py names them all).
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex, Readable } from "node:stream";
-import type { Config } from "../config/config.js";
+import type { PoolConfig } from "../config/config.js";
 import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
 
@@ -16,9 +16,11 @@ const lineMost = 16_384;
 const lastEventsWithin = 200;
 
 export interface SpawnSettings {
-  readonly config: Config;
+  readonly pool: PoolConfig;
   /** The most threads of a worker. */
   readonly threads: number;
+  /** Octets of a response that a worker sends without credit. */
+  readonly responseMemory: number;
   readonly wire: string;
   readonly scoreboards: string;
 }
@@ -71,22 +73,22 @@ export class Spawner {
   readonly #listener: SpawnerListener;
 
   constructor(settings: SpawnSettings, listener: SpawnerListener) {
-    const { config } = settings;
+    const { pool } = settings;
     this.#listener = listener;
     const told = {
-      target: config.target,
-      chdir: config.chdir,
-      preload: config.preload,
-      workers: config.workers,
+      target: pool.target,
+      chdir: pool.chdir,
+      preload: pool.preload,
+      workers: pool.workers,
       threads: settings.threads,
-      responseMemory: config.responseMemory,
+      responseMemory: settings.responseMemory,
       wire: settings.wire,
       scoreboards: settings.scoreboards,
     };
-    this.#child = spawn(config.python, [hostDirectory, "spawn", JSON.stringify(told)], {
+    this.#child = spawn(pool.python, [hostDirectory, "spawn", JSON.stringify(told)], {
       stdio: ["ignore", "pipe", "pipe", "pipe"],
     });
-    this.#child.on("error", (error: NodeJS.ErrnoException) => this.#cannotStart(config.python, error));
+    this.#child.on("error", (error: NodeJS.ErrnoException) => this.#cannotStart(pool.python, error));
     this.#control = this.#child.stdio[3] as Duplex;
     this.#control.on("error", () => {}); // "exit" follows
     this.#child.on("exit", (status, signal) => this.#exited(status, signal));

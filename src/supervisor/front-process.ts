@@ -17,7 +17,8 @@ export interface FrontSettings {
   readonly config: Config;
   /** Descriptors of listening sockets in this process. */
   readonly listeners: readonly number[];
-  readonly wire: string;
+  /** The unix sockets on which it expects the workers of each pool. */
+  readonly wires: readonly string[];
   readonly scoreboards: string;
   readonly runtime: string;
 }
@@ -60,7 +61,7 @@ export class FrontProcess {
       type: "start",
       config: settings.config,
       listeners: settings.listeners.map((_, index) => firstListener + index),
-      wire: settings.wire,
+      wires: settings.wires,
       scoreboards: settings.scoreboards,
       runtime: settings.runtime,
     });

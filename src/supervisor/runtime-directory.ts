@@ -4,25 +4,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SOCKET_PATH_MOST } from "../config/control-path.js";
 
-/** A folder in which the socket's path is not too long: Node would cut it off without a word. */
+/** A folder in which a socket's path is not too long: Node would cut it off without a word. */
 function parent(): string {
-  const wire = join(tmpdir(), "vivarium-run-XXXXXX", "wire");
+  const wire = join(tmpdir(), "vivarium-run-XXXXXX", wireName(999));
   return Buffer.byteLength(wire) <= SOCKET_PATH_MOST ? tmpdir() : "/tmp";
 }
 
 export class RuntimeDirectory {
   readonly path: string;
-  /** The unix socket on which the front expects workers. */
-  readonly wire: string;
   /** The folder of the workers' scoreboards. */
   readonly scoreboards: string;
 
   constructor() {
     // mkdtemp makes it with mode 0700.
     this.path = mkdtempSync(join(parent(), "vivarium-run-"));
-    this.wire = join(this.path, "wire");
     this.scoreboards = join(this.path, "scoreboards");
     mkdirSync(this.scoreboards);
+  }
+
+  /** The unix socket on which the front expects the workers of this pool, by its place in the configuration. */
+  wire(pool: number): string {
+    return join(this.path, wireName(pool));
   }
 
   /**
@@ -35,9 +37,12 @@ export class RuntimeDirectory {
     writeFileSync(path, Buffer.alloc(64));
   }
 
-  /** Makes the folder anew where somebody has cleaned it away with other temporary files. False: it was there. */
-  restore(): boolean {
-    const lost = !existsSync(this.wire);
+  /**
+   * Makes the folder anew where somebody has cleaned it away with other temporary files. Whether it was gone, and with it
+   * this socket of the front's.
+   */
+  restore(wire: string): boolean {
+    const lost = !existsSync(wire);
     mkdirSync(this.scoreboards, { recursive: true, mode: 0o700 });
     return lost;
   }
@@ -45,4 +50,8 @@ export class RuntimeDirectory {
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
   }
+}
+
+function wireName(pool: number): string {
+  return `wire-${pool}`;
 }

@@ -1,30 +1,59 @@
 // The one screen a start prints: what runs, where, and how to stop it.
-import type { Config } from "../config/config.js";
+import type { Config, PoolConfig } from "../config/config.js";
+import { isPlain, mountLines, upstreamLines } from "../config/describe.js";
 import { version } from "../package.js";
 import type { Loaded } from "../spawn/spawner.js";
 
-export function startScreen(config: Config, urls: readonly string[], loaded: Loaded, milliseconds: number): string {
-  const threads =
-    config.threads === "auto" ? "threads as the application needs them" : plural(config.threads, "thread");
-  const lines = [
-    ["address", urls.join(`\n${" ".repeat(15)}`)],
-    ["application", loaded.application],
-    ["Python", `${loaded.python} (${config.python})`],
-    ["workers", `${plural(config.workers, "process", "processes")}, ${threads}${sharing(config, loaded)}`],
+/** `loaded`: of each pool, in the configuration's order. */
+export function startScreen(
+  config: Config,
+  urls: readonly string[],
+  loaded: readonly (Loaded | undefined)[],
+  milliseconds: number,
+): string {
+  const lines: readonly (readonly [string, readonly string[]])[] = [
+    ["address", urls],
+    ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
+    ...config.pools.flatMap((pool, index) => poolFacts(config, pool, loaded[index])),
+    ...(config.upstreams.length === 0 ? [] : [["upstreams", upstreamLines(config)] as const]),
     [
       "log",
-      config.accessLog === "off"
-        ? "no requests"
-        : `requests to ${config.accessLog === "-" ? "here" : config.accessLog}`,
+      [
+        config.accessLog === "off"
+          ? "no requests"
+          : `requests to ${config.accessLog === "-" ? "here" : config.accessLog}`,
+      ],
     ],
   ];
-  const body = lines.map(([name = "", value = ""]) => `  ${name.padEnd(11)}  ${value}`).join("\n");
+  const body = lines.map(([name, values]) => `  ${name.padEnd(11)}  ${values.join(`\n${" ".repeat(15)}`)}`).join("\n");
   return `vivarium ${version} is serving after ${Math.round(milliseconds)} ms\n\n${body}\n\n  Ctrl-C stops it; so does "vivarium stop". "vivarium status" shows what it is doing.\n`;
 }
 
-function sharing(config: Config, loaded: Loaded): string {
-  if (loaded.preload) return "";
-  return config.preload
+/** Of the only pool three lines; of each of several one, with a second below it. */
+function poolFacts(
+  config: Config,
+  pool: PoolConfig,
+  loaded: Loaded | undefined,
+): readonly (readonly [string, readonly string[]])[] {
+  const application = loaded?.application ?? pool.target;
+  const python = `${loaded?.python ?? ""} (${pool.python})`;
+  const threads = pool.threads === "auto" ? "threads as the application needs them" : plural(pool.threads, "thread");
+  const workers = `${plural(pool.workers, "process", "processes")}, ${threads}${sharing(pool, loaded)}`;
+  if (config.pools.length === 1) {
+    return [
+      ["application", [application]],
+      ["Python", [python]],
+      ["workers", [workers]],
+    ];
+  }
+  return [
+    [pool === config.pools[0] ? "pools" : "", [`${pool.name}: ${application}, Python ${python}`, `  ${workers}`]],
+  ];
+}
+
+function sharing(pool: PoolConfig, loaded: Loaded | undefined): string {
+  if (loaded?.preload === true) return "";
+  return pool.preload
     ? "; each imports the application itself, because importing it starts threads"
     : "; each imports the application itself";
 }

@@ -6,8 +6,10 @@
 export type WorkerState = "booting" | "ready" | "draining";
 
 export interface WorkerStatus {
-  /** 1, 2, 3 …: the number in the log's lines. A replacement takes over the number of the worker it replaces. */
+  /** 1, 2, 3 …, unique in a server: the number in the log's lines. A replacement takes over the number of the worker it replaces. */
   readonly id: number;
+  /** The name of its pool. */
+  readonly pool: string;
   readonly pid: number;
   readonly state: WorkerState;
   /** ISO 8601. */
@@ -42,6 +44,16 @@ export interface SpawnerStatus {
 }
 
 export interface PoolStatus {
+  readonly name: string;
+  /** What was loaded, as Python names it: `guestbook:application`. */
+  readonly application: string;
+  /** As the user gave it. */
+  readonly target: string;
+  /** The directory the application runs in, absolute. */
+  readonly chdir: string;
+  /** Version of the interpreter: "3.11.7". */
+  readonly python: string;
+  readonly spawner: SpawnerStatus;
   /** Requests a worker executes at once, by the scheduler's present judgement. */
   readonly threads: number;
   /** The most it may choose. */
@@ -56,19 +68,24 @@ export interface PoolStatus {
   readonly cpu: number;
 }
 
+export interface MountStatus {
+  /** "" is every host. */
+  readonly host: string;
+  /** "" or "/prefix". */
+  readonly path: string;
+  /** What answers, in the order in which it is asked: "pool shop", "upstream legacy", "files /srv/shop/static". */
+  readonly tries: readonly string[];
+}
+
 export interface Status {
   /** Of Vivarium. */
   readonly version: string;
   /** Of the supervisor. */
   readonly pid: number;
-  /** What was loaded, as Python names it: `guestbook:application`. */
-  readonly application: string;
-  /** As the user gave it. */
-  readonly target: string;
+  /** What it serves, in short: its applications, or "gateway" where it has none. */
+  readonly name: string;
   /** Absolute. `vivarium status` and `stop` prefer the server whose directory is the current one. */
   readonly chdir: string;
-  /** Version of the interpreter: "3.11.7". */
-  readonly python: string;
   /** URLs, with the real port where the system chose it. */
   readonly listen: readonly string[];
   /** ISO 8601. */
@@ -76,7 +93,8 @@ export interface Status {
   /** Seconds. */
   readonly uptime: number;
   readonly front: FrontStatus;
-  readonly spawner: SpawnerStatus;
-  readonly pool: PoolStatus;
+  readonly mounts: readonly MountStatus[];
+  readonly pools: readonly PoolStatus[];
+  /** Of all pools. */
   readonly workers: readonly WorkerStatus[];
 }

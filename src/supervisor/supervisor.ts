@@ -1,30 +1,26 @@
-// The supervisor: owns the listening sockets, the front, the spawner and the workers' numbers; sees that what died is
+// The supervisor: owns the listening sockets, the front, and a PoolProcess for each pool; sees that a front that died is
 // replaced; ends them all. No octet of a request passes through it.
 //
-//   starting ──every worker ready──▶ serving ──stop──▶ stopping ──everything ended──▶ (resolved)
-//      └───────could not start, or stop─────────────────▲
+//   starting ──front listens, every pool serves──▶ serving ──stop──▶ stopping ──everything ended──▶ (resolved)
+//      └───────could not start, or stop─────────────────────────────────▲
 
-import { constants } from "node:os";
 import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
-import { type Config, siteUrl, threadsMost } from "../config/config.js";
+import { type Config, poolLabel, siteUrl } from "../config/config.js";
 import { later } from "../net/deadline.js";
 import { type Listener, openListeners } from "../net/listen.js";
-import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
 import { checkAccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { ControlSocket } from "./control-socket.js";
 import { type FrontListener, FrontProcess } from "./front-process.js";
+import { type PoolOwner, PoolProcess } from "./pool-process.js";
+import { replacementDelay } from "./replacement.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
 import type { Status } from "./status.js";
 import { statusOf } from "./status-of.js";
-import { type Slot, WorkerSlots } from "./worker-slots.js";
 
 type Phase = "starting" | "serving" | "stopping";
-
-/** What vivarium_host itself reports begins so (wsgi.py, ERROR_MARK); all else is the application's. */
-const errorMark = "\x1f";
 
 /**
  * A signal so soon after another, ms, is the same one: npm passes a terminal's Ctrl-C on to a server that has it from the
@@ -35,12 +31,8 @@ const echo = 100;
 /** What a front has to cut its requests and to write its access log, ms. */
 const endAfter = 1000;
 
-/** A front or a spawner that died is replaced after so long, ms, and twice as long each time it did not get to work. */
-const replaceAfter = 100;
-const replaceAfterMost = 30_000;
-
 /**
- * Serves `config` until told to stop. Resolves with the exit status: 0 stopped as asked, 1 the application could not be
+ * Serves `config` until told to stop. Resolves with the exit status: 0 stopped as asked, 1 an application could not be
  * loaded. Rejects with a `VivariumError` where an address cannot be listened on.
  */
 export async function supervise(config: Config): Promise<0 | 1> {
@@ -49,24 +41,21 @@ export async function supervise(config: Config): Promise<0 | 1> {
   return await supervisor.run();
 }
 
-class Supervisor implements SpawnerListener, FrontListener {
+class Supervisor implements PoolOwner, FrontListener {
   readonly #config: Config;
   readonly #runtime = new RuntimeDirectory();
-  readonly #slots: WorkerSlots;
   readonly #startedAt = Date.now();
+  #pools: readonly PoolProcess[] = [];
   #phase: Phase = "starting";
   #exitStatus: 0 | 1 = 0;
   /** performance.now() of the last signal that asked to stop. */
   #stopAskedAt = 0;
   #listeners: readonly Listener[] = [];
   #control: ControlSocket | undefined;
-  #spawner: Spawner | undefined;
-  #loaded: Loaded | undefined;
   #front: FrontProcess | undefined;
   #frontListening = false;
   /** How often in a row one died before it could work. */
   #frontFailures = 0;
-  #spawnerFailures = 0;
   #cancelDeadline: (() => void) | undefined;
   #ended: (() => void) | undefined;
   readonly #signals: readonly (readonly [NodeJS.Signals, () => void])[] = [
@@ -80,7 +69,6 @@ class Supervisor implements SpawnerListener, FrontListener {
 
   constructor(config: Config) {
     this.#config = config;
-    this.#slots = new WorkerSlots(config.workers);
   }
 
   async run(): Promise<0 | 1> {
@@ -91,8 +79,7 @@ class Supervisor implements SpawnerListener, FrontListener {
     try {
       // Python takes longest to start: it comes first, the rest meanwhile.
       checkAccessLog(this.#config.accessLog);
-      this.#startSpawner();
-      this.#cancelDeadline = later(this.#config.bootTimeout * 1000, () => this.#bootTooLong());
+      this.#pools = this.#startPools();
       this.#listeners = await openListeners(this.#config.listen);
       this.#startFront();
       this.#control = await ControlSocket.open(this.#config.control, {
@@ -119,28 +106,26 @@ class Supervisor implements SpawnerListener, FrontListener {
 
   // ---- starting
 
-  #startSpawner(): void {
-    this.#loaded = undefined;
-    this.#spawner = new Spawner(
-      {
-        config: this.#config,
-        threads: threadsMost(this.#config),
-        wire: this.#runtime.wire,
-        scoreboards: this.#runtime.scoreboards,
-      },
-      this,
-    );
+  #startPools(): readonly PoolProcess[] {
+    const { pools, responseMemory, gracefulTimeout } = this.#config;
+    let firstWorker = 1;
+    return pools.map((pool, index) => {
+      const wire = this.#runtime.wire(index);
+      const label = poolLabel(this.#config, pool);
+      const settings = { pool, label, firstWorker, wire, runtime: this.#runtime, responseMemory, gracefulTimeout };
+      firstWorker += pool.workers;
+      return new PoolProcess(settings, this);
+    });
   }
 
   #startFront(): void {
     // What it would serve may have failed already, or a signal may have come.
     if (this.#phase === "stopping") return;
-    this.#frontListening = false;
     this.#front = new FrontProcess(
       {
         config: this.#config,
         listeners: this.#listeners.map((listener) => listener.fd),
-        wire: this.#runtime.wire,
+        wires: this.#config.pools.map((_, index) => this.#runtime.wire(index)),
         scoreboards: this.#runtime.scoreboards,
         runtime: this.#runtime.path,
       },
@@ -148,42 +133,21 @@ class Supervisor implements SpawnerListener, FrontListener {
     );
   }
 
-  /** Fills empty slots, as soon as there is somebody to fork workers and somebody for them to connect to. */
-  #spawnWorkers(): void {
-    for (const slot of this.#slots.all) this.#spawnWorker(slot);
+  #maybeServing(): void {
+    if (this.#phase !== "starting" || !this.#frontListening || !this.#pools.every((pool) => pool.serving)) return;
+    this.#phase = "serving";
+    const loaded = this.#pools.map((pool) => pool.facts);
+    process.stderr.write(startScreen(this.#config, this.#urls(), loaded, performance.now()));
   }
 
-  #spawnWorker(slot: Slot): void {
-    if (this.#phase === "stopping" || this.#loaded === undefined || !this.#frontListening) return;
-    if (slot.state !== "empty") return;
-    this.#slots.booting(slot, Date.now());
-    try {
-      if (this.#runtime.restore()) {
-        log("error", "supervisor", `The folder ${this.#runtime.path} was removed, and the front's socket with it.`);
-        this.#slots.exited(slot, Date.now());
-        this.#frontListening = false;
-        this.#front?.kill();
-        return;
-      }
-      this.#runtime.newScoreboard(slot.number);
-    } catch (error) {
-      // A full disk, for example: what serves already is not to end for it.
-      this.workerUnforked(slot.number, error instanceof Error ? error.message : String(error));
-      return;
-    }
-    this.#spawner?.spawn(slot.number);
-  }
+  // ---- what a pool tells
 
-  #bootTooLong(): void {
-    if (this.#phase !== "starting") return;
-    this.#giveUp(
-      `The application ${this.#config.target} was not ready within ${this.#config.bootTimeout} seconds (--boot-timeout).`,
-      "",
-    );
+  poolServing(): void {
+    this.#maybeServing();
   }
 
   /** The server cannot start: says why, and ends with status 1. */
-  #giveUp(problem: string, traceback: string): void {
+  poolFailed(problem: string, traceback: string): void {
     process.stderr.write(
       `${traceback}${traceback === "" || traceback.endsWith("\n") ? "" : "\n"}vivarium: ${problem}\n`,
     );
@@ -191,86 +155,15 @@ class Supervisor implements SpawnerListener, FrontListener {
     this.#kill();
   }
 
-  // ---- what the spawner tells
-
-  loaded(facts: Loaded): void {
-    this.#loaded = facts;
-    this.#spawnerFailures = 0;
-    this.#spawnWorkers();
+  wireRemoved(): void {
+    if (!this.#frontListening) return;
+    log("error", "supervisor", `The folder ${this.#runtime.path} was removed, and the front's socket with it.`);
+    this.#frontLost();
+    this.#front?.kill();
   }
 
-  loadFailed(problem: string, traceback: string): void {
-    if (this.#phase === "starting") this.#giveUp(problem, traceback);
-    else log("error", "supervisor", `${traceback}${problem}`);
-  }
-
-  workerForked(worker: number, pid: number): void {
-    const slot = this.#slots.get(worker);
-    if (slot !== undefined) slot.pid = pid;
-  }
-
-  workerUnforked(worker: number, problem: string): void {
-    const slot = this.#slots.get(worker);
-    if (slot === undefined || slot.state !== "booting") return;
-    const delay = this.#slots.exited(slot, Date.now());
-    log("error", "supervisor", `Worker ${worker} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
-    later(delay, () => this.#spawnWorker(slot));
-  }
-
-  workerExited(worker: number, pid: number, status: number, signal: number): void {
-    const slot = this.#slots.get(worker);
-    if (slot === undefined || slot.pid !== pid) return;
-    if (this.#phase === "starting" && status === loadFailedStatus) {
-      this.#giveUp(`The application ${this.#config.target} could not be loaded; the lines above say why.`, "");
-    }
-    const delay = this.#slots.exited(slot, Date.now());
-    if (this.#phase === "stopping") {
-      this.#maybeEnded();
-      return;
-    }
-    if (this.#frontListening) {
-      const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
-      const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
-      log("error", "supervisor", `Worker ${worker} (pid ${pid}) ${why}; ${then}.`);
-    }
-    later(delay, () => this.#spawnWorker(slot));
-  }
-
-  output(worker: number, lines: string): void {
-    const area = worker === 0 ? "spawner" : `worker ${worker}`;
-    for (const line of lines.trimEnd().split("\n")) {
-      if (line.startsWith(errorMark)) log("error", area, line.slice(errorMark.length));
-      else log("info", area, line);
-    }
-  }
-
-  exited(status: number | null, signal: NodeJS.Signals | null): void {
-    this.#spawner = undefined;
-    if (this.#phase === "starting" && this.#exitStatus === 0) {
-      this.#giveUp(
-        `Python ended ${signal === null ? `with status ${status}` : `by ${signal}`} while it imported the application.`,
-        "",
-      );
-    }
-    if (this.#phase === "stopping") {
-      this.#maybeEnded();
-      return;
-    }
-    if (status !== null || signal !== null) {
-      log(
-        "error",
-        "supervisor",
-        `The spawner ended (${signal ?? `status ${status}`}); it and its workers are replaced.`,
-      );
-    }
-    // Its workers have lost their parent: nobody would learn of their end.
-    for (const slot of this.#slots.all) {
-      killProcess(slot.pid);
-      if (slot.state !== "empty") this.#slots.exited(slot, Date.now());
-    }
-    later(replacementDelay(this.#spawnerFailures++), () => {
-      if (this.#phase !== "stopping") this.#startSpawner();
-    });
+  poolEnded(): void {
+    this.#maybeEnded();
   }
 
   // ---- what the front tells
@@ -278,21 +171,25 @@ class Supervisor implements SpawnerListener, FrontListener {
   frontListening(): void {
     this.#frontListening = true;
     this.#frontFailures = 0;
-    this.#spawnWorkers();
+    for (const pool of this.#pools) pool.frontListening();
+    this.#maybeServing();
   }
 
   workerReady(worker: number, pid: number): void {
-    const slot = this.#slots.get(worker);
-    if (slot === undefined || !this.#slots.connected(slot, pid)) return;
-    if (this.#phase === "starting" && this.#slots.ready === this.#slots.all.length) this.#serving();
+    for (const pool of this.#pools) pool.workerReady(worker, pid);
+  }
+
+  #frontLost(): void {
+    this.#frontListening = false;
+    for (const pool of this.#pools) pool.frontGone();
   }
 
   frontExited(status: number | null, signal: NodeJS.Signals | null): void {
     this.#front = undefined;
-    this.#frontListening = false;
+    this.#frontLost();
     if (this.#phase === "stopping") {
       // Workers end when their connection does.
-      this.#spawner?.end();
+      for (const pool of this.#pools) pool.end();
       this.#maybeEnded();
       return;
     }
@@ -300,36 +197,11 @@ class Supervisor implements SpawnerListener, FrontListener {
       log("error", "supervisor", `The front ended (${signal ?? `status ${status}`}); another takes its place.`);
     }
     later(replacementDelay(this.#frontFailures++), () => this.#startFront());
-    this.#endWorkersOfDeadFront();
-  }
-
-  /** They end with their connection, but what they execute nobody waits for, and the new front has no other workers. */
-  #endWorkersOfDeadFront(): void {
-    const pids = this.#slots.all.map((slot) => slot.pid);
-    later(this.#config.gracefulTimeout * 1000, () => {
-      for (const [index, slot] of this.#slots.all.entries()) {
-        if (slot.pid === 0 || slot.pid !== pids[index]) continue;
-        log(
-          "warning",
-          "supervisor",
-          `Worker ${slot.number} still executes what the front that ended gave it: it is ended.`,
-        );
-        killProcess(slot.pid);
-      }
-    });
+    for (const pool of this.#pools) pool.endWorkersLater();
   }
 
   #urls(): readonly string[] {
     return this.#listeners.map(({ address, url }) => siteUrl(this.#config, address, url));
-  }
-
-  #serving(): void {
-    this.#phase = "serving";
-    this.#cancelDeadline?.();
-    const urls = this.#urls();
-    if (this.#loaded !== undefined) {
-      process.stderr.write(startScreen(this.#config, urls, this.#loaded, performance.now()));
-    }
   }
 
   // ---- stopping
@@ -369,6 +241,7 @@ class Supervisor implements SpawnerListener, FrontListener {
       return;
     }
     log("info", "supervisor", "Stopping: running requests finish first.");
+    for (const pool of this.#pools) pool.stop();
     this.#front.drain();
     // Whoever connects now is refused, instead of waiting in a backlog that nobody looks at.
     for (const listener of this.#listeners) listener.close();
@@ -385,14 +258,13 @@ class Supervisor implements SpawnerListener, FrontListener {
 
   #kill(): void {
     this.#phase = "stopping";
-    for (const slot of this.#slots.all) killProcess(slot.pid);
-    this.#spawner?.kill();
+    for (const pool of this.#pools) pool.kill();
     this.#front?.kill();
     this.#maybeEnded();
   }
 
   #maybeEnded(): void {
-    if (this.#front === undefined && this.#spawner === undefined) this.#ended?.();
+    if (this.#front === undefined && this.#pools.every((pool) => pool.ended)) this.#ended?.();
   }
 
   // ---- status
@@ -402,31 +274,11 @@ class Supervisor implements SpawnerListener, FrontListener {
       config: this.#config,
       startedAt: this.#startedAt,
       listen: this.#urls(),
-      loaded: this.#loaded,
-      spawner: this.#spawner?.pid ?? 0,
       front: this.#front?.pid ?? 0,
       frontListening: this.#frontListening,
       stopping: this.#phase === "stopping",
-      slots: this.#slots.all,
+      pools: this.#pools,
       report: await this.#front?.report(),
     });
   }
-}
-
-function replacementDelay(failures: number): number {
-  return Math.min(replaceAfterMost, replaceAfter * 2 ** failures);
-}
-
-function killProcess(pid: number): void {
-  if (pid === 0) return;
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It is gone already.
-  }
-}
-
-function signalName(number: number): string {
-  const found = Object.entries(constants.signals).find(([, value]) => value === number);
-  return found?.[0] ?? `signal ${number}`;
 }

@@ -23,10 +23,13 @@ const longestDelay = 30_000;
 
 export class WorkerSlots {
   readonly all: readonly Slot[];
+  readonly #first: number;
 
-  constructor(count: number) {
+  /** `first`: the number of the first slot; the others follow it. */
+  constructor(count: number, first = 1) {
+    this.#first = first;
     this.all = Array.from({ length: count }, (_, index) => ({
-      number: index + 1,
+      number: first + index,
       state: "empty",
       pid: 0,
       startedAt: 0,
@@ -39,7 +42,7 @@ export class WorkerSlots {
   }
 
   get(number: number): Slot | undefined {
-    return this.all[number - 1];
+    return this.all[number - this.#first];
   }
 
   booting(slot: Slot, now: number): void {

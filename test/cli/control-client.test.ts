@@ -50,8 +50,8 @@ describe("the server that is meant", () => {
   });
 
   test("is not guessed: several are listed with what to do", async () => {
-    await serve("a-1.sock", { status: { application: "one:app" } });
-    await serve("b-2.sock", { status: { application: "two:app" } });
+    await serve("a-1.sock", { status: { name: "one:app" } });
+    await serve("b-2.sock", { status: { name: "two:app" } });
     await assert.rejects(find(), (error: Error & { code?: string }) => {
       assert.equal(error.code, "ERR_CONTROL_SEVERAL");
       assert.match(error.message, /^2 servers are running; say which by one of these:\n/u);
@@ -119,8 +119,14 @@ describe("an answer", () => {
     await serve("a-1.sock", { answer: "hello\n" });
     await serve("b-2.sock", { answer: "" });
     const rejected = { code: "ERR_CONTROL_ANSWER" };
-    await assert.rejects(ask(join(runtime, "a-1.sock"), "status"), { ...rejected, message: /other than JSON/u });
-    await assert.rejects(ask(join(runtime, "b-2.sock"), "status"), { ...rejected, message: /without an answer/u });
+    await assert.rejects(ask(join(runtime, "a-1.sock"), { command: "status" }), {
+      ...rejected,
+      message: /other than JSON/u,
+    });
+    await assert.rejects(ask(join(runtime, "b-2.sock"), { command: "status" }), {
+      ...rejected,
+      message: /without an answer/u,
+    });
   });
 
   test("keeps what a newer server tells beyond what is known", async () => {

@@ -45,7 +45,7 @@ describe("vivarium run, status and stop together", () => {
     assert.deepEqual([code, stderr], [0, ""]);
     const status = JSON.parse(stdout);
     assert.equal(status.pid, server.pid);
-    assert.deepEqual([status.application, status.chdir, status.listen], ["hello:app", site, [`${url}/p`]]);
+    assert.deepEqual([status.pools[0].application, status.chdir, status.listen], ["hello:app", site, [`${url}/p`]]);
     assert.equal(status.workers.length, 2);
   });
 

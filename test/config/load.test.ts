@@ -37,19 +37,22 @@ function rejects(promise: Promise<unknown>, code: string, message: RegExp): Prom
 describe("configuration", () => {
   test("a target alone gets the defaults, frozen", async () => {
     const config = await load({ target: "app:app" });
-    const { workers, python, control, tempDir, pools, ...rest } = config;
-    assert.deepEqual(pools, [
-      { name: "main", target: "app:app", workers, threads: "auto", python, chdir: folder, preload: true, bootTimeout: 60 },
-    ]);
-    assert.deepEqual(rest, {
+    const { control, tempDir, pools, ...rest } = config;
+    const { workers = 0, python = "", ...pool } = pools[0] ?? {};
+    assert.deepEqual(pool, {
+      name: "main",
       target: "app:app",
-      listen: [
-        { url: "http://127.0.0.1:8000", protocol: "http", endpoint: { kind: "tcp", host: "127.0.0.1", port: 8000 } },
-      ],
       threads: "auto",
       chdir: folder,
       preload: true,
-      mount: "",
+      bootTimeout: 60,
+    });
+    assert.equal(pools.length, 1);
+    assert.deepEqual(rest, {
+      listen: [
+        { url: "http://127.0.0.1:8000", protocol: "http", endpoint: { kind: "tcp", host: "127.0.0.1", port: 8000 } },
+      ],
+      chdir: folder,
       upstreams: [],
       mounts: [{ host: "", path: "", tries: [{ kind: "pool", name: "main" }] }],
       trustedProxies: [],
@@ -63,7 +66,6 @@ describe("configuration", () => {
       keepAlive: 75,
       headTimeout: 30,
       gracefulTimeout: 30,
-      bootTimeout: 60,
     });
     assert.ok(workers >= 1 && python.startsWith("/") && control.endsWith(`-${process.pid}.sock`) && tempDir !== "");
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen) && Object.isFrozen(config.listen[0]));
@@ -86,7 +88,8 @@ describe("configuration", () => {
       config.listen.map(({ url }) => url),
       ["http://127.0.0.1:1", `http://unix:${config.chdir}/run.sock`],
     );
-    assert.deepEqual([config.workers, config.threads, config.preload], [3, "auto", false]);
+    const [pool] = config.pools;
+    assert.deepEqual([pool?.workers, pool?.threads, pool?.preload], [3, "auto", false]);
     assert.deepEqual([config.maxBody, config.bodyMemory, config.keepAlive], [2 ** 21, 1024, 0.5]);
     assert.deepEqual(config.trustedProxies, ["10.0.0.0/8", "unix"]);
     assert.equal(config.accessLog, join(config.chdir, "access.log"));
@@ -97,7 +100,8 @@ describe("configuration", () => {
       target: "other:app",
       flags: { workers: "2" },
     });
-    assert.deepEqual([config.target, config.workers, config.threads, config.maxFields], ["other:app", 2, 5, 128]);
+    const [pool] = config.pools;
+    assert.deepEqual([pool?.target, pool?.workers, pool?.threads, config.maxFields], ["other:app", 2, 5, 128]);
   });
 
   test("a list given on the command line takes the place of the file's", async () => {
@@ -114,11 +118,11 @@ describe("configuration", () => {
     const config = await load({ config: "site/other.toml" });
     assert.equal(config.chdir, join(folder, "site"));
     assert.equal(config.tempDir, join(folder, "site"));
-    assert.equal(config.target, "app.py");
+    assert.equal(config.pools[0]?.target, "app.py");
   });
 
   test("a path of a target starts from the application's directory and must exist", async () => {
-    assert.equal((await load({ target: "app.py:app", flags: { chdir: "site" } })).target, "app.py:app");
+    assert.equal((await load({ target: "app.py:app", flags: { chdir: "site" } })).pools[0]?.target, "app.py:app");
     await rejects(
       load({ target: "app.py:app" }),
       "ERR_CONFIG_VALUE",
@@ -128,15 +132,15 @@ describe("configuration", () => {
   });
 
   test("a name in .wsgi is a file where there is one, and otherwise Django's module", async () => {
-    assert.equal((await load({ target: "mysite.wsgi:application" })).target, "mysite.wsgi:application");
+    assert.equal((await load({ target: "mysite.wsgi:application" })).pools[0]?.target, "mysite.wsgi:application");
     writeFileSync(join(folder, "site/site.wsgi"), "");
-    assert.equal((await load({ target: "site.wsgi", flags: { chdir: "site" } })).target, "site.wsgi");
+    assert.equal((await load({ target: "site.wsgi", flags: { chdir: "site" } })).pools[0]?.target, "site.wsgi");
     await rejects(load({ target: "conf/site.wsgi" }), "ERR_CONFIG_VALUE", /an existing file/u);
   });
 
   test("targets are modules with an attribute, a factory, or nothing but a module", async () => {
     for (const target of ["a", "a.b.c:d", "a:b.c", "a:make()", "größe:app"]) {
-      assert.equal((await load({ target })).target, target);
+      assert.equal((await load({ target })).pools[0]?.target, target);
     }
     for (const target of ["", ":app", "a b:c", "a:b:c", "1a:b", "a:b)"]) {
       await rejects(load({ target }), "ERR_CONFIG_VALUE", /^TARGET must be package\.module:callable/u);

@@ -118,11 +118,11 @@ describe("the spawner dies", () => {
   test("it and its workers are replaced, and requests are answered again", async () => {
     const server = await Server.start({ args: ["--workers", "2"] });
     try {
-      const before = await server.status();
-      const pids = before.workers.map(({ pid }) => pid);
-      process.kill(before.spawner.pid, "SIGKILL");
+      const { spawner } = await server.pool();
+      const pids = (await server.status()).workers.map(({ pid }) => pid);
+      process.kill(spawner.pid, "SIGKILL");
       await ready(server, 2, pids);
-      assert.deepEqual(await waitUntilGone([before.spawner.pid, ...pids]), []);
+      assert.deepEqual(await waitUntilGone([spawner.pid, ...pids]), []);
       assert.equal(await server.text("/again"), "again");
       await server.logged(/The spawner ended \(SIGKILL\)/);
     } finally {
@@ -142,7 +142,7 @@ describe("the spawner dies and the application does not load any more", () => {
     const file = join(server.folder, "site_app.py");
     try {
       writeFileSync(file, "import nothing_of_this_name\n");
-      process.kill((await server.status()).spawner.pid, "SIGKILL");
+      process.kill((await server.pool()).spawner.pid, "SIGKILL");
       await server.logged(/(?:could not be imported: ModuleNotFoundError[\s\S]*){2}/);
       writeFileSync(file, good);
       await ready(server, 2);
@@ -215,7 +215,7 @@ describe("the spawner dies and Python is gone for a while", () => {
     const server = await Server.start({ args: ["--workers", "1", "--python", python] });
     const loseSpawner = async (): Promise<void> => {
       removeFolder(folder);
-      process.kill((await server.status()).spawner.pid, "SIGKILL");
+      process.kill((await server.pool()).spawner.pid, "SIGKILL");
       await server.logged(/(?:cannot be started: there is no such program[\s\S]*){2}/);
     };
     try {

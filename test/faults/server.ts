@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Status } from "../../src/supervisor/status.js";
+import type { PoolStatus, Status } from "../../src/supervisor/status.js";
 import { Connection, type Response } from "../conformance/wsgi/connection.js";
 import type { Exit } from "../support/processes.js";
 import { removeFolder, root, temporaryFolder } from "../support/tools.js";
@@ -101,6 +101,13 @@ export class Server {
 
   status(): Promise<Status> {
     return statusAt(this.vivarium.control);
+  }
+
+  /** What the status says of the first pool. */
+  async pool(): Promise<PoolStatus> {
+    const [pool] = (await this.status()).pools;
+    if (pool === undefined) throw new Error("there is no pool");
+    return pool;
   }
 
   /** Lets what waits for this name in the application go on. */

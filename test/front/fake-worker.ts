@@ -170,9 +170,10 @@ export class PoolBench {
   readonly #workers: FakeWorker[] = [];
 
   constructor(threads: number, responseMemory = 1000) {
-    this.pool = new WorkerPool(threads, responseMemory, this.folder, {
-      workerReady: (worker) => this.ready.push(worker),
-    });
+    this.pool = new WorkerPool(
+      { label: "", threads, responseMemory, scoreboards: this.folder },
+      { workerReady: (worker) => this.ready.push(worker) },
+    );
     this.#server = createServer((socket) => this.pool.add(new WorkerLink(socket, this.pool)));
     this.#server.listen(join(this.folder, "wire"));
   }

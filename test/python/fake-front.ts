@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { Config } from "../../src/config/config.js";
+import type { Config, PoolConfig } from "../../src/config/config.js";
 import { RequestWriter } from "../../src/python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../../src/python/wire/response-reader.js";
 import { type Loaded, Spawner, type SpawnerListener } from "../../src/spawn/spawner.js";
@@ -33,22 +33,31 @@ export interface FrontOptions {
   readonly chdir?: string;
 }
 
-export function configuration(options: FrontOptions, folder: string): Config {
+/** The pool of a worker under test. */
+function poolOf(options: FrontOptions, folder: string): PoolConfig {
   return {
+    name: "main",
     target: options.target ?? `${join(root, "test/python/worker_app.py")}:app`,
-    listen: [],
     workers: 2,
     threads: options.threads ?? 4,
     python: options.python,
     chdir: options.chdir ?? folder,
     preload: options.preload ?? true,
-    mount: "",
+    bootTimeout: 60,
+  };
+}
+
+/** A server's configuration, with nothing in it to serve. */
+export function configuration(folder: string): Config {
+  return {
+    listen: [],
+    chdir: folder,
     trustedProxies: [],
     accessLog: "off",
     control: join(folder, "control"),
     maxBody: 2 ** 30,
     bodyMemory: 2 ** 18,
-    responseMemory: options.responseMemory ?? 2 ** 20,
+    responseMemory: 2 ** 20,
     tempDir: folder,
     maxTarget: 8192,
     maxHead: 65_536,
@@ -56,7 +65,6 @@ export function configuration(options: FrontOptions, folder: string): Config {
     keepAlive: 75,
     headTimeout: 30,
     gracefulTimeout: 30,
-    bootTimeout: 60,
     pools: [],
     upstreams: [],
     mounts: [],
@@ -109,9 +117,9 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     writeFileSync(join(this.folder, "1"), Buffer.alloc(64));
     this.#listening = createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
     this.#listening.listen(wire, () => {
-      const { threads = 4 } = options;
-      const config = configuration(options, this.folder);
-      this.#spawner = new Spawner({ config, threads, wire, scoreboards: this.folder }, this);
+      const { threads = 4, responseMemory = 2 ** 20 } = options;
+      const pool = poolOf(options, this.folder);
+      this.#spawner = new Spawner({ pool, threads, wire, scoreboards: this.folder, responseMemory }, this);
     });
   }
 

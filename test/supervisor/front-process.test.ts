@@ -13,9 +13,9 @@ test("a front that cannot be started is told as one that ended, so that another 
     const how = await new Promise((resolve) => {
       const front = new FrontProcess(
         {
-          config: configuration({ python: "python3" }, folder),
+          config: configuration(folder),
           listeners: [],
-          wire: join(folder, "wire"),
+          wires: [join(folder, "wire")],
           scoreboards: folder,
           runtime: folder,
         },

@@ -19,10 +19,10 @@ test("a runtime directory is the user's alone, and leaves nothing", () => {
 test("a runtime directory that was cleaned away is made anew", () => {
   const directory = new RuntimeDirectory();
   try {
-    writeFileSync(directory.wire, "");
-    assert.equal(directory.restore(), false);
+    writeFileSync(directory.wire(0), "");
+    assert.equal(directory.restore(directory.wire(0)), false);
     directory.remove();
-    assert.equal(directory.restore(), true);
+    assert.equal(directory.restore(directory.wire(0)), true);
     assert.equal(statSync(directory.path).mode & 0o777, 0o700);
     directory.newScoreboard(1);
   } finally {
@@ -38,7 +38,7 @@ test("the socket's path is short enough where that of temporary files is not", (
   process.env["TMPDIR"] = long;
   const directory = new RuntimeDirectory();
   try {
-    assert.ok(Buffer.byteLength(directory.wire) <= 107, directory.wire);
+    assert.ok(Buffer.byteLength(directory.wire(0)) <= 107, directory.wire(0));
   } finally {
     if (TMPDIR === undefined) delete process.env["TMPDIR"];
     else process.env["TMPDIR"] = TMPDIR;

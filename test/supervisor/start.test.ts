@@ -179,7 +179,7 @@ def app(environ, start_response):
     try {
       assert.match(server.output, /each imports the application itself, because importing it starts threads/);
       assert.equal(await server.text("/"), "1 1");
-      assert.equal((await server.status()).spawner.preload, false);
+      assert.equal((await server.pool()).spawner.preload, false);
     } finally {
       await server.stop();
     }
@@ -247,7 +247,7 @@ def app(environ, start_response):
       const server = await Server.start({ args: ["--python", path, "--workers", "1"] });
       try {
         assert.equal(await server.text(`/${version}`), version);
-        assert.ok((await server.status()).python.startsWith(`${version}.`));
+        assert.ok((await server.pool()).python.startsWith(`${version}.`));
       } finally {
         await server.stop();
       }

@@ -26,10 +26,8 @@ describe("the status of a running server", () => {
       assert.deepEqual(shape(status), {
         version: "string",
         pid: "number",
-        application: "string",
-        target: "string",
+        name: "string",
         chdir: "string",
-        python: "string",
         listen: ["string"],
         startedAt: "string",
         uptime: "number",
@@ -41,18 +39,27 @@ describe("the status of a running server", () => {
           cpu: "number",
           memory: "number",
         },
-        spawner: { pid: "number", preload: "boolean" },
-        pool: {
-          threads: "number",
-          threadsMost: "number",
-          queue: "number",
-          writeAhead: "number",
-          wall: "number",
-          cpu: "number",
-        },
+        mounts: [{ host: "string", path: "string", tries: ["string"] }],
+        pools: [
+          {
+            name: "string",
+            application: "string",
+            target: "string",
+            chdir: "string",
+            python: "string",
+            spawner: { pid: "number", preload: "boolean" },
+            threads: "number",
+            threadsMost: "number",
+            queue: "number",
+            writeAhead: "number",
+            wall: "number",
+            cpu: "number",
+          },
+        ],
         workers: [
           {
             id: "number",
+            pool: "string",
             pid: "number",
             state: "string",
             startedAt: "string",
@@ -67,7 +74,7 @@ describe("the status of a running server", () => {
       assert.deepEqual(status.listen, [url]);
       assert.equal(status.chdir, server.folder);
       assert.deepEqual([status.front.state, status.front.requests], ["ready", 21]);
-      assert.equal(status.pool.threadsMost, 3);
+      assert.equal(status.pools[0]?.threadsMost, 3);
       assert.deepEqual(
         status.workers.map(({ id, state }) => [id, state]),
         [
@@ -78,7 +85,9 @@ describe("the status of a running server", () => {
       const sum = (pick: (worker: (typeof status.workers)[number]) => number): number =>
         status.workers.reduce((total, worker) => total + pick(worker), 0);
       assert.deepEqual([sum((worker) => worker.requests), sum((worker) => worker.busy)], [20, 1]);
-      const processes = [status.front, status.spawner, ...status.workers].map((each) => each.pid);
+      const processes = [status.front, status.pools[0]?.spawner ?? { pid: 0 }, ...status.workers].map(
+        (each) => each.pid,
+      );
       assert.ok(processes.every(alive) && new Set(processes).size === 4, processes.join());
       assert.ok([status.front, ...status.workers].every(({ memory }) => memory > 2 ** 20));
       assert.ok(Math.abs(Date.parse(status.startedAt) + status.uptime * 1000 - Date.now()) < 60_000);
@@ -94,7 +103,7 @@ describe("the status of a running server", () => {
       server.begin("/wait/slow");
       await server.recorded("begin slow");
       const waiting = [server.begin("/a"), server.begin("/b")];
-      await until(async () => (await server.status()).pool.queue === 2, "two requests wait");
+      await until(async () => (await server.pool()).queue === 2, "two requests wait");
       server.vivarium.process.kill("SIGTERM");
       await server.logged(/Stopping/);
       const status = await server.status();
