@@ -9,9 +9,9 @@ import type { Deadlines } from "../net/deadline.js";
 export interface UpstreamRequest {
   readonly method: string;
   /**
-   * As `Request.variables` (exchange.ts), ready to be sent: forwarding fields are as the server is to see them, there is
-   * no `wsgi.` name (REQUEST_SCHEME says what wsgi.url_scheme said), CONTENT_LENGTH is there exactly where `body` is not
-   * empty or the client had sent one, and is the body's length.
+   * As `Request.variables` (exchange.ts), ready to be sent: forwarding fields are as the server is to see them, and
+   * REQUEST_SCHEME says what wsgi.url_scheme said, so that there is no name that is not CGI's. CONTENT_LENGTH is there where
+   * the client sent a body, even an empty one, and is the body's length.
    */
   readonly variables: string;
   /** Octets at the beginning of `variables` that other requests are likely to have too, as in `Request`. */
