@@ -39,7 +39,7 @@ export interface Request {
    * The address of the peer, where it is a proxy whose Forwarded and X-Forwarded-* fields were believed; "" on a unix
    * socket. Absent where they were not: then REMOTE_ADDR is the peer's, and those fields are a client's talk.
    */
-  readonly trustedPeer?: string;
+  readonly trustedPeer?: string | undefined;
 }
 
 /** Status and header of a response. */

@@ -28,7 +28,7 @@ export function forwarder(options: ForwardedOptions): Forwarder {
 }
 
 /** Variables hold octets, one to a character. */
-function octetsOf(value: string): string {
+export function octetsOf(value: string): string {
   return Buffer.from(value, "utf8").toString("latin1");
 }
 

@@ -15,18 +15,20 @@ export function http1Driver(options: DriverOptions): UpstreamDriver {
 class Http1Codec implements SerialCodec {
   readonly #encoder = new RequestEncoder();
   readonly #response: Http1Response;
+  #keep = false;
 
   constructor(limits: { readonly maxHead: number; readonly maxFields: number }) {
     this.#response = new Http1Response(limits);
   }
 
   get reusable(): boolean {
-    return this.#response.keepAlive;
+    return this.#keep && this.#response.keepAlive;
   }
 
   begin(request: UpstreamRequest, keep: boolean): Uint8Array {
     const octets = encodeHead(this.#encoder, request, keep);
     this.#response.begin(request.method);
+    this.#keep = keep;
     return octets;
   }
 
@@ -170,7 +172,9 @@ class Head {
 const control = /[\x01-\x08\x0a-\x1f\x7f]/;
 
 function unsendable(): VivariumError {
-  return vivariumError("ERR_HTTP_UNSENDABLE", "The request has a field that cannot be sent in HTTP/1.1.", { status: 400 });
+  return vivariumError("ERR_HTTP_UNSENDABLE", "The request has a field that cannot be sent in HTTP/1.1.", {
+    status: 400,
+  });
 }
 
 function encodeHead(encoder: RequestEncoder, request: UpstreamRequest, keep: boolean): Uint8Array {

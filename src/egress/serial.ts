@@ -2,8 +2,15 @@
 // (serial-codec.ts); connections, their phases and what a failure is are the same for all.
 import { VivariumError } from "../errors.js";
 import type { ResponseHead } from "../exchange.js";
-import { type BodyTaker, BodyFile } from "./body-file.js";
-import type { DriverOptions, FailureKind, UpstreamCall, UpstreamDriver, UpstreamEvents, UpstreamRequest } from "./driver.js";
+import { BodyFile, type BodyTaker } from "./body-file.js";
+import type {
+  DriverOptions,
+  FailureKind,
+  UpstreamCall,
+  UpstreamDriver,
+  UpstreamEvents,
+  UpstreamRequest,
+} from "./driver.js";
 import type { CreateSerialCodec, SerialCodec } from "./serial-codec.js";
 import { phases, type SocketOwner, UpstreamSocket } from "./socket.js";
 
@@ -38,7 +45,8 @@ export class SerialDriver implements UpstreamDriver {
   }
 
   start(request: UpstreamRequest, events: UpstreamEvents, fresh: boolean): UpstreamCall {
-    const connection = (fresh ? undefined : this.#take(request)) ?? new SerialConnection(this, this.#createCodec(this.options));
+    const connection =
+      (fresh ? undefined : this.#take(request)) ?? new SerialConnection(this, this.#createCodec(this.options));
     try {
       connection.start(request, events);
     } catch (error) {
@@ -287,7 +295,7 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
       this.used = true;
       socket.enter(phases.idle);
       socket.resume();
-    } else if (this.#sent && !this.#inputEnded) socket.linger();
+    } else if (this.#sent && !this.#inputEnded && !reusable) socket.linger();
     else socket.close();
     if (head !== undefined) events?.head(head, octets, true);
     else events?.body(octets ?? nothing, true);

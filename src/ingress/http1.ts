@@ -45,6 +45,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   readonly #encoder = new ResponseEncoder();
   readonly #variables: RequestVariables;
   readonly #peer: string;
+  readonly #trustedPeer: string | undefined;
   #phase: Phase = phases.idle;
   /** The loop that takes events from the decoder is running: a response that ends meanwhile must not start another. */
   #advancing = false;
@@ -65,9 +66,11 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     const peer = new Peer(socket, options.software);
     this.#peer = peer.remoteAddress;
     const trusted = options.trusted;
-    this.#variables = trusted.trusts(peer.remoteAddress)
-      ? new RequestVariables(peer, (fields) => claimedOrigin(fields, peer, trusted))
-      : new RequestVariables(peer);
+    this.#trustedPeer = trusted.trusts(peer.remoteAddress) ? peer.remoteAddress : undefined;
+    this.#variables =
+      this.#trustedPeer === undefined
+        ? new RequestVariables(peer)
+        : new RequestVariables(peer, (fields) => claimedOrigin(fields, peer, trusted));
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
     // Streaming responses go out chunk by chunk. Costs nothing where the listener set it already.
@@ -269,7 +272,14 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     this.deadline = 0;
     const route = this.#route;
     const variables = this.#variables.encode(head, protocolOf(head), route?.place ?? nowhere, contentLength);
-    const request = { method: head.method, target: head.target, variables, shared: this.#variables.shared, body };
+    const request = {
+      method: head.method,
+      target: head.target,
+      variables,
+      shared: this.#variables.shared,
+      body,
+      trustedPeer: this.#trustedPeer,
+    };
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
     const exchange = new IncomingExchange(this, request, this.#inputEnded, started);
     this.#exchange = exchange;

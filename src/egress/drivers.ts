@@ -1,0 +1,8 @@
+// Which driver speaks which protocol.
+import type { UpstreamServer } from "../config/config.js";
+import type { CreateDriver } from "./driver.js";
+import { http1Driver } from "./http1.js";
+
+export type Drivers = Readonly<Partial<Record<UpstreamServer["protocol"], CreateDriver>>>;
+
+export const drivers: Drivers = { http: http1Driver };

@@ -1,0 +1,325 @@
+// A group of servers that answer the same requests, as the handler of a mount: which server gets a request is decided by
+// balancer.ts, how it gets it by the protocol's driver, and what is known of the servers is shown by `status`.
+import { log } from "../channels.js";
+import type { UpstreamGroupConfig } from "../config/config.js";
+import { vivariumError } from "../errors.js";
+import type { Exchange } from "../exchange.js";
+import { Deadlines, ticks } from "../net/deadline.js";
+import { Attempt, type AttemptOwner } from "./attempt.js";
+import { Balancer, type Change, isUp, type Member } from "./balancer.js";
+import type { UpstreamFailure } from "./driver.js";
+import { type Drivers, drivers } from "./drivers.js";
+import { FailureLog } from "./failure-log.js";
+import { type Forwarder, forwarder } from "./forwarded.js";
+import { HashKey } from "./hash-key.js";
+import { HealthChecks } from "./health.js";
+import { type Location, Membership } from "./membership.js";
+import { createResolver, type Resolver } from "./resolver.js";
+import { RetryBudget } from "./retry.js";
+import type { Server } from "./server.js";
+
+export interface GroupOptions {
+  /** Octets of a response kept in memory for a client that reads slowly. Default 1 MiB. */
+  readonly responseMemory?: number;
+  /** Octets, and fields, of a response's head. Default 64 KiB, and 256. */
+  readonly maxHead?: number;
+  readonly maxFields?: number;
+  /** Default: its own. */
+  readonly deadlines?: Deadlines;
+  /** Milliseconds, of any origin. Default: performance.now. */
+  readonly now?: () => number;
+  /** Default: by the configuration's dnsServers. */
+  readonly resolver?: Resolver;
+  readonly drivers?: Drivers;
+}
+
+/** A server in `status`. */
+export interface UpstreamStatus {
+  /** As configured: what `drain` takes. */
+  readonly url: string;
+  /** `10.0.0.5:9000`, `[::1]:9000` or a path. */
+  readonly address: string;
+  readonly state: "up" | "trial" | "ejected" | "unhealthy" | "draining";
+  readonly backup: boolean;
+  readonly weight: number;
+  readonly outstanding: number;
+  readonly requests: number;
+  readonly failures: number;
+  /** Milliseconds to the head of its responses; -1 before the first. */
+  readonly latency: number;
+  /** Seconds until it is tried again; 0 where it is not ejected. */
+  readonly ejectedFor: number;
+  readonly connections: { readonly busy: number; readonly idle: number };
+}
+
+export interface GroupStatus {
+  readonly name: string;
+  readonly balance: UpstreamGroupConfig["balance"];
+  readonly requests: number;
+  readonly retries: number;
+  readonly servers: readonly UpstreamStatus[];
+}
+
+const mebibyte = 1024 * 1024;
+
+export class UpstreamGroup implements AttemptOwner {
+  readonly responseMemory: number;
+  readonly now: () => number;
+  readonly #config: UpstreamGroupConfig;
+  readonly #options: GroupOptions;
+  readonly #deadlines: Deadlines;
+  readonly #drivers: Drivers;
+  readonly #balancer: Balancer<Server>;
+  readonly #budget: RetryBudget;
+  readonly #hashKey: HashKey | undefined;
+  readonly #forwarders: { readonly http: Forwarder; readonly cgi: Forwarder };
+  readonly #failures: FailureLog;
+  readonly #membership: Membership;
+  /** URLs and addresses that are drained, so that a member that DNS brings back is too. */
+  readonly #drained = new Set<string>();
+  /** Requests that came before any name was resolved; undefined from then on. */
+  #early: Exchange[] | undefined = [];
+  #requests = 0;
+  #retries = 0;
+
+  /** @throws VivariumError where a server's protocol is not spoken. */
+  constructor(config: UpstreamGroupConfig, options: GroupOptions = {}) {
+    this.#config = config;
+    this.#options = options;
+    this.responseMemory = options.responseMemory ?? mebibyte;
+    this.now = options.now ?? (() => performance.now());
+    this.#deadlines = options.deadlines ?? new Deadlines();
+    this.#drivers = options.drivers ?? drivers;
+    this.#balancer = new Balancer({
+      balance: config.balance,
+      maxFails: config.maxFails,
+      failTimeout: config.failTimeout * 1000,
+    });
+    this.#budget = new RetryBudget(config.retryBudget);
+    this.#hashKey = config.balance === "hash" ? new HashKey(config.hashBy) : undefined;
+    const { forwarded, params } = config;
+    this.#forwarders = {
+      http: forwarder({ http: true, forwarded, params }),
+      cgi: forwarder({ http: false, forwarded, params }),
+    };
+    this.#failures = new FailureLog(`upstream ${config.name}`);
+    this.#membership = new Membership({
+      name: config.name,
+      servers: config.servers,
+      resolveInterval: config.resolveInterval,
+      resolver: options.resolver ?? createResolver(config.dnsServers),
+      deadlines: this.#deadlines,
+      changed: (locations) => this.#changed(locations),
+      resolved: () => this.#resolved(),
+    });
+  }
+
+  /** The handler (exchange.ts). */
+  readonly handle = (exchange: Exchange): void => {
+    if (this.#early !== undefined) {
+      this.#early.push(exchange);
+      return;
+    }
+    this.#requests += 1;
+    this.#budget.earn();
+    const hash = this.#hashKey?.of(exchange.request.variables) ?? 0;
+    new Attempt(this, exchange, hash).begin();
+  };
+
+  /**
+   * Gives a server nothing more; what it has, it finishes. `url` is that of the configuration, or an address as `status` shows
+   * it. False where there is no such server.
+   */
+  drain(url: string): boolean {
+    return this.#setDraining(url, true);
+  }
+
+  /** Takes `drain` back. */
+  undrain(url: string): boolean {
+    return this.#setDraining(url, false);
+  }
+
+  #setDraining(url: string, draining: boolean): boolean {
+    let found = this.#config.servers.some((server) => server.url === url);
+    for (const member of this.#balancer.members) {
+      if (member.server.config.url !== url && addressOf(member.server) !== url) continue;
+      found = true;
+      if (member.draining !== draining)
+        this.#log(`${member.server.name} ${draining ? "is drained" : "is no longer drained"}.`);
+      member.draining = draining;
+    }
+    if (draining && found) this.#drained.add(url);
+    else this.#drained.delete(url);
+    return found;
+  }
+
+  status(): GroupStatus {
+    const now = this.now();
+    return {
+      name: this.#config.name,
+      balance: this.#config.balance,
+      requests: this.#requests,
+      retries: this.#retries,
+      servers: this.#balancer.members.map((member) => statusOf(member, now)),
+    };
+  }
+
+  /** Closes idle connections now, and the others when their requests end; no more checks, no more look-ups. */
+  close(): void {
+    this.#membership.close();
+    for (const member of this.#balancer.members) closeServer(member.server);
+  }
+
+  // -- the servers there are
+
+  #changed(locations: readonly Location[]): void {
+    const byKey = new Map(locations.map((location) => [location.key, location]));
+    const known = new Set(this.#balancer.members.map(({ key }) => key));
+    const gone = this.#balancer.update(locations, ({ key }) => {
+      const location = byKey.get(key);
+      if (location === undefined) throw new Error("a member has no location");
+      return this.#createServer(location);
+    });
+    for (const member of gone) {
+      closeServer(member.server);
+      this.#log(`${member.server.name} is no longer a member.`);
+    }
+    for (const member of this.#balancer.members) {
+      const { server } = member;
+      member.draining = this.#drained.has(server.config.url) || this.#drained.has(addressOf(server));
+      if (known.has(member.key)) continue;
+      if (this.#early === undefined) this.#log(`${server.name} is a member now.`);
+      if (this.#config.healthPath !== "") server.health = this.#watch(member);
+    }
+  }
+
+  /** The names were asked for, and those that could be are resolved. */
+  #resolved(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const exchange of early) if (!exchange.ended) this.handle(exchange);
+  }
+
+  #createServer({ server, address, key }: Location): Server {
+    const create = this.#drivers[server.protocol];
+    if (create === undefined) {
+      throw vivariumError("ERR_CONFIG_VALUE", `The upstream ${server.url} has a protocol that is not spoken here.`);
+    }
+    const config = this.#config;
+    const driver = create({
+      address,
+      name: key,
+      deadlines: this.#deadlines,
+      connectTimeout: ticks(config.connectTimeout),
+      sendTimeout: ticks(config.sendTimeout),
+      firstByteTimeout: ticks(config.firstByteTimeout),
+      idleTimeout: ticks(config.idleTimeout),
+      keepAlive: config.keepAlive,
+      multiplex: config.multiplex,
+      maxHead: this.#options.maxHead ?? 65536,
+      maxFields: this.#options.maxFields ?? 256,
+      responseMemory: this.responseMemory,
+    });
+    const forwarder = server.protocol === "http" ? this.#forwarders.http : this.#forwarders.cgi;
+    return { config: server, address, name: key, driver, forwarder, health: undefined };
+  }
+
+  #watch(member: Member<Server>): HealthChecks {
+    const { driver, config } = member.server;
+    const { endpoint } = config;
+    const host =
+      endpoint.kind === "tcp" ? (endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host) : "localhost";
+    return new HealthChecks(driver, {
+      path: this.#config.healthPath,
+      interval: this.#config.healthInterval,
+      host: endpoint.kind === "tcp" ? `${host}:${endpoint.port}` : host,
+      params: this.#config.params,
+      deadlines: this.#deadlines,
+      checked: (well) => this.#tellChange(member, this.#balancer.checked(member, well)),
+    });
+  }
+
+  // -- for requests (AttemptOwner)
+
+  pick(now: number, hash: number, tried: readonly Member<Server>[]): Member<Server> | undefined {
+    return this.#balancer.pick(now, hash, tried);
+  }
+
+  spendRetry(): boolean {
+    if (!this.#budget.spend()) return false;
+    this.#retries += 1;
+    return true;
+  }
+
+  began(member: Member<Server>): boolean {
+    return this.#balancer.began(member);
+  }
+
+  responded(member: Member<Server>, milliseconds: number): void {
+    this.#balancer.responded(member, milliseconds);
+  }
+
+  ended(
+    member: Member<Server>,
+    trial: boolean,
+    outcome: "answered" | "failed" | "gone",
+    failure?: UpstreamFailure,
+  ): void {
+    const now = outcome === "failed" ? this.now() : 0;
+    const change = this.#balancer.ended(member, trial, outcome, now);
+    if (outcome === "failed" && failure !== undefined) this.#failures.report(now, member.server.name, failure.sentence);
+    if (change !== undefined) this.#tellChange(member, change);
+  }
+
+  #tellChange(member: Member<Server>, change: Change): void {
+    const { name } = member.server;
+    if (change === "ejected") {
+      const seconds = Math.round((member.ejectedUntil - this.now()) / 1000);
+      log("warning", this.#area, `${name} failed too often and is left out for ${seconds} s.`);
+    } else if (change === "back") this.#log(`${name} answers again.`);
+    else if (change === "unhealthy") log("warning", this.#area, `${name} fails its health check and is left out.`);
+    else if (change === "healthy") this.#log(`${name} passes its health check again.`);
+  }
+
+  get #area(): string {
+    return `upstream ${this.#config.name}`;
+  }
+
+  #log(sentence: string): void {
+    log("info", this.#area, sentence);
+  }
+}
+
+function closeServer(server: Server): void {
+  server.health?.close();
+  server.driver.close();
+}
+
+function addressOf({ address }: Server): string {
+  if (address.kind === "unix") return address.path;
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+function stateOf(member: Member<Server>, now: number): UpstreamStatus["state"] {
+  if (member.draining) return "draining";
+  if (!member.healthy) return "unhealthy";
+  if (member.trial) return "trial";
+  return isUp(member, now) ? "up" : "ejected";
+}
+
+function statusOf(member: Member<Server>, now: number): UpstreamStatus {
+  const { server } = member;
+  return {
+    url: server.config.url,
+    address: addressOf(server),
+    state: stateOf(member, now),
+    backup: member.backup,
+    weight: member.weight,
+    outstanding: member.outstanding,
+    requests: member.requests,
+    failures: member.failures,
+    latency: member.latency < 0 ? -1 : Math.round(member.latency * 100) / 100,
+    ejectedFor: Math.max(0, Math.ceil((member.ejectedUntil - now) / 1000)),
+    connections: { busy: server.driver.busy, idle: server.driver.idle },
+  };
+}
