@@ -1,8 +1,8 @@
 // A web server in front of Vivarium: its configuration, its process, and the application behind it.
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../../support/ports.js";
-import { type RunningProcess, type StartOptions, start } from "../../support/processes.js";
+import { descendants, type RunningProcess, type StartOptions, start, waitUntilGone } from "../../support/processes.js";
 import { removeFolder, root, temporaryFolder } from "../../support/tools.js";
 import { startVivarium, type Vivarium } from "../../support/vivarium.js";
 
@@ -11,35 +11,70 @@ export const interopFolder: string = join(root, "test", "interop");
 
 /** The folder that stands in the configurations for the one with Vivarium's sockets. */
 const writtenFolder = "/run/mysite";
-/** An address that stands in the configurations for one on a free port. */
-const writtenAddress = /127\.0\.0\.1:(80\d\d)\b/gu;
+/** What stands there for a free port. */
+const writtenPort = /:(80\d\d)\b/gu;
+/** What stands there for the program, and for the folder of the application. */
+const writtenProgram = "/usr/local/bin/vivarium";
+const writtenApplication = "/srv/mysite";
 
-/** A folder of this test's own with a front-end's configuration, made to run there. */
+/**
+ * A folder of this test's own with a front-end's configuration, made to run there. Front-ends that root starts run as
+ * another user, so everything in it may be read, and sockets made in it, by everybody.
+ */
 export class Site {
   readonly folder: string = temporaryFolder("front");
   readonly #ports = new Map<string, number>();
+  #server: RunningProcess | undefined;
 
   constructor() {
-    // Front-ends that are started by root run as another user.
-    chmodSync(this.folder, 0o755);
+    chmodSync(this.folder, 0o1777);
   }
 
   /**
-   * Puts the files of front/NAME into the folder. They are usable as they stand; what differs here is the folder and the
+   * Puts the files of front/NAME into the folder. They are usable as they stand; what differs here is the folders and the
    * ports, which are free ones.
    */
   async configure(name: string): Promise<void> {
     const source = join(interopFolder, "front", name);
     for (const file of readdirSync(source)) {
       const text = readFileSync(join(source, file), "utf8");
-      for (const [, written = ""] of text.matchAll(writtenAddress)) {
+      for (const [, written = ""] of text.matchAll(writtenPort)) {
         if (!this.#ports.has(written)) this.#ports.set(written, await freePort());
       }
       const here = text
         .replaceAll(writtenFolder, this.folder)
-        .replaceAll(writtenAddress, (_, written: string) => `127.0.0.1:${this.port(Number(written))}`);
+        .replaceAll(writtenProgram, join(this.folder, "vivarium"))
+        .replaceAll(writtenApplication, this.folder)
+        .replaceAll(writtenPort, (_, written: string) => `:${this.port(Number(written))}`);
       writeFileSync(join(this.folder, file), here, { mode: text.startsWith("#!") ? 0o755 : 0o644 });
     }
+  }
+
+  /**
+   * Puts the application and a copy of Vivarium, `vivarium`, into the folder, for front-ends that start it themselves: the
+   * user they run as may have no access to this checkout.
+   */
+  installVivarium(): void {
+    const copy = join(this.folder, "program");
+    const parts = [
+      "bin",
+      "build/bundle",
+      "python/vivarium_host",
+      "package.json",
+      "node_modules/koffi",
+      "node_modules/@koromix",
+    ];
+    for (const part of parts) {
+      mkdirSync(join(copy, part, ".."), { recursive: true });
+      cpSync(join(root, part), join(copy, part), { recursive: true, dereference: true });
+    }
+    this.script("vivarium", `exec ${process.execPath} ${copy}/bin/vivarium.js "$@"`);
+    cpSync(join(interopFolder, "app.py"), join(this.folder, "app.py"));
+  }
+
+  /** Puts a shell script into the folder. */
+  script(name: string, text: string): void {
+    writeFileSync(join(this.folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   }
 
   /** The port that took the place of one written in the configuration. */
@@ -50,19 +85,20 @@ export class Site {
   }
 
   /** Starts the front-end, in the foreground, and waits until it accepts connections on all its ports. */
-  async serve(command: string, args: readonly string[], options: StartOptions = {}): Promise<RunningProcess> {
-    const server = start(command, args, { cwd: this.folder, ...options });
-    try {
-      for (const port of this.#ports.values()) await server.accepting(port);
-      return server;
-    } catch (error) {
-      await server.stop("SIGKILL");
-      throw error;
-    }
+  async serve(command: string, args: readonly string[], options: StartOptions = {}): Promise<void> {
+    this.#server = start(command, args, { cwd: this.folder, ...options });
+    for (const port of this.#ports.values()) await this.#server.accepting(port);
   }
 
-  remove(): void {
+  /** Ends the front-end and removes the folder. Throws where a process outlives it, one that it started included. */
+  async close(): Promise<void> {
+    const server = this.#server;
+    const family = server === undefined ? [] : descendants(server.pid);
+    await server?.stop();
+    const left = await waitUntilGone(family);
+    for (const pid of left) process.kill(pid, "SIGKILL");
     removeFolder(this.folder);
+    if (left.length > 0) throw new Error(`processes ${left.join(", ")} outlived it; it printed:\n${server?.output}`);
   }
 }
 

@@ -20,7 +20,8 @@ export interface AskCase {
 /** More than that: several requests, pieces of a response, a client that leaves. */
 export interface TalkCase {
   readonly name: string;
-  readonly run: (client: Client) => Promise<void>;
+  /** `patience`: milliseconds to wait for what a server must do by itself before it counts as not done. */
+  readonly run: (client: Client, patience: number) => Promise<void>;
 }
 
 /** What /environ shows. */

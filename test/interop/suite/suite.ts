@@ -26,6 +26,9 @@ export interface SuiteOptions {
   readonly except?: Exceptions;
 }
 
+/** Milliseconds. Generous, as machines of CI are slow; where a case is declared not to hold, nothing is waited for long. */
+const patienceOf = (reason: string | undefined): number => (reason === undefined ? 15_000 : 1000);
+
 /** Registers the test of a case: that it holds, or, where it is an exception, that it does not. */
 function register(name: string, reason: string | undefined, run: () => Promise<void>): void {
   if (reason === undefined) return void test(name, run);
@@ -54,7 +57,7 @@ export function runSuite(port: () => number, { except = {} }: SuiteOptions = {})
   for (const each of cases) {
     register(each.name, except[each.name], async () => {
       const client = new Client(port());
-      if ("run" in each) await each.run(client);
+      if ("run" in each) await each.run(client, patienceOf(except[each.name]));
       else each.check(await client.ask(each.ask), { port: client.port, client: clientAddress });
     });
   }
