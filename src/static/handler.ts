@@ -1,6 +1,7 @@
 // A handler that serves a folder. The way of a request: its path → a file (locate) → a coding the client accepts → the file
 // open and proven to be below the root (open) → conditions and ranges (answer) → octets. Small files take a shorter way from
 // memory.
+import { closeSync } from "node:fs";
 import { log } from "../channels.js";
 import type { Exchange, Handler } from "../exchange.js";
 import { answerFile } from "./answer.js";
@@ -62,7 +63,6 @@ class Files {
     const located = locate(this.#root, request.pathInfo, this.#config);
     if (located === "folder") this.#redirect(exchange, request);
     else if (typeof located === "string") this.#answerProblem(exchange, located);
-    else if (!reads(request)) answerMethod(exchange);
     else this.#answerFile(exchange, request, located, accepted);
   }
 
@@ -70,6 +70,11 @@ class Files {
     const { coding, file } = this.#open(located, accepted);
     if (typeof file === "string") {
       this.#answerProblem(exchange, file);
+      return;
+    }
+    if (!reads(request)) {
+      closeSync(file.fd);
+      answerMethod(exchange);
       return;
     }
     const path = located.path + suffixOf(coding);
@@ -112,8 +117,15 @@ class Files {
     });
   }
 
-  /** A folder's files are addressed from within it, which takes a slash at its end. */
+  /** A folder's files are addressed from within it, which takes a slash at its end. Only where there is an index to be had. */
   #redirect(exchange: Exchange, request: FileRequest): void {
+    const index = locate(this.#root, `${request.pathInfo}/`, this.#config);
+    const file = typeof index === "string" ? index : this.#open(index, []).file;
+    if (typeof file === "string") {
+      this.#answerProblem(exchange, file);
+      return;
+    }
+    closeSync(file.fd);
     if (!reads(request)) {
       answerMethod(exchange);
       return;
