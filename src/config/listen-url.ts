@@ -12,7 +12,7 @@ const PROTOCOLS: Readonly<Record<string, ListenProtocol>> = {
   uwsgi: "uwsgi",
 };
 /** Those that this version does not speak: said so, rather than called a mistake. */
-const LATER = ["https", "fastcgi", "scgi", "uwsgi"];
+const LATER = ["https", "scgi", "uwsgi"];
 const EXAMPLES = "such as http://127.0.0.1:8000, fastcgi://unix:/run/site.sock or http://fd:3";
 
 /**

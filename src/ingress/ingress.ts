@@ -5,6 +5,7 @@ import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import { claimedOrigin, TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
+import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 
@@ -37,6 +38,7 @@ type Serve = (socket: Socket, options: IngressOptions) => IngressConnection;
 /** Who serves a connection, by what is spoken on it. The configuration admits no protocol that is not here. */
 const doors: Readonly<Partial<Record<ListenProtocol, Serve>>> = {
   http: serveHttp1,
+  fastcgi: serveFastCgi,
 };
 
 /** All client connections of a front. Owns each from `accept` until it is closed. */

@@ -1,7 +1,7 @@
 // What the doors that web servers in front come to (FastCGI, SCGI, uwsgi) make of a request's variables: the same limits
 // as over HTTP, with the same statuses, and the same record of how it ended.
 import type { RequestEnded } from "../channels.js";
-import { vivariumError } from "../errors.js";
+import { type VivariumError, vivariumError } from "../errors.js";
 import { type ReceivedRequest, receivedRequest } from "../protocol/cgi/received-variables.js";
 import type { IngressOptions } from "./options.js";
 
@@ -23,7 +23,7 @@ export function readReceived(pairs: readonly string[], options: IngressOptions):
 }
 
 /** A body has grown beyond `max-body`. */
-export function bodyTooLarge(): Error {
+export function bodyTooLarge(): VivariumError {
   return vivariumError("ERR_HTTP_BODY_TOO_LARGE", "The request's body is too large.", { status: 413 });
 }
 

@@ -91,6 +91,11 @@ export class RequestDecoder {
     return this.#active.size;
   }
 
+  /** Whether no record has begun that is not whole. */
+  get betweenRecords(): boolean {
+    return this.#reader.idle;
+  }
+
   /** Whether no request is active and no record has begun: a connection closed here was closed in order. */
   get idle(): boolean {
     return this.#active.size === 0 && this.#reader.idle && this.#fault === undefined;

@@ -1,0 +1,261 @@
+// One request on a FastCGI connection: receives its body, gives it to its handler when it is whole, encodes what that
+// answers. The connection carries others at the same time.
+import { log, requestEnded } from "../channels.js";
+import { VivariumError, vivariumError } from "../errors.js";
+import type { Body, ResponseHead } from "../exchange.js";
+import type { ReceivedRequest } from "../protocol/cgi/received-variables.js";
+import { ResponseEncoder } from "../protocol/cgi/response-encoder.js";
+import { encodeOutput } from "../protocol/fastcgi/response-encoder.js";
+import { notMounted, type Route } from "../routing/router.js";
+import { type BodyOwner, BodyReceiver } from "./body.js";
+import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
+import type { IngressOptions } from "./options.js";
+import { plainPage } from "./page.js";
+import { bodyTooLarge, readReceived, receivedRecord } from "./received-request.js";
+import type { Encoded } from "./write-all.js";
+
+/** The connection of a request. */
+export interface RequestOwner {
+  readonly options: IngressOptions;
+  /** Sends octets; `flushed`, if given, must call `written` with what it is told. */
+  write(octets: Encoded, flushed?: (error?: Error | null) => void): void;
+  written(error?: Error | null): void;
+  /** The request was answered whole. */
+  over(request: FastCgiRequest): void;
+  /** The request's response cannot be finished. `delimited`: its length was announced, so that the web server sees it. */
+  cut(request: FastCgiRequest, delimited: boolean): void;
+  /** The request's body begins (1) or ceases (-1) to wait for the disk. */
+  congested(more: 1 | -1): void;
+}
+
+export class FastCgiRequest implements BodyOwner, ResponseSink {
+  readonly id: number;
+  readonly keepConnection: boolean;
+  readonly #owner: RequestOwner;
+  readonly #encoder = new ResponseEncoder();
+  #received: ReceivedRequest | undefined;
+  #route: Route | undefined;
+  #receiver: BodyReceiver | undefined;
+  #exchange: IncomingExchange | undefined;
+  #congested = false;
+  #whole = false;
+  #over = false;
+
+  constructor(owner: RequestOwner, id: number, keepConnection: boolean) {
+    this.#owner = owner;
+    this.id = id;
+    this.keepConnection = keepConnection;
+  }
+
+  /** Whether STDIN has come to its end. */
+  get whole(): boolean {
+    return this.#whole;
+  }
+
+  /** Whether more of its body is to come. */
+  get receiving(): boolean {
+    return !this.#whole && !this.#over;
+  }
+
+  // -- the request
+
+  /** Its parameters are whole. What can be refused is refused before the body. */
+  begin(pairs: readonly string[]): void {
+    const { options } = this.#owner;
+    try {
+      const received = readReceived(pairs, options);
+      this.#received = received;
+      this.#route = options.router.find(received.host, received.path);
+      if (this.#route === undefined) throw notMounted();
+    } catch (error) {
+      if (!(error instanceof VivariumError)) throw error;
+      this.reject(error);
+    }
+  }
+
+  /** Octets of the body. */
+  add(octets: Uint8Array): void {
+    const received = this.#received;
+    if (this.#over || received === undefined) return;
+    const { limits, bodyMemory, tempDir } = this.#owner.options;
+    this.#receiver ??= new BodyReceiver(this, bodyMemory, tempDir);
+    const receiver = this.#receiver;
+    const size = receiver.size + octets.length;
+    if (received.contentLength >= 0 && size > received.contentLength) {
+      this.reject(wrongLength());
+      return;
+    }
+    if (size > limits.maxBody) {
+      this.reject(bodyTooLarge());
+      return;
+    }
+    receiver.add(octets);
+    this.#observe();
+  }
+
+  /** The body is whole. */
+  end(): void {
+    this.#whole = true;
+    const received = this.#received;
+    if (this.#over || received === undefined) return;
+    const size = this.#receiver?.size ?? 0;
+    // FastCGI 1.0 §6.2: where the two differ, the request is not to be acted upon.
+    if (received.contentLength >= 0 && size !== received.contentLength) {
+      this.reject(wrongLength());
+      return;
+    }
+    if (this.#receiver === undefined) {
+      this.#begin({ kind: "empty" }, received.contentLength);
+      return;
+    }
+    const body = this.#receiver.end();
+    if (body !== undefined) this.bodyWhole(body);
+  }
+
+  /** The client left, or the whole connection is gone. */
+  abort(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#discardBody();
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    const { onGone } = exchange;
+    this.#finish(exchange);
+    onGone?.();
+  }
+
+  /** Answers a request that cannot be accepted. */
+  reject(error: VivariumError): void {
+    this.#discardBody();
+    this.#over = true;
+    const status = error.status ?? 400;
+    const page = plainPage(status, error.message);
+    this.#encoder.begin(this.#received?.method ?? "");
+    this.#owner.write(encodeOutput(this.id, partsOf(this.#encoder.head(page.head, page.body, true)), true));
+    this.#publish(status, 0);
+    this.#owner.over(this);
+  }
+
+  #discardBody(): void {
+    this.#receiver?.discard();
+    this.#receiver = undefined;
+    this.#observe();
+  }
+
+  #observe(): void {
+    const congested = this.#receiver?.congested === true;
+    if (congested === this.#congested) return;
+    this.#congested = congested;
+    this.#owner.congested(congested ? 1 : -1);
+  }
+
+  bodyFlows(): void {
+    this.#observe();
+  }
+
+  bodyWhole(body: Body): void {
+    const size = this.#receiver?.size ?? 0;
+    this.#receiver = undefined;
+    this.#observe();
+    this.#begin(body, size);
+  }
+
+  bodyFailed(error: VivariumError): void {
+    this.#receiver = undefined;
+    this.reject(
+      vivariumError(error.code, "The server cannot keep the request's body.", { status: error.status ?? 500 }),
+    );
+  }
+
+  /** Makes an exchange of it and gives that to the handler. */
+  #begin(body: Body, bodyLength: number): void {
+    const received = this.#received;
+    const route = this.#route;
+    if (received === undefined || route === undefined) return;
+    const { options } = this.#owner;
+    const { method, target, shared } = received;
+    const variables = received.encode(route.place, bodyLength);
+    const started = requestEnded.hasSubscribers ? performance.now() : 0;
+    this.#exchange = new IncomingExchange(this, { method, target, variables, shared, body }, false, started);
+    options.requestBegan();
+    this.#exchange.begin(route.handler);
+  }
+
+  // -- the response
+
+  respond(exchange: IncomingExchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
+    const encoder = this.#encoder;
+    encoder.begin(exchange.request.method);
+    exchange.status = head.status;
+    exchange.delimited = head.contentLength >= 0;
+    this.#send(exchange, encoder.head(head, body, last), body?.length ?? 0, last);
+  }
+
+  write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void {
+    this.#send(exchange, this.#encoder.data(octets, last), octets.length, last);
+  }
+
+  cut(exchange: IncomingExchange): void {
+    this.#over = true;
+    this.#finish(exchange);
+    this.#owner.cut(this, exchange.delimited);
+  }
+
+  /** `taken`: octets of the body among them, told when they have left. */
+  #send(exchange: IncomingExchange, encoded: Encoded, taken: number, last: boolean): void {
+    const owner = this.#owner;
+    if (last) {
+      const { short, dropped } = this.#encoder;
+      if (short || dropped > 0) this.#reportLength(exchange);
+      owner.write(encodeOutput(this.id, partsOf(encoded), !short));
+      if (short) {
+        this.cut(exchange);
+        return;
+      }
+      this.#over = true;
+      this.#finish(exchange);
+      owner.over(this);
+      return;
+    }
+    owner.write(encodeOutput(this.id, partsOf(encoded), false), (error) => {
+      owner.written(error);
+      if (taken > 0 && !exchange.ended && !error) exchange.onFlushed?.(taken);
+    });
+  }
+
+  /** The exchange is over, however. */
+  #finish(exchange: IncomingExchange): void {
+    exchange.ended = true;
+    this.#exchange = undefined;
+    if (exchange.request.body.kind === "file") exchange.request.body.release();
+    this.#publish(exchange.status, exchange.started);
+  }
+
+  #publish(status: number, started: number): void {
+    if (!requestEnded.hasSubscribers) return;
+    const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
+    requestEnded.publish(receivedRecord(this.#received, status, octets, started));
+  }
+
+  #reportLength(exchange: IncomingExchange): void {
+    const { bodyOctets, dropped, short } = this.#encoder;
+    const { method, target } = exchange.request;
+    log(
+      "error",
+      "ingress",
+      short
+        ? `The application's response to ${method} ${target} ended after ${bodyOctets} octets, before its Content-Length; it was cut.`
+        : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
+    );
+  }
+}
+
+function wrongLength(): VivariumError {
+  return vivariumError("ERR_CGI_BAD_REQUEST", "The request's body is not as long as its CONTENT_LENGTH says.", {
+    status: 400,
+  });
+}
+
+function partsOf(encoded: Encoded): readonly Uint8Array[] {
+  return encoded instanceof Uint8Array ? [encoded] : encoded;
+}

@@ -1,0 +1,298 @@
+// Drives one FastCGI connection of a web server in front: a socket on one side, requests on the other (fastcgi-request.ts),
+// many at once where the web server likes. What an idle nginx does for each request, one read and one write, is all that
+// is done here; what several requests write in one turn leaves together.
+//
+// STDIN has an end of its own, so no web server half-closes a connection: one that ends its side has left, and its
+// requests are given up.
+import type { Socket } from "node:net";
+import { log } from "../channels.js";
+import { VivariumError, vivariumError } from "../errors.js";
+import type { Timed } from "../net/deadline.js";
+import { protocolStatus } from "../protocol/fastcgi/records.js";
+import { RequestDecoder, type RequestEvent } from "../protocol/fastcgi/request-decoder.js";
+import { encodeEnd, encodeUnknownType, encodeValues } from "../protocol/fastcgi/response-encoder.js";
+import { plainAddress } from "../routing/forwarded.js";
+import { FastCgiRequest, type RequestOwner } from "./fastcgi-request.js";
+import { lingerDrainingTicks, lingerTicks, octetsPerTick, stallTicks } from "./http1-phases.js";
+import type { IngressConnection, IngressOptions } from "./options.js";
+import { type Encoded, writeAll } from "./write-all.js";
+
+/** Requests at once on a connection; more are refused as FCGI_OVERLOADED. */
+export const requestsMost = 1024;
+
+/** What is told who asks (FastCGI 1.0 §4.1). The first two are bounds to plan by, not promises. */
+const values = { FCGI_MAX_CONNS: 1024, FCGI_MAX_REQS: requestsMost, FCGI_MPXS_CONNS: 1 } as const;
+
+/** Octets written that the web server has not taken, beyond which nothing more is read from it. */
+const unreadMost = 1024 * 1024;
+
+/** No record: version 0. */
+const garbled: Uint8Array = Buffer.alloc(8);
+
+export function serveFastCgi(socket: Socket, options: IngressOptions): IngressConnection {
+  return new Connection(socket, options);
+}
+
+class Connection implements IngressConnection, Timed, RequestOwner {
+  deadline: number;
+  readonly options: IngressOptions;
+  readonly #socket: Socket;
+  readonly #decoder: RequestDecoder;
+  /** Requests whose parameters are whole and that are not answered. */
+  readonly #requests = new Map<number, FastCgiRequest>();
+  readonly #written: (error?: Error | null) => void;
+  #open = true;
+  /** Nothing more is answered here: what still comes is dropped until the web server closes its side. */
+  #lingering = false;
+  /** A request without FCGI_KEEP_CONN was answered. */
+  #last = false;
+  #paused = false;
+  /** Several requests are answered in this turn: what they write is held back until its end. */
+  #corked = false;
+  /** Writes that the socket has not reported yet. */
+  #unflushed = 0;
+  /** Requests whose bodies wait for the disk. */
+  #congested = 0;
+
+  constructor(socket: Socket, options: IngressOptions) {
+    this.#socket = socket;
+    this.options = options;
+    this.#decoder = new RequestDecoder({ maxParams: options.limits.maxHead, maxRequests: requestsMost });
+    this.#written = (error) => this.written(error);
+    this.deadline = options.deadlines.tick + options.headTimeout;
+    options.deadlines.watch(this);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onInputEnd());
+    // What went wrong does not matter: the web server is gone, and "close" follows.
+    socket.on("error", () => {});
+    socket.on("close", () => this.#onClose());
+  }
+
+  // -- from the socket
+
+  #onData(chunk: Buffer): void {
+    if (this.#lingering) return;
+    this.#decoder.receive(chunk);
+    try {
+      for (let event = this.#decoder.next(); event !== undefined; event = this.#decoder.next()) {
+        this.#take(event);
+        if (this.#lingering) return;
+      }
+    } catch (error) {
+      if (!(error instanceof VivariumError)) throw error;
+      const peer = plainAddress(this.#socket.remoteAddress ?? "");
+      const whence = peer === "" ? "" : ` from ${peer}`;
+      log("warning", "ingress", `A FastCGI connection${whence} was closed: ${error.message}`);
+      this.destroy();
+      return;
+    }
+    this.#rest();
+  }
+
+  #onInputEnd(): void {
+    if (this.#decoder.active > 0) this.destroy();
+    else this.#closeSoon();
+  }
+
+  #onClose(): void {
+    this.#open = false;
+    this.#lingering = true;
+    this.options.deadlines.unwatch(this);
+    for (const request of this.#requests.values()) request.abort();
+    this.#requests.clear();
+    this.options.connectionClosed(this);
+  }
+
+  /** The deadline passed. */
+  expire(): void {
+    const heads = this.#decoder.active - this.#requests.size;
+    if (this.#lingering || this.#unflushed > 0 || heads > 0 || !this.#decoder.betweenRecords) {
+      this.destroy();
+      return;
+    }
+    if (this.#decoder.idle) this.#closeSoon();
+    for (const request of this.#requests.values()) {
+      if (!request.receiving) continue;
+      request.reject(vivariumError("ERR_INGRESS_TIMEOUT", "The request's body stopped arriving.", { status: 408 }));
+    }
+  }
+
+  drain(): void {
+    if (this.#decoder.idle) this.#closeSoon();
+    else if (this.#lingering) this.deadline = this.options.deadlines.tick + lingerDrainingTicks;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // -- requests
+
+  #take(event: RequestEvent): void {
+    switch (event.type) {
+      case "request":
+        this.#begin(event.id, event.pairs, event.keepConnection);
+        break;
+      case "body":
+        this.#requests.get(event.id)?.add(event.octets);
+        break;
+      case "end":
+        this.#requests.get(event.id)?.end();
+        break;
+      case "abort":
+        this.#abort(event.id);
+        break;
+      case "too-large":
+        this.#add(event.id, event.keepConnection).reject(event.error);
+        break;
+      case "refused":
+        this.write(encodeEnd(event.id, event.protocolStatus));
+        this.#maybeClose(event.keepConnection);
+        break;
+      case "values":
+        this.write(encodeValues(event.names, values));
+        break;
+      case "unknown-type":
+        this.write(encodeUnknownType(event.recordType));
+        break;
+    }
+  }
+
+  #add(id: number, keepConnection: boolean): FastCgiRequest {
+    const request = new FastCgiRequest(this, id, keepConnection);
+    this.#requests.set(id, request);
+    return request;
+  }
+
+  #begin(id: number, pairs: readonly string[], keepConnection: boolean): void {
+    if (this.options.draining && this.#requests.size > 0) {
+      // Else a connection that always has requests would never be over. Whoever carries several at once knows where else
+      // to go with one that was refused.
+      this.#decoder.release(id);
+      this.write(encodeEnd(id, protocolStatus.overloaded));
+      return;
+    }
+    this.#add(id, keepConnection).begin(pairs);
+  }
+
+  /** FastCGI 1.0 §5.4: the request is still to be ended. */
+  #abort(id: number): void {
+    const request = this.#requests.get(id);
+    request?.abort();
+    this.write(encodeEnd(id, protocolStatus.requestComplete));
+    if (request !== undefined) this.over(request);
+    else this.#decoder.release(id);
+  }
+
+  over(request: FastCgiRequest): void {
+    this.#requests.delete(request.id);
+    this.#decoder.release(request.id);
+    this.#maybeClose(request.keepConnection, request.whole);
+  }
+
+  #maybeClose(keepConnection: boolean, whole = true): void {
+    if (!keepConnection) this.#last = true;
+    if (this.#decoder.active > 0 || !(this.#last || this.options.draining)) return;
+    if (whole) this.#closeSoon();
+    else this.#linger();
+  }
+
+  /**
+   * nginx and Apache take END_REQUEST for the end of a whole response, whatever its status, and nginx even the end of the
+   * connection, where it did not ask to keep it. A length that was announced tells all of them; without one, a record
+   * that is none does, unlike a reset also on unix sockets and behind what was written. Where others share the connection
+   * it must stay: then it is the protocol status that says "not complete", which a peer that multiplexes looks at.
+   */
+  cut(request: FastCgiRequest, delimited: boolean): void {
+    this.#requests.delete(request.id);
+    if (this.#decoder.active > 1) {
+      this.write(encodeEnd(request.id, protocolStatus.overloaded, 1));
+      this.over(request);
+      return;
+    }
+    this.#decoder.release(request.id);
+    if (!delimited) this.write(garbled);
+    this.#closeSoon();
+  }
+
+  // -- the flow
+
+  write(octets: Encoded, flushed: (error?: Error | null) => void = this.#written): void {
+    const socket = this.#socket;
+    if (!this.#corked && this.#requests.size > 1) {
+      this.#corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        socket.uncork();
+      });
+    }
+    if (this.#unflushed === 0) this.deadline = this.#stallDeadline();
+    this.#unflushed += 1;
+    writeAll(socket, octets, flushed);
+    if (socket.writableLength > unreadMost) this.#flow();
+  }
+
+  written(error?: Error | null): void {
+    if (error) return;
+    this.#unflushed -= 1;
+    if (this.#unflushed > 0) this.deadline = this.#stallDeadline();
+    else this.#rest();
+    if (this.#paused) this.#flow();
+  }
+
+  congested(more: 1 | -1): void {
+    this.#congested += more;
+    this.#flow();
+    this.#rest();
+  }
+
+  /** Reads from the web server only while there is room for what it sends and what it asks for. */
+  #flow(): void {
+    const pause = !this.#lingering && (this.#congested > 0 || this.#socket.writableLength > unreadMost);
+    if (pause === this.#paused) return;
+    this.#paused = pause;
+    if (pause) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  #stallDeadline(): number {
+    return this.options.deadlines.tick + stallTicks + Math.ceil(this.#socket.writableLength / octetsPerTick);
+  }
+
+  /** Sets the deadline where nothing waits to be written. */
+  #rest(): void {
+    if (this.#unflushed > 0 || this.#lingering) return;
+    const { deadlines, keepAlive, headTimeout } = this.options;
+    const decoder = this.#decoder;
+    if (decoder.idle) this.deadline = deadlines.tick + keepAlive;
+    // It is the disk that is slow now, not the web server.
+    else if (this.#congested > 0) this.deadline = 0;
+    else if (decoder.active > this.#requests.size || !decoder.betweenRecords) {
+      this.deadline = deadlines.tick + headTimeout;
+    } else this.deadline = this.#receives() ? deadlines.tick + stallTicks : 0;
+  }
+
+  #receives(): boolean {
+    for (const request of this.#requests.values()) if (request.receiving) return true;
+    return false;
+  }
+
+  /** Closes the connection as soon as the web server's side of the network took what was written. */
+  #closeSoon(): void {
+    if (!this.#open) return;
+    this.#lingering = true;
+    this.deadline = this.#stallDeadline();
+    this.#socket.destroySoon();
+  }
+
+  /** Closes our side, and the whole when the web server, which still sends, has closed its own: see http1.ts. */
+  #linger(): void {
+    if (!this.#open) return;
+    this.#lingering = true;
+    const { deadlines, draining } = this.options;
+    this.deadline = deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
+    this.#socket.end();
+    this.#flow();
+  }
+}
