@@ -64,6 +64,29 @@ const statusSchema = v.object({
       cpu: count,
     }),
   ),
+  upstreams: v.array(
+    v.object({
+      name: v.string(),
+      balance: v.picklist(["least-outstanding", "round-robin", "hash"]),
+      requests: count,
+      retries: count,
+      servers: v.array(
+        v.object({
+          url: v.string(),
+          address: v.string(),
+          state: v.picklist(["up", "trial", "ejected", "unhealthy", "draining"]),
+          backup: v.boolean(),
+          weight: count,
+          outstanding: count,
+          requests: count,
+          failures: count,
+          latency: count,
+          ejectedFor: count,
+          connections: v.object({ busy: count, idle: count }),
+        }),
+      ),
+    }),
+  ),
   workers: v.array(
     v.object({
       id: count,
@@ -80,7 +103,10 @@ const statusSchema = v.object({
 }) satisfies v.GenericSchema<unknown, Status>;
 
 /** Sends one command. Rejects with the system's error where nobody listens, ERR_CONTROL_ANSWER where none answers. */
-export function ask(path: string, request: { readonly command: string }): Promise<unknown> {
+export function ask(
+  path: string,
+  request: { readonly command: string; readonly [name: string]: unknown },
+): Promise<unknown> {
   return new Promise((done, fail) => {
     let text = "";
     const socket = connect(path);

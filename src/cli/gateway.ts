@@ -25,6 +25,7 @@ Examples:
   vivarium gateway --upstream fastcgi://unix:/run/site.sock --static /static=/srv/site/static
   vivarium gateway --upstream http://10.0.0.5:8000 --static /=public     a file where there is one, else the server
 
+vivarium status shows the servers, vivarium drain takes one out.
 Exit status: 0 stopped as asked, 1 could not start, 2 wrong usage.`;
 
 const heading = "Upstream:";

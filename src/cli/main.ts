@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, Entry>> = {
   gateway: { summary: "pass requests on to servers elsewhere, and serve files", load: () => import("./gateway.js") },
   check: { summary: "load an application and say what would run", load: () => import("./check.js") },
   status: { summary: "show a running server: workers, requests, memory", load: () => import("./status.js") },
+  drain: { summary: "give an upstream server no more requests", load: () => import("./drain.js") },
   stop: { summary: "stop a running server, letting requests finish", load: () => import("./stop.js") },
 };
 

@@ -54,6 +54,7 @@ export function describe(status: Status, now: number): string {
     ...(only !== undefined || pools.length === 0
       ? []
       : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5]))]),
+    ...(status.upstreams.length === 0 ? [] : [upstreamsTable(status)]),
     ...(pools.length === 0 ? [] : [workersTable(status, now)]),
   ];
   return parts.join("\n");
@@ -98,6 +99,28 @@ function poolRow(pool: PoolStatus): readonly string[] {
     measured ? milliseconds(pool.wall) : "-",
     measured ? milliseconds(pool.cpu) : "-",
   ];
+}
+
+function upstreamsTable({ upstreams }: Status): string {
+  const heading = ["upstream", "server", "state", "busy", "requests", "failures", "latency", "connections"];
+  const rows = upstreams.flatMap(({ name, servers }) =>
+    servers.map((server) => [
+      name,
+      server.url.endsWith(server.address) ? server.url : `${server.url} ${server.address}`,
+      serverState(server),
+      String(server.outstanding),
+      server.requests.toLocaleString("en"),
+      server.failures.toLocaleString("en"),
+      server.latency < 0 ? "-" : milliseconds(server.latency * 1000),
+      `${server.connections.busy} busy, ${server.connections.idle} idle`,
+    ]),
+  );
+  return table([heading, ...rows], new Set([3, 4, 5, 6]));
+}
+
+function serverState({ state, ejectedFor, backup }: Status["upstreams"][number]["servers"][number]): string {
+  const ejected = state === "ejected" ? `left out for ${ejectedFor} s` : state;
+  return backup ? `${ejected} (backup)` : ejected;
 }
 
 function workersTable({ pools, workers }: Status, now: number): string {

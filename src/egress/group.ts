@@ -31,6 +31,8 @@ export interface GroupOptions {
   /** Default: by the configuration's dnsServers. */
   readonly resolver?: Resolver;
   readonly drivers?: Drivers;
+  /** URLs and addresses that are drained from the beginning. Default none. */
+  readonly drained?: readonly string[];
 }
 
 /** A server in `status`. */
@@ -76,7 +78,7 @@ export class UpstreamGroup implements AttemptOwner {
   readonly #failures: FailureLog;
   readonly #membership: Membership;
   /** URLs and addresses that are drained, so that a member that DNS brings back is too. */
-  readonly #drained = new Set<string>();
+  readonly #drained: Set<string>;
   /** Requests that came before any name was resolved; undefined from then on. */
   #early: Exchange[] | undefined = [];
   #requests = 0;
@@ -86,6 +88,7 @@ export class UpstreamGroup implements AttemptOwner {
   constructor(config: UpstreamGroupConfig, options: GroupOptions = {}) {
     this.#config = config;
     this.#options = options;
+    this.#drained = new Set(options.drained);
     this.responseMemory = options.responseMemory ?? mebibyte;
     this.now = options.now ?? (() => performance.now());
     this.#deadlines = options.deadlines ?? new Deadlines();

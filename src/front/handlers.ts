@@ -1,43 +1,78 @@
 // Who answers which request: the mounts of the configuration, put together from pools, upstream groups and files. What is
 // not mounted is not loaded either.
 import type { Config, MountConfig, PoolConfig, TryConfig } from "../config/config.js";
+import type { GroupOptions, UpstreamGroup } from "../egress/group.js";
 import type { Handler } from "../exchange.js";
 import { Router } from "../routing/router.js";
-import type { FilesConfig } from "../static/config.js";
+import type { FileRedirectRoots, FilesConfig } from "../static/config.js";
 import type { WorkerPool } from "./worker-pool.js";
+
+/** What was loaded, because something mounted needs it. */
+interface Makers {
+  readonly files: ((config: FilesConfig, next?: Handler) => Handler) | undefined;
+  readonly redirects: ((handler: Handler, roots: FileRedirectRoots) => Handler) | undefined;
+}
 
 export class Handlers {
   readonly router: Router;
-  readonly #files: ((config: FilesConfig, next?: Handler) => Handler) | undefined;
+  readonly groups: readonly UpstreamGroup[];
+  readonly #makers: Makers;
   /** By "pool NAME" and "upstream NAME". */
   readonly #named = new Map<string, Handler>();
 
-  static async open(config: Config, pools: ReadonlyMap<PoolConfig, WorkerPool>): Promise<Handlers> {
-    const kinds = new Set(config.mounts.flatMap(({ tries }) => tries.map(({ kind }) => kind)));
-    const files = kinds.has("files") ? (await import("../static/handler.js")).filesHandler : undefined;
-    return new Handlers(config, pools, files);
+  static async open(
+    config: Config,
+    pools: ReadonlyMap<PoolConfig, WorkerPool>,
+    upstreams: GroupOptions,
+  ): Promise<Handlers> {
+    const { mounts } = config;
+    const files = mounts.some(({ tries }) => tries.some(({ kind }) => kind === "files"));
+    const redirects = mounts.some((mount) => mount.redirects !== undefined);
+    const makers: Makers = {
+      files: files ? (await import("../static/handler.js")).filesHandler : undefined,
+      redirects: redirects ? (await import("../static/file-redirect.js")).withFileRedirects : undefined,
+    };
+    const groups: UpstreamGroup[] = [];
+    for (const group of config.upstreams) {
+      const { UpstreamGroup } = await import("../egress/group.js");
+      groups.push(new UpstreamGroup(group, upstreams));
+    }
+    return new Handlers(config, pools, groups, makers);
   }
 
   private constructor(
     config: Config,
     pools: ReadonlyMap<PoolConfig, WorkerPool>,
-    files: ((config: FilesConfig, next?: Handler) => Handler) | undefined,
+    groups: readonly UpstreamGroup[],
+    makers: Makers,
   ) {
-    this.#files = files;
+    this.groups = groups;
+    this.#makers = makers;
     for (const [{ name }, pool] of pools) this.#named.set(`pool ${name}`, (exchange) => pool.handle(exchange));
+    for (const [index, { name }] of config.upstreams.entries()) {
+      const group = groups[index];
+      if (group !== undefined) this.#named.set(`upstream ${name}`, group.handle);
+    }
     this.router = new Router(
       config.mounts.map((mount) => ({ host: mount.host, path: mount.path, handler: this.#handler(mount) })),
     );
   }
 
   /** From the last to the first: files hand on what they do not find. */
-  #handler({ tries }: MountConfig): Handler {
-    const handler = tries.reduceRight<Handler | undefined>((next, one) => this.#answers(one, next), undefined);
+  #handler({ tries, redirects }: MountConfig): Handler {
+    const answers = (next: Handler | undefined, one: TryConfig): Handler | undefined => {
+      if (one.kind === "files") return this.#makers.files?.(one.files, next);
+      const handler = this.#named.get(`${one.kind} ${one.name}`);
+      return redirects === undefined ? handler : handler && this.#makers.redirects?.(handler, redirects);
+    };
+    const handler = tries.reduceRight<Handler | undefined>(answers, undefined);
     if (handler === undefined) throw new Error("a mount without anybody who answers");
     return handler;
   }
 
-  #answers(one: TryConfig, next: Handler | undefined): Handler | undefined {
-    return one.kind === "files" ? this.#files?.(one.files, next) : this.#named.get(`${one.kind} ${one.name}`);
+  /** Drains a server, or takes that back, in each group that has it; `server` is its URL or address. Their names. */
+  drain(server: string, undo: boolean): readonly string[] {
+    const having = this.groups.filter((group) => (undo ? group.undrain(server) : group.drain(server)));
+    return having.map((group) => group.status().name);
   }
 }

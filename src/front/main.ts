@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:net";
 import { log } from "../channels.js";
 import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, serverOptions } from "../ingress/ingress.js";
-import { later } from "../net/deadline.js";
+import { Deadlines, later } from "../net/deadline.js";
 import { version } from "../package.js";
 import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
@@ -28,6 +28,7 @@ class Front {
   readonly #config: Config;
   readonly #runtime: string;
   readonly #pools: ReadonlyMap<PoolConfig, WorkerPool>;
+  readonly #handlers: Handlers;
   readonly #ingress: Ingress;
   readonly #accessLog: AccessLog | undefined;
   readonly #servers: Server[] = [];
@@ -42,19 +43,27 @@ class Front {
       const workerReady = (worker: number, pid: number): void => tell({ type: "worker-ready", worker, pid });
       pools.set(pool, new WorkerPool(settings, { workerReady }));
     }
-    const handlers = await Handlers.open(config, pools);
-    const front = new Front(start, pools, handlers);
+    const deadlines = new Deadlines();
+    const { drained } = start;
+    const handlers = await Handlers.open(config, pools, { responseMemory, deadlines, drained });
+    const front = new Front(start, pools, handlers, deadlines);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
     front.#listen(start.listeners);
     return front;
   }
 
-  private constructor(start: Start, pools: ReadonlyMap<PoolConfig, WorkerPool>, handlers: Handlers) {
+  private constructor(
+    start: Start,
+    pools: ReadonlyMap<PoolConfig, WorkerPool>,
+    handlers: Handlers,
+    deadlines: Deadlines,
+  ) {
     this.#config = start.config;
     this.#runtime = start.runtime;
     this.#pools = pools;
+    this.#handlers = handlers;
     this.#accessLog = AccessLog.open(start.config.accessLog);
-    this.#ingress = new Ingress(start.config, handlers.router, { version });
+    this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines });
   }
 
   #listen(descriptors: readonly number[]): void {
@@ -99,6 +108,11 @@ class Front {
     process.exit(1);
   }
 
+  /** The names of the groups that have the server. */
+  drainServer(server: string, undo: boolean): readonly string[] {
+    return this.#handlers.drain(server, undo);
+  }
+
   report(): FrontReport {
     return {
       connections: this.#ingress.connections,
@@ -111,6 +125,7 @@ class Front {
           busy: member.outstanding,
         })),
       ),
+      upstreams: this.#handlers.groups.map((group) => group.status()),
     };
   }
 }
@@ -155,7 +170,9 @@ process.on("message", async (message: ToFront) => {
   if (message.type === "drain") started?.drain();
   else if (message.type === "end") started?.end();
   else if (message.type === "reopen-logs") started?.reopenLogs();
-  else if (message.type === "report" && started !== undefined) {
+  else if (started !== undefined && message.type === "drain-server") {
+    tell({ type: "server-drained", id: message.id, groups: started.drainServer(message.server, message.undo) });
+  } else if (started !== undefined && message.type === "report") {
     tell({ type: "report", id: message.id, report: started.report() });
   }
 });

@@ -1,5 +1,6 @@
 // What supervisor and front say to each other, over the channel Node opens between parent and child.
 import type { Config } from "../config/config.js";
+import type { GroupStatus } from "../egress/group.js";
 
 export type ToFront =
   /** First. `listeners` are descriptors of listening sockets this process inherited, one for each of `config.listen`. */
@@ -11,6 +12,8 @@ export type ToFront =
       readonly wires: readonly string[];
       readonly scoreboards: string;
       readonly runtime: string;
+      /** Upstream servers that a front before this one was told to drain. */
+      readonly drained: readonly string[];
     }
   /** Finish what runs, accept nothing more, then end the workers' connections and exit. */
   | { readonly type: "drain" }
@@ -18,6 +21,8 @@ export type ToFront =
   | { readonly type: "end" }
   /** Log files were renamed: open their names anew. */
   | { readonly type: "reopen-logs" }
+  /** Gives an upstream server no more requests (or, with `undo`, again), in each group that has it; its URL or address. */
+  | { readonly type: "drain-server"; readonly id: number; readonly server: string; readonly undo: boolean }
   | { readonly type: "report"; readonly id: number };
 
 /** See PoolStatus (supervisor/status.ts). */
@@ -37,10 +42,13 @@ export interface FrontReport {
   readonly pools: readonly PoolReport[];
   /** Of all pools. */
   readonly workers: readonly { readonly id: number; readonly requests: number; readonly busy: number }[];
+  readonly upstreams: readonly GroupStatus[];
 }
 
 export type FromFront =
   /** Workers may connect, clients are accepted. */
   | { readonly type: "listening" }
   | { readonly type: "worker-ready"; readonly worker: number; readonly pid: number }
+  /** The names of the groups that have the server: none, if nothing came of it. */
+  | { readonly type: "server-drained"; readonly id: number; readonly groups: readonly string[] }
   | { readonly type: "report"; readonly id: number; readonly report: FrontReport };

@@ -10,6 +10,8 @@ import type { Status } from "./status.js";
 export interface ControlCommands {
   status(): Promise<Status>;
   stop(): void;
+  /** Drains an upstream server, or takes that back. The names of the groups that have it. */
+  drain(server: string, undo: boolean): Promise<readonly string[]>;
 }
 
 /** The longest command line, octets; commands are a few words. */
@@ -76,21 +78,36 @@ function serve(socket: Socket, commands: ControlCommands): void {
 }
 
 async function answer(line: string, commands: ControlCommands): Promise<object> {
-  switch (commandOf(line)) {
+  const asked = commandOf(line);
+  switch (asked?.command) {
     case "status":
       return commands.status();
     case "stop":
       commands.stop();
       return { ok: true };
+    case "drain": {
+      const { server } = asked;
+      if (typeof server !== "string") return { error: "The command drain needs a server." };
+      const groups = await commands.drain(server, asked.undo === true);
+      return groups.length > 0 ? { ok: true, groups } : { error: `No upstream group has a server ${server}.` };
+    }
     default:
-      return { error: "This server knows the commands status and stop." };
+      return { error: "This server knows the commands status, stop and drain." };
   }
 }
 
-function commandOf(line: string): unknown {
+interface Asked {
+  readonly command: unknown;
+  readonly server: unknown;
+  readonly undo: unknown;
+}
+
+function commandOf(line: string): Asked | undefined {
   try {
-    const command: unknown = JSON.parse(line);
-    return typeof command === "object" && command !== null && "command" in command ? command.command : undefined;
+    const asked: unknown = JSON.parse(line);
+    return typeof asked === "object" && asked !== null
+      ? { command: undefined, server: undefined, undo: undefined, ...asked }
+      : undefined;
   } catch {
     return undefined;
   }

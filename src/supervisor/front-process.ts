@@ -21,6 +21,8 @@ export interface FrontSettings {
   readonly wires: readonly string[];
   readonly scoreboards: string;
   readonly runtime: string;
+  /** Upstream servers that are drained. */
+  readonly drained: readonly string[];
 }
 
 /** stdin, stdout, stderr and the channel come before the listeners. */
@@ -28,8 +30,10 @@ const firstListener = 4;
 
 export class FrontProcess {
   readonly #child: ChildProcess;
+  /** What waits for an answer, by the id of its question; told undefined where the front is gone. */
   readonly #reports = new Map<number, (report: FrontReport | undefined) => void>();
-  #nextReport = 1;
+  readonly #drains = new Map<number, (groups: readonly string[] | undefined) => void>();
+  #nextId = 1;
 
   constructor(settings: FrontSettings, listener: FrontListener) {
     this.#child = fork(`${packageRoot}build/bundle/front.js`, {
@@ -38,8 +42,10 @@ export class FrontProcess {
       execArgv: [],
     });
     const gone = (status: number | null, signal: NodeJS.Signals | null): void => {
-      for (const give of this.#reports.values()) give(undefined);
-      this.#reports.clear();
+      for (const waiting of [this.#reports, this.#drains]) {
+        for (const give of waiting.values()) give(undefined);
+        waiting.clear();
+      }
       listener.frontExited(status, signal);
     };
     this.#child.on("exit", gone);
@@ -52,7 +58,10 @@ export class FrontProcess {
     this.#child.on("message", (message: FromFront) => {
       if (message.type === "listening") listener.frontListening();
       else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
-      else {
+      else if (message.type === "server-drained") {
+        this.#drains.get(message.id)?.(message.groups);
+        this.#drains.delete(message.id);
+      } else {
         this.#reports.get(message.id)?.(message.report);
         this.#reports.delete(message.id);
       }
@@ -64,6 +73,7 @@ export class FrontProcess {
       wires: settings.wires,
       scoreboards: settings.scoreboards,
       runtime: settings.runtime,
+      drained: settings.drained,
     });
   }
 
@@ -83,11 +93,21 @@ export class FrontProcess {
     this.#tell({ type: "reopen-logs" });
   }
 
+  /** The names of the groups that have the upstream server; undefined where the front is gone. */
+  drainServer(server: string, undo: boolean): Promise<readonly string[] | undefined> {
+    if (!this.#child.connected) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const id = this.#nextId++;
+      this.#drains.set(id, resolve);
+      this.#tell({ type: "drain-server", id, server, undo });
+    });
+  }
+
   /** Undefined where the front is gone. */
   report(): Promise<FrontReport | undefined> {
     if (!this.#child.connected) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      const id = this.#nextReport++;
+      const id = this.#nextId++;
       this.#reports.set(id, resolve);
       this.#tell({ type: "report", id });
     });

@@ -53,6 +53,7 @@ export function statusOf(known: Known): Status {
     },
     mounts: config.mounts.map(({ host, path, tries }) => ({ host, path, tries: tries.map(tryText) })),
     pools: pools.map((pool) => poolStatus(pool, report)),
+    upstreams: report?.upstreams ?? [],
     workers: pools.flatMap((pool) =>
       pool.slots.filter((slot) => slot.state !== "empty").map((slot) => workerStatus(slot, pool.config.name, known)),
     ),

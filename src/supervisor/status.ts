@@ -1,6 +1,9 @@
 // The control socket (a unix socket, mode 0600) speaks lines of JSON: {"command":"status"} is answered with a `Status`,
-// {"command":"stop"} with {"ok":true} as the server begins to stop, anything else with {"error":"sentence"}.
+// {"command":"stop"} with {"ok":true} as the server begins to stop, {"command":"drain","server":URL,"undo":false} with
+// {"ok":true,"groups":[NAME]}, anything else with {"error":"sentence"}.
 // `vivarium status --json` hands the status on unchanged, so the names here are a promise to scripts.
+
+import type { GroupStatus } from "../egress/group.js";
 
 /** `booting`: not yet connected. `ready`: takes requests. `draining`: finishes what it executes, then ends. */
 export type WorkerState = "booting" | "ready" | "draining";
@@ -95,6 +98,7 @@ export interface Status {
   readonly front: FrontStatus;
   readonly mounts: readonly MountStatus[];
   readonly pools: readonly PoolStatus[];
+  readonly upstreams: readonly GroupStatus[];
   /** Of all pools. */
   readonly workers: readonly WorkerStatus[];
 }

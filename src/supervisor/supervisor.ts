@@ -54,6 +54,8 @@ class Supervisor implements PoolOwner, FrontListener {
   #control: ControlSocket | undefined;
   #front: FrontProcess | undefined;
   #frontListening = false;
+  /** Upstream servers that were told to be drained, so that the next front knows, too. */
+  readonly #drained = new Set<string>();
   /** How often in a row one died before it could work. */
   #frontFailures = 0;
   #cancelDeadline: (() => void) | undefined;
@@ -85,6 +87,7 @@ class Supervisor implements PoolOwner, FrontListener {
       this.#control = await ControlSocket.open(this.#config.control, {
         status: () => this.#status(),
         stop: () => this.#stop(),
+        drain: (server, undo) => this.#drainServer(server, undo),
       });
     } catch (error) {
       this.#kill();
@@ -128,6 +131,7 @@ class Supervisor implements PoolOwner, FrontListener {
         wires: this.#config.pools.map((_, index) => this.#runtime.wire(index)),
         scoreboards: this.#runtime.scoreboards,
         runtime: this.#runtime.path,
+        drained: [...this.#drained],
       },
       this,
     );
@@ -267,7 +271,14 @@ class Supervisor implements PoolOwner, FrontListener {
     if (this.#front === undefined && this.#pools.every((pool) => pool.ended)) this.#ended?.();
   }
 
-  // ---- status
+  // ---- what is asked at the control socket
+
+  async #drainServer(server: string, undo: boolean): Promise<readonly string[]> {
+    const groups = (await this.#front?.drainServer(server, undo)) ?? [];
+    if (undo) this.#drained.delete(server);
+    else if (groups.length > 0) this.#drained.add(server);
+    return groups;
+  }
 
   async #status(): Promise<Status> {
     return statusOf({

@@ -18,6 +18,7 @@ test("a front that cannot be started is told as one that ended, so that another 
           wires: [join(folder, "wire")],
           scoreboards: folder,
           runtime: folder,
+          drained: [],
         },
         {
           frontListening: () => resolve("listening"),

@@ -56,6 +56,7 @@ describe("the status of a running server", () => {
             cpu: "number",
           },
         ],
+        upstreams: [],
         workers: [
           {
             id: "number",
@@ -124,7 +125,7 @@ describe("the status of a running server", () => {
         "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'nonsense\\n'); print(s.recv(999))",
         server.vivarium.control,
       ]);
-      assert.match(asked.stdout, /\{"error":"This server knows the commands status and stop\."\}/);
+      assert.match(asked.stdout, /\{"error":"This server knows the commands status, stop and drain\."\}/);
       assert.equal(await server.text("/still"), "still");
     } finally {
       await server.stop();

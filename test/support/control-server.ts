@@ -31,6 +31,7 @@ export const exampleStatus: Status = {
       cpu: 180,
     },
   ],
+  upstreams: [],
   workers: [
     {
       id: 1,
