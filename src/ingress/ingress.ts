@@ -8,6 +8,8 @@ import type { Router } from "../routing/router.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
+import { serveScgi } from "./scgi.js";
+import { serveUwsgi } from "./uwsgi.js";
 
 /** What ingress needs of the configuration. */
 export type IngressConfig = Pick<
@@ -35,10 +37,12 @@ export const serverOptions = { allowHalfOpen: true, noDelay: true } as const;
 
 type Serve = (socket: Socket, options: IngressOptions) => IngressConnection;
 
-/** Who serves a connection, by what is spoken on it. The configuration admits no protocol that is not here. */
-const doors: Readonly<Partial<Record<ListenProtocol, Serve>>> = {
+/** Who serves a connection, by what is spoken on it. */
+const doors: Readonly<Record<ListenProtocol, Serve>> = {
   http: serveHttp1,
   fastcgi: serveFastCgi,
+  scgi: serveScgi,
+  uwsgi: serveUwsgi,
 };
 
 /** All client connections of a front. Owns each from `accept` until it is closed. */
@@ -98,9 +102,7 @@ export class Ingress implements IngressOptions {
 
   /** Serves a connection, of a server made with `serverOptions`. */
   accept(socket: Socket, protocol: ListenProtocol): void {
-    const serve = doors[protocol];
-    if (serve === undefined) socket.destroy();
-    else this.#connections.add(serve(socket, this));
+    this.#connections.add(doors[protocol](socket, this));
   }
 
   /** Lets requests under way finish, closing each connection then. Resolves when none is left. Accept no more before. */

@@ -25,6 +25,7 @@ export const understood = {
   HTTP_CONTENT_TYPE: 19,
   HTTP_CONTENT_LENGTH: 20,
   HTTP_TRANSFER_ENCODING: 21,
+  UWSGI_SCHEME: 22,
 } as const;
 
 /** Of the understood, those that also go on as they are. */

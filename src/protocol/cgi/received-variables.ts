@@ -194,7 +194,10 @@ function encodePath(path: string): string {
 const on: ReadonlySet<string> = new Set(["on", "1", "true", "yes"]);
 const off: ReadonlySet<string> = new Set(["off", "0", "false", "no"]);
 
-/** HTTPS is what administrators set where something else ends TLS before the front: it goes before REQUEST_SCHEME. */
+/**
+ * HTTPS, and with uWSGI UWSGI_SCHEME, is what administrators set where something else ends TLS before the front: they go
+ * before REQUEST_SCHEME.
+ */
 function schemeOf(values: Values): "http" | "https" {
   const https = said(values, "HTTPS");
   if (https !== "") {
@@ -202,7 +205,7 @@ function schemeOf(values: Values): "http" | "https" {
     if (on.has(word)) return "https";
     if (off.has(word)) return "http";
   }
-  return said(values, "REQUEST_SCHEME").toLowerCase() === "https" ? "https" : "http";
+  return (said(values, "UWSGI_SCHEME") || said(values, "REQUEST_SCHEME")).toLowerCase() === "https" ? "https" : "http";
 }
 
 /** Whom the front names as its client. */

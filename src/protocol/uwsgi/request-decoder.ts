@@ -142,8 +142,8 @@ export class RequestDecoder {
     const text = bytes.toString("latin1", from, to);
     const pairs: string[] = [];
     let length: string | undefined;
+    let fieldLength: string | undefined;
     let codings: string | undefined;
-    let fields = 0;
     for (let at = from; at < to; ) {
       const nameAt = at + 2;
       const nameTo = nameAt + sizeAt(bytes, at, to);
@@ -154,23 +154,15 @@ export class RequestDecoder {
       const name = text.slice(nameAt - from, nameTo - from);
       const value = text.slice(valueAt - from, valueTo - from);
       at = valueTo;
-      if (name.startsWith("HTTP_")) {
-        fields++;
-        if (name === "HTTP_TRANSFER_ENCODING") codings = value;
-      } else if (name === "CONTENT_LENGTH") {
+      if (name === "CONTENT_LENGTH") {
         if (length !== undefined) throw faults.malformed("CONTENT_LENGTH is there twice.");
         length = value;
-      } else if (name.startsWith(ignored) && name !== scheme) continue;
+      } else if (name === "HTTP_CONTENT_LENGTH") fieldLength = value;
+      else if (name === "HTTP_TRANSFER_ENCODING") codings = value;
+      else if (name.startsWith(ignored) && name !== scheme) continue;
       pairs.push(name, value);
     }
-    // NUL separates variables further on
-    if (text.includes("\0") && pairs.some((part) => part.includes("\0"))) {
-      throw faults.malformed("A variable has a NUL.");
-    }
-    if (fields > this.#limits.maxFields) {
-      throw faults.headTooLarge(`The request has more than ${this.#limits.maxFields} fields.`);
-    }
-    return { pairs, ...requestBody(length, codings, this.#limits.maxBody, faults) };
+    return { pairs, ...requestBody(length || fieldLength, codings, this.#limits.maxBody, faults) };
   }
 }
 

@@ -1,0 +1,17 @@
+import type { Socket } from "node:net";
+import { RequestDecoder } from "../protocol/scgi/request-decoder.js";
+import { ResponseEncoder } from "../protocol/scgi/response-encoder.js";
+import type { IngressConnection, IngressOptions } from "./options.js";
+import { type SingleProtocol, serveSingle } from "./single.js";
+
+const scgi: SingleProtocol = {
+  name: "SCGI",
+  Decoder: RequestDecoder,
+  Encoder: ResponseEncoder,
+  alwaysHasLength: true,
+};
+
+/** Serves SCGI on a socket, which must allow half-open. */
+export function serveScgi(socket: Socket, options: IngressOptions): IngressConnection {
+  return serveSingle(socket, options, scgi);
+}

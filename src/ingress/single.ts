@@ -1,0 +1,384 @@
+// Drives a connection that carries one request (SCGI, uwsgi): a socket on one side, the codec's two server roles in the
+// middle, an exchange on the other. A web server in front makes such a connection for each request, so that its cost is
+// that of accepting and closing it: there is nothing here that a request does not need.
+import type { Socket } from "node:net";
+import { log, requestEnded } from "../channels.js";
+import { VivariumError, vivariumError } from "../errors.js";
+import type { Body, ResponseHead } from "../exchange.js";
+import type { Timed } from "../net/deadline.js";
+import type { ReceivedRequest } from "../protocol/cgi/received-variables.js";
+import type { RequestLimits } from "../protocol/http1/request-decoder.js";
+import type { ResponseFacts } from "../protocol/http1/response-encoder.js";
+import type { RequestEvent, RequestHead } from "../protocol/uwsgi/request-decoder.js";
+import { notMounted, type Route } from "../routing/router.js";
+import { type BodyOwner, BodyReceiver } from "./body.js";
+import { lingerDrainingTicks, lingerTicks, octetsPerTick, type Phase, phases, stallTicks } from "./http1-phases.js";
+import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
+import type { IngressConnection, IngressOptions } from "./options.js";
+import { plainPage } from "./page.js";
+import { readReceived, receivedRecord } from "./received-request.js";
+import { type Encoded, writeAll } from "./write-all.js";
+
+export interface SingleDecoder {
+  readonly idle: boolean;
+  receive(chunk: Uint8Array): void;
+  next(): RequestEvent | undefined;
+}
+
+export interface SingleEncoder {
+  readonly bodyOctets: number;
+  readonly short: boolean;
+  readonly dropped: number;
+  begin(method: string): void;
+  head(facts: ResponseFacts, body: Uint8Array | undefined, last: boolean): Encoded;
+  data(octets: Uint8Array, last: boolean): Encoded;
+}
+
+/** What is spoken on a connection. */
+export interface SingleProtocol {
+  /** For the log. */
+  readonly name: string;
+  readonly Decoder: new (limits: RequestLimits) => SingleDecoder;
+  readonly Encoder: new () => SingleEncoder;
+  /** Whether CONTENT_LENGTH is there without a body too, so that a length of 0 says nothing. */
+  readonly alwaysHasLength: boolean;
+  /** Answers a "ping", where there is one. */
+  readonly pong?: Uint8Array;
+}
+
+/** Serves one request on a socket, which must allow half-open. */
+export function serveSingle(socket: Socket, options: IngressOptions, protocol: SingleProtocol): IngressConnection {
+  return new Connection(socket, options, protocol);
+}
+
+class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
+  deadline: number;
+  readonly #socket: Socket;
+  readonly #options: IngressOptions;
+  readonly #protocol: SingleProtocol;
+  readonly #decoder: SingleDecoder;
+  readonly #encoder: SingleEncoder;
+  #phase: Phase = phases.idle;
+  #inputEnded = false;
+  #request: ReceivedRequest | undefined;
+  #route: Route | undefined;
+  #receiver: BodyReceiver | undefined;
+  #exchange: IncomingExchange | undefined;
+  /** Writes of the response that the socket has not reported yet. */
+  #unflushed = 0;
+
+  constructor(socket: Socket, options: IngressOptions, protocol: SingleProtocol) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#protocol = protocol;
+    this.#decoder = new protocol.Decoder(options.limits);
+    this.#encoder = new protocol.Encoder();
+    this.deadline = options.deadlines.tick + options.headTimeout;
+    options.deadlines.watch(this);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onInputEnd());
+    // What went wrong does not matter: the web server in front is gone, and "close" follows.
+    socket.on("error", () => {});
+    socket.on("close", () => this.#onClose());
+  }
+
+  // -- from the socket
+
+  #onData(chunk: Buffer): void {
+    if (!this.#phase.reads) return;
+    this.#decoder.receive(chunk);
+    this.#advance();
+  }
+
+  #onInputEnd(): void {
+    this.#inputEnded = true;
+    const exchange = this.#exchange;
+    if (this.#phase === phases.lingering) {
+      this.#socket.destroySoon();
+    } else if (this.#phase.fin === "close") {
+      // Nothing came, or not all that was announced: there is nobody to be told.
+      this.destroy();
+    } else if (exchange !== undefined) {
+      exchange.inputEnded = true;
+      exchange.onInputEnd?.();
+    }
+  }
+
+  #onClose(): void {
+    this.#phase = phases.closed;
+    this.#options.deadlines.unwatch(this);
+    this.#receiver?.discard();
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
+      const { onGone } = exchange;
+      this.#end(exchange);
+      onGone?.();
+    }
+    this.#options.connectionClosed(this);
+  }
+
+  /** The deadline passed. */
+  expire(): void {
+    if (this.#phase.expiry === "timeout") {
+      const sentence =
+        this.#phase === phases.head
+          ? "The request's head took too long to arrive."
+          : "The request's body stopped arriving.";
+      this.#reject(vivariumError("ERR_INGRESS_TIMEOUT", sentence, { status: 408 }));
+    } else if (this.#phase.expiry === "close") this.destroy();
+  }
+
+  drain(): void {
+    if (this.#phase === phases.idle) this.destroy();
+    else if (this.#phase === phases.lingering) this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // -- the request
+
+  /** Takes events from the decoder until it needs more octets, or the request is whole. */
+  #advance(): void {
+    try {
+      while (this.#phase.reads) {
+        const event = this.#decoder.next();
+        if (event === undefined) {
+          this.#starve();
+          return;
+        }
+        if (event.type === "head") this.#receiveHead(event.head);
+        else if (event.type === "body") this.#receiver?.add(event.octets);
+        else if (event.type === "end") this.#receiveEnd();
+        else this.#answerPing();
+      }
+    } catch (error) {
+      if (!(error instanceof VivariumError)) throw error;
+      this.#reject(error);
+    }
+  }
+
+  #starve(): void {
+    const { deadlines, headTimeout } = this.#options;
+    if (this.#phase === phases.idle) {
+      if (this.#decoder.idle) return;
+      this.#phase = phases.head;
+      this.deadline = deadlines.tick + headTimeout;
+    } else if (this.#phase === phases.body) {
+      if (this.#receiver?.congested === true) {
+        // It is the disk that is slow now, not the web server in front.
+        this.deadline = 0;
+        this.#socket.pause();
+        return;
+      }
+      this.deadline = deadlines.tick + stallTicks;
+      this.#socket.resume();
+    }
+  }
+
+  #receiveHead(head: RequestHead): void {
+    const options = this.#options;
+    const request = readReceived(head.pairs, options);
+    this.#request = request;
+    // Before the body: a request that will be refused need not send it.
+    this.#route = options.router.find(request.host, request.path);
+    if (head.framing === "none" || (head.framing === "length" && head.contentLength === 0)) return;
+    if (this.#route === undefined) throw notMounted();
+    this.#phase = phases.body;
+    this.#receiver = new BodyReceiver(this, options.bodyMemory, options.tempDir);
+  }
+
+  #receiveEnd(): void {
+    const receiver = this.#receiver;
+    const request = this.#request;
+    if (request === undefined) return;
+    if (receiver === undefined) {
+      const said = request.contentLength === 0 && !(this.#protocol.alwaysHasLength && !mayHaveBody.has(request.method));
+      this.#begin(request, { kind: "empty" }, said ? 0 : -1);
+      return;
+    }
+    const body = receiver.end();
+    if (body !== undefined) this.bodyWhole(body);
+    else {
+      this.#phase = phases.storing;
+      this.deadline = 0;
+      this.#socket.resume();
+    }
+  }
+
+  bodyFlows(): void {
+    if (this.#phase === phases.body) this.#advance();
+  }
+
+  bodyWhole(body: Body): void {
+    const length = this.#receiver?.size ?? 0;
+    this.#receiver = undefined;
+    if (this.#request !== undefined) this.#begin(this.#request, body, length);
+  }
+
+  bodyFailed(error: VivariumError): void {
+    this.#receiver = undefined;
+    this.#reject(
+      vivariumError(error.code, "The server cannot keep the request's body.", { status: error.status ?? 500 }),
+    );
+  }
+
+  /** The request is whole: makes an exchange of it and gives that to the handler. */
+  #begin(received: ReceivedRequest, body: Body, contentLength: number): void {
+    this.#phase = phases.answering;
+    this.deadline = 0;
+    const route = this.#route;
+    const { method, target } = received;
+    const variables = route === undefined ? "" : received.encode(route.place, contentLength);
+    const request = { method, target, variables, shared: received.shared, body };
+    const started = requestEnded.hasSubscribers ? performance.now() : 0;
+    const exchange = new IncomingExchange(this, request, this.#inputEnded, started);
+    this.#exchange = exchange;
+    this.#options.requestBegan();
+    if (route === undefined) exchange.refuse(404, notMounted().message);
+    else exchange.begin(route.handler);
+  }
+
+  #answerPing(): void {
+    const { pong } = this.#protocol;
+    if (pong !== undefined) this.#socket.write(pong);
+    this.#close();
+  }
+
+  /** Answers a request that cannot be accepted, and closes. What is not in the protocol at all is not answered. */
+  #reject(error: VivariumError): void {
+    this.#receiver?.discard();
+    this.#receiver = undefined;
+    const status = error.status ?? 400;
+    const foreign = error.code === "ERR_SCGI_BAD_REQUEST" || error.code === "ERR_UWSGI_BAD_REQUEST";
+    if (foreign || error.code === "ERR_CGI_BAD_REQUEST") {
+      const from = this.#socket.remoteAddress ?? "a unix socket";
+      log("warning", "ingress", `A ${this.#protocol.name} connection from ${from} was closed: ${error.message}`);
+    }
+    if (foreign) {
+      this.destroy();
+      return;
+    }
+    const page = plainPage(status, error.message);
+    this.#encoder.begin(this.#request?.method ?? "");
+    writeAll(this.#socket, this.#encoder.head(page.head, page.body, true));
+    if (requestEnded.hasSubscribers) this.#publish(status, 0);
+    this.#linger();
+  }
+
+  // -- the response
+
+  respond(exchange: IncomingExchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
+    const encoder = this.#encoder;
+    encoder.begin(exchange.request.method);
+    exchange.status = head.status;
+    const octets = encoder.head(head, body, last);
+    if (last) {
+      writeAll(this.#socket, octets);
+      this.#finish(exchange);
+    } else {
+      // What goes out in pieces is wanted in pieces. One piece leaves with the connection's end, whatever is set.
+      this.#socket.setNoDelay(true);
+      this.#writeOn(exchange, octets, body?.length ?? 0);
+    }
+  }
+
+  write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void {
+    const encoded = this.#encoder.data(octets, last);
+    if (last) {
+      writeAll(this.#socket, encoded);
+      this.#finish(exchange);
+    } else this.#writeOn(exchange, encoded, octets.length);
+  }
+
+  /** Its end would be taken for that of a whole response: only a reset tells, and a unix socket has none. */
+  cut(exchange: IncomingExchange): void {
+    this.#end(exchange);
+    if (this.#socket.remoteAddress === undefined) this.#close();
+    else this.#socket.resetAndDestroy();
+  }
+
+  /** Writes a part of a response that goes on, and says when its `taken` body octets have left. */
+  #writeOn(exchange: IncomingExchange, octets: Encoded, taken: number): void {
+    this.#unflushed += 1;
+    writeAll(this.#socket, octets, (error) => {
+      if (exchange.ended || error) return;
+      this.#unflushed -= 1;
+      this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
+      if (taken > 0) exchange.onFlushed?.(taken);
+    });
+    if (this.deadline === 0) this.deadline = this.#stallDeadline();
+  }
+
+  #stallDeadline(): number {
+    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.writableLength / octetsPerTick);
+  }
+
+  /** The response is encoded whole. */
+  #finish(exchange: IncomingExchange): void {
+    const { short, dropped } = this.#encoder;
+    if (short || dropped > 0) this.#reportLength(exchange);
+    if (short) {
+      this.cut(exchange);
+      return;
+    }
+    this.#end(exchange);
+    this.#close();
+  }
+
+  /** Closes the connection as soon as the kernel has what was written. */
+  #close(): void {
+    const socket = this.#socket;
+    this.#phase = phases.lingering;
+    if (socket.writableLength === 0) {
+      // The kernel has it all already and sends its FIN behind it: a `shutdown` of our own would only cost its system call
+      // and two turns of the stream's machinery, a fifth of what a connection costs.
+      socket.destroy();
+    } else {
+      this.deadline = this.#stallDeadline();
+      socket.destroySoon();
+    }
+  }
+
+  /**
+   * Closes our side only, and the whole when the peer has closed its own: it may still be sending a body, and a socket closed
+   * under that answers with a reset, which would take the response away.
+   */
+  #linger(): void {
+    this.#phase = phases.lingering;
+    this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
+    if (this.#inputEnded) this.#socket.destroySoon();
+    else this.#socket.end();
+    this.#socket.resume();
+  }
+
+  /** The exchange is over, however. */
+  #end(exchange: IncomingExchange): void {
+    exchange.ended = true;
+    this.#exchange = undefined;
+    this.deadline = 0;
+    if (exchange.request.body.kind === "file") exchange.request.body.release();
+    if (requestEnded.hasSubscribers) this.#publish(exchange.status, exchange.started);
+  }
+
+  #publish(status: number, started: number): void {
+    const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
+    requestEnded.publish(receivedRecord(this.#request, status, octets, started));
+  }
+
+  #reportLength(exchange: IncomingExchange): void {
+    const { bodyOctets, dropped, short } = this.#encoder;
+    const { method, target } = exchange.request;
+    log(
+      "error",
+      "ingress",
+      short
+        ? `The application's response to ${method} ${target} ended after ${bodyOctets} octets, before its Content-Length; the connection was cut.`
+        : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
+    );
+  }
+}
+
+/** Methods that give a body a meaning (RFC 9110 §9.3): for them a length of 0 is worth saying. */
+const mayHaveBody: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
