@@ -171,6 +171,8 @@ export class Balancer<S> {
     member.failures += 1;
     const { maxFails, failTimeout } = this.#options;
     if (maxFails === 0) return undefined;
+    // asked before its time, since all were down: that it still fails is no news
+    if (member.ejectedUntil > now) return undefined;
     if (trial) return this.#eject(member, now);
     if (member.ejectedUntil > 0) return undefined;
     if (now - member.recentSince > failTimeout) {
