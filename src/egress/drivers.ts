@@ -2,7 +2,9 @@
 import type { UpstreamServer } from "../config/config.js";
 import type { CreateDriver } from "./driver.js";
 import { http1Driver } from "./http1.js";
+import { scgiDriver } from "./scgi.js";
+import { uwsgiDriver } from "./uwsgi.js";
 
 export type Drivers = Readonly<Partial<Record<UpstreamServer["protocol"], CreateDriver>>>;
 
-export const drivers: Drivers = { http: http1Driver };
+export const drivers: Drivers = { http: http1Driver, scgi: scgiDriver, uwsgi: uwsgiDriver };

@@ -1,0 +1,36 @@
+// The uwsgi protocol to an upstream: a connection for each request, and the response in plain HTTP/1.
+import { encodeRequest } from "../protocol/uwsgi/request-encoder.js";
+import type { DriverOptions, UpstreamDriver, UpstreamRequest } from "./driver.js";
+import { Http1Response } from "./http1-response.js";
+import { SerialDriver } from "./serial.js";
+import type { SerialCodec, SerialEvent } from "./serial-codec.js";
+
+export function uwsgiDriver(options: DriverOptions): UpstreamDriver {
+  return new SerialDriver(options, (limits) => new UwsgiCodec(limits));
+}
+
+class UwsgiCodec implements SerialCodec {
+  readonly #response: Http1Response;
+  readonly reusable = false;
+
+  constructor(limits: { readonly maxHead: number; readonly maxFields: number }) {
+    this.#response = new Http1Response(limits);
+  }
+
+  begin({ method, variables }: UpstreamRequest): Uint8Array {
+    // before the response is awaited: it throws where the variables are too large
+    const octets = encodeRequest(variables);
+    this.#response.begin(method);
+    return octets;
+  }
+
+  receive(chunk: Uint8Array): void {
+    this.#response.receive(chunk);
+  }
+  receiveEnd(): void {
+    this.#response.receiveEnd();
+  }
+  next(): SerialEvent | undefined {
+    return this.#response.next();
+  }
+}
