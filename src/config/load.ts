@@ -140,7 +140,7 @@ class Loader {
     }
     const clash = this.#pools.get(MAIN);
     if (wanted !== undefined && clash !== undefined) {
-      throw wrong(clash, `${MAIN} is what the pool of ${wanted.where} is called; give this one another name.`);
+      throw wrong(clash, `${MAIN} is what the pool of TARGET is called; give this one another name.`);
     }
     return [
       ...(wanted === undefined ? [] : [this.#readPool(MAIN, wanted, undefined, outside)]),
@@ -208,8 +208,8 @@ class Loader {
       else placed[there] = { ...before, mount: { ...before.mount, tries } };
     }
     if (placed.length === 0) throw this.#nothing(pools, upstreams);
-    this.#refuseUnmounted(names, placed);
     refuseSamePlace(placed);
+    this.#refuseUnmounted(names, placed);
     return placed.map(({ mount }) => mount);
   }
 

@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { groups, optionNames, options } from "../../src/config/options.js";
+import { placeText } from "../../src/config/describe.js";
+import { loadConfig } from "../../src/config/load.js";
+import { filesOptions, placeOptions, redirectOptions } from "../../src/config/mount-options.js";
+import { groups, optionNames, options, poolOptionNames } from "../../src/config/options.js";
 import type { ReadContext } from "../../src/config/read.js";
+import { upstreamOptionNames, upstreamOptions } from "../../src/config/upstream-options.js";
+import { upstreamFlag } from "../../src/config/upstreams.js";
 import { root } from "../support/tools.js";
 
 const reference = readFileSync(join(root, "docs/configuration.md"), "utf8");
@@ -43,6 +48,13 @@ describe("docs/configuration.md", () => {
       `## ${group}`,
       ...optionNames.filter((name) => options[name].group === group).map((name) => `### ${options[name].key}`),
     ]);
+    const keys = (...sets: readonly Readonly<Record<string, { readonly key: string }>>[]): readonly string[] =>
+      sets.flatMap((set) => Object.values(set).map(({ key }) => `### ${key}`));
+    wanted.push("## Several things in one server", "## [pool.NAME]");
+    wanted.push("## [upstream.NAME]", ...keys(upstreamOptions));
+    const answers = ["pool", "upstream", "files", "try"].map((key) => `### ${key}`);
+    wanted.push("## [[mount]]", ...keys(placeOptions), ...answers, ...keys(redirectOptions, filesOptions));
+    wanted.push("## A complete file");
     assert.deepEqual(found.slice(found.indexOf(`## ${groups[0]}`)), wanted);
   });
 
@@ -53,5 +65,59 @@ describe("docs/configuration.md", () => {
       const line = `\`${flag}\`${repeatable === true ? " · repeatable" : ""} · default: ${standard}`;
       assert.ok(reference.includes(`### ${key}\n\n${line}\n\n`), `the line of ${key} should be: ${line}`);
     }
+  });
+
+  test("names every key of a pool", () => {
+    const section = /^## \[pool\.NAME\]\n(.*?)^## /msu.exec(reference)?.[1] ?? "";
+    for (const name of poolOptionNames) assert.ok(section.includes(`\`${options[name].key}\``), name);
+  });
+
+  test("gives each key of an upstream group its flag and its default", () => {
+    for (const name of upstreamOptionNames) {
+      const { key, placeholder, standard, repeatable } = upstreamOptions[name];
+      const flag = `--${upstreamFlag(name)}${placeholder === "" ? "" : ` ${placeholder}`}`;
+      const line = `\`${flag}\`${repeatable === true ? " · repeatable" : ""} · default: ${standard}`;
+      assert.ok(reference.includes(`### ${key}\n\n${line}\n\n`), `the line of ${key} should be: ${line}`);
+    }
+  });
+
+  test("gives each key of a mount its default", () => {
+    for (const { key, standard } of Object.values({ ...placeOptions, ...redirectOptions, ...filesOptions })) {
+      const line = `default: ${standard}`;
+      assert.ok(reference.includes(`### ${key}\n\n${line}\n\n`), `the line of ${key} should be: ${line}`);
+    }
+  });
+
+  test("ends in the example, which loads and has every key of the tables", async () => {
+    const file = join(root, "examples/several/vivarium.toml");
+    const text = readFileSync(file, "utf8");
+    assert.ok(reference.endsWith(`\n\`\`\`toml\n${text}\`\`\`\n`));
+    const { config } = await loadConfig({ config: file });
+    assert.deepEqual(
+      config.pools.map(({ name, workers }) => [name, workers]),
+      [
+        ["shop", 1],
+        ["blog", 2],
+      ],
+    );
+    assert.deepEqual(
+      config.upstreams.map(({ name, servers }) => [name, servers.length]),
+      [
+        ["legacy", 3],
+        ["php", 1],
+      ],
+    );
+    assert.deepEqual(config.mounts.map(placeText), [
+      "/",
+      "/media",
+      "blog.localhost/",
+      "*.blog.localhost/",
+      "/orders",
+      "php.localhost/",
+    ]);
+    const pool = ["target", ...poolOptionNames.map((name) => options[name].key)];
+    const mounts = { ...placeOptions, ...redirectOptions, ...filesOptions };
+    const others = [...Object.values(upstreamOptions), ...Object.values(mounts)].map(({ key }) => key);
+    for (const key of [...pool, ...others]) assert.match(text, new RegExp(`(^|[{ ])${key} = `, "mu"), key);
   });
 });
