@@ -98,7 +98,19 @@ function wayOf(name: string): Way {
   return upper.startsWith("UWSGI_") || upper.startsWith("WSGI.") ? "kept-back" : "steady";
 }
 
+/** What every front sends with every request, in an order of its own. */
+const always: ReadonlySet<string> = new Set([
+  "REQUEST_METHOD",
+  "REQUEST_URI",
+  "SERVER_PROTOCOL",
+  "SERVER_NAME",
+  "SERVER_PORT",
+  "REMOTE_ADDR",
+  "REMOTE_PORT",
+]);
+
 interface KnownName {
+  readonly name: string;
   /** Its place among the understood, or -1. */
   readonly place: number;
   readonly way: Way;
@@ -108,27 +120,44 @@ interface KnownName {
   readonly separator: string;
   /** As a header field's name, in lower case. */
   readonly field: string;
+  /** Counts the names that every request has in the order they were first met, from 1; -1 for others. */
+  readonly order: number;
   /** The pass that met this name last, to notice repetition without a set per request. */
   pass: number;
 }
 
 /** Names are remembered up to this many; clients choose those of header fields, so it must be bounded. */
 const namesMost = 1024;
+const expectedMost = 64;
 const byName = new Map<string, KnownName>();
 const places: ReadonlyMap<string, number> = new Map(Object.entries(understood));
 let pass = 0;
+let lastOrder = 0;
 
 function know(name: string): KnownName {
   const known: KnownName = {
+    name,
     place: places.get(name) ?? -1,
     way: wayOf(name),
     prefix: `\0${name}\0`,
     // RFC 9110 §5.3; Cookie is the exception (RFC 6265 §5.4). What is no header field the front has set anew.
     separator: name === "HTTP_COOKIE" ? "; " : name.startsWith("HTTP_") ? ", " : "",
     field: name.slice(5).toLowerCase().replaceAll("_", "-"),
+    order: always.has(name) ? ++lastOrder : -1,
     pass: 0,
   };
   byName.set(name, known);
+  return known;
+}
+
+/** What the last request had at each place: the next one's names are most often the same, and comparing is cheaper. */
+const expected: KnownName[] = [];
+
+function expect(at: number, name: string): KnownName {
+  const last = expected[at >> 1];
+  if (last !== undefined && last.name === name) return last;
+  const known = byName.get(name) ?? know(name);
+  if (at < 2 * expectedMost) expected[at >> 1] = known;
   return known;
 }
 
@@ -141,6 +170,8 @@ export interface Gathered {
   readonly passing: string;
   /** The fields that may say where the request comes from: name in lower case, value, …; undefined where there is none. */
   readonly forwarded: readonly string[] | undefined;
+  /** Whether the names came in the usual order. Caddy's come in any: what is steady is then in another order each time. */
+  readonly ordered: boolean;
 }
 
 const nothing: readonly string[] = new Array<string>(places.size).fill("");
@@ -151,19 +182,28 @@ const nothing: readonly string[] = new Array<string>(places.size).fill("");
  */
 export function gather(pairs: readonly string[]): Gathered | undefined {
   // Never in mid-pass: repetition is noticed by the identity of what is remembered.
-  if (byName.size > namesMost) byName.clear();
+  if (byName.size > namesMost) {
+    byName.clear();
+    expected.length = 0;
+  }
   pass = (pass + 1) | 0;
   const values = nothing.slice();
   let steady = "";
   let passing = "";
   let forwarded: string[] | undefined;
+  let order = 0;
+  let ordered = true;
   for (let at = 0; at + 1 < pairs.length; at += 2) {
     const name = pairs[at] ?? "";
     const value = pairs[at + 1] ?? "";
-    const known = byName.get(name) ?? know(name);
+    const known = expect(at, name);
     if (known.pass === pass) return gather(unrepeated(pairs));
     known.pass = pass;
     const { place, way } = known;
+    if (known.order > 0) {
+      if (known.order < order) ordered = false;
+      order = known.order;
+    }
     if (place >= 0) values[place] = value;
     else if (way === "kept-back") continue;
     if (value.includes("\0")) return undefined;
@@ -177,7 +217,7 @@ export function gather(pairs: readonly string[]): Gathered | undefined {
       }
     }
   }
-  return { values, steady, passing, forwarded };
+  return { values, steady, passing, forwarded, ordered };
 }
 
 /** The pairs with each name once. */

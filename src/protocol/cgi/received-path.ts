@@ -3,10 +3,10 @@
 // or in both, or in neither, and with what they collapsed gone: `//`, dot segments, `%2F`.
 //
 // The rule: where what is claimed is, but for such collapsing, the path of REQUEST_URI, the path is REQUEST_URI's, decoded
-// once (so `//` and `%2F` arrive as over HTTP). With two exceptions. Where it has dot segments that the front resolved, its
-// resolved path is taken: by that path it decided whom to let in, and an application that reads `/admin/../x` otherwise
-// would be a way around. And a claim that is another path altogether was rewritten on purpose (nginx's `rewrite`,
-// Apache's ProxyPass to another prefix): it is taken as it is.
+// once (so `//` and `%2F` arrive as over HTTP). With two exceptions. Where that has dot segments, the claimed path is taken:
+// by it the front decided whom to let in, and an application that reads `/admin/../x` otherwise would be a way around. And a
+// claim that is another path altogether was rewritten on purpose (nginx's `rewrite`, a prefix that Caddy's `handle_path` took
+// away): it is taken as it is.
 import { decodePath } from "./request-variables.js";
 
 /** What the front says; "" where it does not. */
@@ -33,21 +33,21 @@ export function receivedPath(claims: PathClaims): ReceivedPath {
   const asked = uri === "" ? "" : decodePath(rawPath(uri));
   if (pathInfo === "") return withoutPathInfo(asked, claims);
   const rest = rooted(pathInfo);
-  const scriptName = withoutClosingSlash(claims.scriptName);
-  if (scriptName === "") return { path: agreed(asked, rest), scriptName };
+  const scriptName = prefix(claims.scriptName);
+  if (scriptName === "" || claims.scriptName === pathInfo) return { path: agreed(asked, rest), scriptName: "" };
   const joined = scriptName + rest;
+  // mod_proxy_uwsgi says "/" of a request for exactly its prefix.
+  if (joined === `${asked}/`) return { path: asked, scriptName };
   if (asked === "" || joined === asked) return { path: joined, scriptName };
-  if (same(asked, joined)) {
-    const path = agreed(asked, joined);
-    return { path: isUnder(path, scriptName) ? path : joined, scriptName };
+  const plain = likened(asked, joined);
+  if (plain !== undefined) {
+    return { path: scriptName + (behind(asked, scriptName) ?? plain.slice(scriptName.length)), scriptName };
   }
-  // The whole path in PATH_INFO, and in SCRIPT_NAME as well, or its prefix (`uwsgi_param SCRIPT_NAME /app` beside the stock
-  // parameters), or the name of a script that the client did not ask for (RewriteRule ^(.*)$ /site.fcgi/$1).
-  if (same(asked, rest)) {
-    const path = agreed(asked, rest);
-    return { path, scriptName: isUnder(path, scriptName) ? scriptName : "" };
-  }
-  return scriptName === withoutClosingSlash(rest) ? { path: rest, scriptName: "" } : { path: joined, scriptName };
+  // The whole path in PATH_INFO, and in SCRIPT_NAME its prefix (`uwsgi_param SCRIPT_NAME /app` beside the stock parameters) or
+  // the name of a script that the client did not ask for (RewriteRule ^(.*)$ /site.fcgi/$1).
+  if (likened(asked, rest) === undefined) return { path: joined, scriptName };
+  const path = agreed(asked, rest);
+  return { path, scriptName: isUnder(path, scriptName) ? scriptName : "" };
 }
 
 /**
@@ -55,19 +55,13 @@ export function receivedPath(claims: PathClaims): ReceivedPath {
  * nginx's stock parameters, which have no PATH_INFO. Nobody can tell a request for exactly the mount point from the former.
  */
 function withoutPathInfo(asked: string, claims: PathClaims): ReceivedPath {
-  const scriptName = withoutClosingSlash(claims.scriptName);
-  if (
-    scriptName !== "" &&
-    claims.scriptName !== asked &&
-    isUnder(asked, scriptName) &&
-    !same(asked, claims.scriptName)
-  ) {
-    return { path: asked, scriptName };
+  const { scriptName, documentUri } = claims;
+  if (scriptName === asked) return { path: asked, scriptName: "" };
+  const mountPoint = prefix(scriptName);
+  if (mountPoint !== "" && isUnder(asked, mountPoint) && likened(asked, scriptName) === undefined) {
+    return { path: asked, scriptName: mountPoint };
   }
-  return {
-    path: agreed(asked, claims.scriptName === "" ? claims.documentUri : rooted(claims.scriptName)),
-    scriptName: "",
-  };
+  return { path: agreed(asked, scriptName === "" ? documentUri : rooted(scriptName)), scriptName: "" };
 }
 
 /** Whether a path goes on behind a prefix, which ends at a segment's boundary. */
@@ -93,22 +87,33 @@ function rawPath(uri: string): string {
 /** The path that is meant, by the one asked for and the one claimed; either may be "". */
 function agreed(asked: string, claimed: string): string {
   if (claimed === asked || claimed === "") return asked;
-  if (asked === "" || !same(asked, claimed)) return claimed;
-  return hasDotSegment.test(asked) && !hasDotSegment.test(claimed) ? claimed : asked;
+  if (asked === "") return claimed;
+  const plain = likened(asked, claimed);
+  return plain === undefined ? claimed : hasDotSegment.test(asked) ? plain : asked;
 }
 
 const hasDotSegment = /(?:^|\/)\.\.?(?:\/|$)/;
 
-/** Whether a claim is the path asked for, but for what a front collapses, or has not decoded. */
-function same(asked: string, claimed: string): boolean {
+/** The claim, decoded, where it is the path asked for but for what fronts collapse; else undefined. */
+function likened(asked: string, claimed: string): string | undefined {
   const plain = collapsed(asked);
-  if (collapsed(claimed) === plain) return true;
-  if (!claimed.includes("%")) return false;
+  if (collapsed(claimed) === plain) return claimed;
+  if (!claimed.includes("%")) return undefined;
   try {
-    return collapsed(decodePath(claimed)) === plain;
+    const decoded = decodePath(claimed);
+    return collapsed(decoded) === plain ? decoded : undefined;
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+/** What follows in the path asked for behind a prefix that the front collapsed; undefined where that cannot be told. */
+function behind(asked: string, scriptName: string): string | undefined {
+  if (hasDotSegment.test(asked)) return undefined;
+  for (let at = asked.indexOf("/", 1); at > 0; at = asked.indexOf("/", at + 1)) {
+    if (collapsed(asked.slice(0, at)) === scriptName) return asked.slice(at);
+  }
+  return undefined;
 }
 
 /** Without repeated slashes and dot segments (RFC 3986 §5.2.4). */
@@ -129,8 +134,12 @@ function rooted(path: string): string {
   return path.startsWith("/") ? path : `/${path}`;
 }
 
-function withoutClosingSlash(path: string): string {
-  let end = path.length;
-  while (end > 0 && path[end - 1] === "/") end -= 1;
-  return path.slice(0, end);
+/**
+ * A SCRIPT_NAME as a prefix: no closing slash, and no repeated ones: behind "//site" an application's own links would lead to
+ * a host of that name (RFC 3986 §4.2).
+ */
+function prefix(scriptName: string): string {
+  if (scriptName === "") return "";
+  const plain = collapsed(rooted(scriptName));
+  return plain.endsWith("/") ? plain.slice(0, -1) : plain;
 }

@@ -105,7 +105,7 @@ class Received implements ReceivedRequest {
     }${server(values, scheme, this.host, believed)}\0SERVER_PROTOCOL\0${this.protocol}${
       this.host === "" ? "" : `\0HTTP_HOST\0${this.host}`
     }${gathered.steady}`;
-    this.shared = steady.length;
+    this.shared = gathered.ordered ? steady.length : 0;
     const type = said(values, "CONTENT_TYPE") || said(values, "HTTP_CONTENT_TYPE");
     this.#variables = `${steady}\0REMOTE_ADDR\0${remoteAddress}${remotePort < 0 ? "" : `\0REMOTE_PORT\0${remotePort}`}${
       gathered.passing
@@ -249,7 +249,8 @@ function server(values: Values, scheme: string, host: string, believed: Origin |
   const standard = scheme === "https" ? "443" : "80";
   const saidName = said(values, "SERVER_NAME");
   const saidPort = said(values, "SERVER_PORT");
-  const ownName = saidName !== "_" && /^[A-Za-z0-9._:[\]-]+$/.test(saidName) ? saidName : "";
+  // HAProxy has Host's port in it.
+  const ownName = /^(?!_$)[A-Za-z0-9._-]+(?=(?::\d*)?$)|^\[?[0-9A-Fa-f:.]+\]?$/.exec(saidName)?.[0] ?? "";
   const ownPort = isPort(saidPort) ? saidPort : "";
   const name =
     (believed === undefined ? ownName : "") || hostName || ownName || said(values, "SERVER_ADDR") || "localhost";
