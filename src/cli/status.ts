@@ -53,7 +53,7 @@ export function describe(status: Status, now: number): string {
     ...(plain ? [] : [table([["mount", "answered by"], ...mounts.map(mountRow)], new Set())]),
     ...(only !== undefined || pools.length === 0
       ? []
-      : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5]))]),
+      : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5, 6, 7]))]),
     ...(status.upstreams.length === 0 ? [] : [upstreamsTable(status)]),
     ...(pools.length === 0 ? [] : [workersTable(status, now)]),
   ];

@@ -28,6 +28,93 @@ test("the screen shows what the server is doing", () => {
   assert.equal(screen, SCREEN);
 });
 
+const SEVERAL = `shop:app, blog:app
+address     http://127.0.0.1:8000
+uptime      2 h 3 min (Vivarium 0.1.0)
+directory   /srv/guestbook
+supervisor  process 1
+front       process 12, ready; 1 connection open, 34,512 requests, 48.0 MiB, CPU 1.3 s
+
+mount              answered by
+/                  files /srv/public, else pool shop
+blog.example.com/  pool blog
+/old               upstream old
+
+pool  application  Python  spawner  queue  threads  request  computing
+shop  shop:app     3.11.7       13      0   4 of 8  5.21 ms    0.18 ms
+blog  blog:app     3.12.1       16      2   1 of 1        -          -
+
+upstream  server                           state                       busy  requests  failures  latency  connections
+old       uwsgi://10.0.0.5:3031            up                             3    12,001         1  4.50 ms  3 busy, 0 idle
+old       http://app.internal 10.0.0.9:80  left out for 20 s (backup)     0         3         3        -  0 busy, 0 idle
+
+pool  worker  pid  state          age  requests  busy  CPU %    memory
+shop       1   14  ready    2 h 3 min    17,234     1     10  24.1 MiB
+blog       2   15  booting        4 s         0     0    5.0   1.0 MiB
+`;
+
+test("the screen of a server of several things shows each", () => {
+  const [pool] = exampleStatus.pools;
+  const [one, two] = exampleStatus.workers;
+  assert.ok(pool !== undefined && one !== undefined && two !== undefined);
+  const blog = { name: "blog", application: "blog:app", python: "3.12.1", spawner: { pid: 16, preload: true } };
+  const server = { weight: 1, backup: false, outstanding: 0, ejectedFor: 0, connections: { busy: 0, idle: 0 } };
+  const screen = describeStatus(
+    {
+      ...exampleStatus,
+      name: "shop:app, blog:app",
+      listen: ["http://127.0.0.1:8000"],
+      mounts: [
+        { host: "", path: "", tries: ["files /srv/public", "pool shop"] },
+        { host: "blog.example.com", path: "", tries: ["pool blog"] },
+        { host: "", path: "/old", tries: ["upstream old"] },
+      ],
+      pools: [
+        { ...pool, name: "shop", application: "shop:app" },
+        { ...pool, ...blog, threads: 1, threadsMost: 1, queue: 2, wall: 0, cpu: 0 },
+      ],
+      upstreams: [
+        {
+          name: "old",
+          balance: "least-outstanding",
+          requests: 12_004,
+          retries: 3,
+          servers: [
+            {
+              ...server,
+              url: "uwsgi://10.0.0.5:3031",
+              address: "10.0.0.5:3031",
+              state: "up",
+              outstanding: 3,
+              requests: 12_001,
+              failures: 1,
+              latency: 4.5,
+              connections: { busy: 3, idle: 0 },
+            },
+            {
+              ...server,
+              url: "http://app.internal",
+              address: "10.0.0.9:80",
+              state: "ejected",
+              backup: true,
+              requests: 3,
+              failures: 3,
+              latency: -1,
+              ejectedFor: 20,
+            },
+          ],
+        },
+      ],
+      workers: [
+        { ...one, pool: "shop" },
+        { ...two, pool: "blog" },
+      ],
+    },
+    Date.parse("2030-01-01T02:03:04.000Z"),
+  );
+  assert.equal(screen, SEVERAL);
+});
+
 test("durations are told by their two largest units", () => {
   assert.deepEqual([0, 59.9, 60, 3599, 3600, 86_399, 90_000].map(duration), [
     "0 s",

@@ -13,7 +13,7 @@ import {
 import { python, removeFolder, root, temporaryFolder } from "./tools.js";
 
 export interface VivariumOptions extends StartOptions {
-  /** Further arguments of `vivarium run`. --listen, --python and --control are added where they are not among them. */
+  /** Further arguments of the command. --listen, --python and --control are added where they are not among them. */
   readonly args?: readonly string[];
 }
 
@@ -46,17 +46,28 @@ function given(args: readonly string[], option: string): string | undefined {
   return arg.includes("=") ? arg.slice(arg.indexOf("=") + 1) : args[index + 1];
 }
 
-/** Starts `vivarium run TARGET` on a free port and waits until it says where it listens. */
-export async function startVivarium(target: string, options: VivariumOptions = {}): Promise<Vivarium> {
+/** Starts `vivarium run TARGET` on a free port and waits until it says where it listens. Without a target, as vivarium.toml says. */
+export function startVivarium(target: string | undefined, options: VivariumOptions = {}): Promise<Vivarium> {
+  const args = options.args ?? [];
+  const interpreter = given(args, "--python") === undefined ? ["--python", python()] : [];
+  const words = ["run", ...(target === undefined ? [] : [target]), ...interpreter];
+  return startServer(words, options);
+}
+
+/** Starts `vivarium gateway` in the same way. */
+export function startGateway(options: VivariumOptions): Promise<Vivarium> {
+  return startServer(["gateway"], options);
+}
+
+async function startServer(words: readonly string[], options: VivariumOptions): Promise<Vivarium> {
   const args = options.args ?? [];
   const folder = temporaryFolder("run");
   const control = given(args, "--control") ?? join(folder, "control.sock");
   const defaults = [
     ...(given(args, "--listen") === undefined ? ["--listen", "http://127.0.0.1:0"] : []),
-    ...(given(args, "--python") === undefined ? ["--python", python()] : []),
     ...(given(args, "--control") === undefined ? ["--control", control] : []),
   ];
-  const server = start(process.execPath, [command, "run", target, ...defaults, ...args], options);
+  const server = start(process.execPath, [command, ...words, ...defaults, ...args], options);
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<Exit> => {
     const family = descendants(server.pid);
     const exit = await server.stop(signal);
