@@ -10,12 +10,13 @@ import type { Handler } from "../../src/exchange.js";
 import { decodePath } from "../../src/protocol/cgi/request-variables.js";
 import { filesConfig } from "../../src/static/config.js";
 import { filesHandler } from "../../src/static/handler.js";
-import { ask, openBelowFolder, put, temporaryFolder } from "./support.js";
+import { ask, makeItLater, openBelowFolder, put, temporaryFolder } from "./support.js";
 
 const secret = "the secret";
 
 /** `folder/root` is served; `folder/secret.txt`, `folder/rootling/…` and `folder/private/…` are not. */
 function site(context: TestContext): { folder: string; root: string; files: Handler } {
+  makeItLater(context);
   const folder = temporaryFolder(context);
   const root = join(folder, "root");
   mkdirSync(join(root, "sub", "deep"), { recursive: true });

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import type { Handler } from "../../src/exchange.js";
 import { type FilesConfig, filesConfig } from "../../src/static/config.js";
 import { filesHandler } from "../../src/static/handler.js";
-import { ask, longAgo, put, temporaryFolder } from "./support.js";
+import { ask, longAgo, makeItLater, put, temporaryFolder } from "./support.js";
 
 const modified = "Sun, 06 Nov 1994 08:49:37 GMT";
 
@@ -16,6 +16,7 @@ interface Site {
 
 /** A folder with a few files; `next` answers 299. */
 function site(context: TestContext, config: Partial<FilesConfig> = {}, next?: Handler): Site {
+  makeItLater(context);
   const root = temporaryFolder(context);
   put(join(root, "a.txt"), "hello, file");
   put(join(root, "empty.css"), "");
