@@ -115,7 +115,7 @@ export class Attempt implements UpstreamEvents {
     const member = this.#member;
     if (member === undefined) return;
     const stale = failure.kind === "stale";
-    this.#end(stale ? "gone" : "failed", failure);
+    this.#end(stale || failure.kind === "slow-client" ? "gone" : "failed", failure);
     if (this.#responded) {
       this.#exchange.cut();
       return;
@@ -178,6 +178,7 @@ const answers: Readonly<Record<FailureKind, readonly [number, string]>> = {
   "first-byte-timeout": late,
   "idle-timeout": late,
   stale: unanswered,
+  "slow-client": unanswered,
   closed: unanswered,
   malformed: unanswered,
   overloaded: [503, "The application has too much to do to handle this request."],

@@ -40,6 +40,11 @@ export type FailureKind =
   | "stale"
   /** The connection ended, or was reset, before the response was whole. */
   | "closed"
+  /**
+   * The response was given up because its client took it too slowly for a connection that carries others' too. Says nothing
+   * about the server. Only after `head`.
+   */
+  | "slow-client"
   /** The server's octets are no response. */
   | "malformed"
   /** The server said in its protocol that it cannot take the request now (FastCGI's FCGI_OVERLOADED). */

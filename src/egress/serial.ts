@@ -148,7 +148,7 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
       this.#sendMemory(socket, body.bytes);
     } else {
       if (body.kind === "empty") socket.write(head);
-      else if (body.bytes.length > copied) socket.writeBoth(head, body.bytes);
+      else if (body.bytes.length > copied) socket.writeAll([head, body.bytes]);
       else socket.write(Buffer.concat([head, body.bytes]));
       this.#allWritten(socket);
     }

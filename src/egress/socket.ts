@@ -56,6 +56,7 @@ export class UpstreamSocket implements Timed {
   #error: NodeJS.ErrnoException | undefined;
   #closed = false;
   #reading = true;
+  #gathering = false;
 
   /** Begins to connect. Nothing is told to the owner before the constructor returned. */
   constructor(options: DriverOptions, owner: SocketOwner) {
@@ -142,13 +143,24 @@ export class UpstreamSocket implements Timed {
     return this.#socket.write(octets);
   }
 
-  /** Two pieces in one system call. */
-  writeBoth(first: Uint8Array, second: Uint8Array): boolean {
+  /** Several pieces in one system call. */
+  writeAll(pieces: readonly Uint8Array[]): boolean {
     this.#socket.cork();
-    this.#socket.write(first);
-    const more = this.#socket.write(second);
+    let more = true;
+    for (const octets of pieces) more = this.#socket.write(octets);
     this.#socket.uncork();
     return more;
+  }
+
+  /** What is written from now on leaves at the end of this turn of the event loop, in one piece. */
+  gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.#socket.cork();
+    process.nextTick(() => {
+      this.#gathering = false;
+      this.#socket.uncork();
+    });
   }
 
   /** Calls back when all that was written before has left. */
