@@ -1,7 +1,7 @@
 // Which driver speaks which protocol.
 import type { UpstreamServer } from "../config/config.js";
 import type { CreateDriver } from "./driver.js";
-import { fastcgiDriver, fastcgiDriver } from "./fastcgi.js";
+import { fastcgiDriver } from "./fastcgi.js";
 import { http1Driver } from "./http1.js";
 import { scgiDriver } from "./scgi.js";
 import { uwsgiDriver } from "./uwsgi.js";

@@ -137,6 +137,8 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
         `${this.options.name} carries one request at a time on a connection: multiplex is off.`,
       );
     }
+    // Who carries several requests on a connection does not close it after the first.
+    if (most > 1) this.#proven = true;
     this.#most = Math.max(1, Math.min(this.options.multiplex, most));
     if (connection !== undefined && !this.park(connection)) connection.close();
     this.#placeWaiting();
