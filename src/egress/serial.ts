@@ -1,7 +1,7 @@
 // The driver of every protocol with one request at a time on a connection. The protocols differ in a codec
 // (serial-codec.ts); connections, their phases and what a failure is are the same for all.
 import { VivariumError } from "../errors.js";
-import type { ResponseHead } from "../exchange.js";
+import type { Body, ResponseHead } from "../exchange.js";
 import { BodyFile, type BodyTaker } from "./body-file.js";
 import type {
   DriverOptions,
@@ -23,6 +23,10 @@ const piece = 65536;
  * idle connections after a time of their own; a request that meets such a close is lost if it cannot be repeated.
  */
 const freshTicks = 4;
+/** Ticks after which it would have been seen that the server closed a connection right behind its answer. */
+const settledTicks = 2;
+/** Octets of a body that a server may have left unread; then it closes the connection right behind its answer. */
+const unreadBody = 65536;
 
 export class SerialDriver implements UpstreamDriver {
   readonly options: DriverOptions;
@@ -31,6 +35,12 @@ export class SerialDriver implements UpstreamDriver {
   readonly #idle: SerialConnection[] = [];
   #busy = 0;
   #closed = false;
+  /**
+   * A connection has carried a second request, so the server does keep them. Some close without having said so (uWSGI's
+   * http-socket): until it is known, only a connection that lay open for a while is risked for a request that must not be
+   * sent twice.
+   */
+  #keeps = false;
 
   constructor(options: DriverOptions, createCodec: CreateSerialCodec) {
     this.options = options;
@@ -57,19 +67,30 @@ export class SerialDriver implements UpstreamDriver {
     return connection;
   }
 
-  #take(request: UpstreamRequest): SerialConnection | undefined {
-    const last = this.#idle.at(-1);
-    if (last === undefined) return undefined;
-    if (!request.idempotent && this.options.deadlines.tick - last.idleSince > freshTicks) return undefined;
-    return this.#idle.pop();
+  #take({ idempotent }: UpstreamRequest): SerialConnection | undefined {
+    if (idempotent) return this.#idle.pop();
+    const at = this.#keeps ? this.#idle.length - 1 : 0;
+    const connection = this.#idle[at];
+    if (connection === undefined) return undefined;
+    const idleFor = this.options.deadlines.tick - connection.idleSince;
+    const doubtful = connection.doubtful || !this.#keeps;
+    if (idleFor > freshTicks || (doubtful && idleFor < settledTicks)) return undefined;
+    this.#idle.splice(at, 1);
+    return connection;
   }
 
   /** A connection's request ended. True: the connection is kept. */
   release(connection: SerialConnection, reusable: boolean): boolean {
     this.#busy -= 1;
+    if (connection.used && reusable) this.#keeps = true;
     if (!reusable || this.#closed || this.#idle.length >= this.options.keepAlive) return false;
     this.#idle.push(connection);
     return true;
+  }
+
+  /** A connection that was kept turned out to be closed. */
+  wasClosed(): void {
+    this.#keeps = false;
   }
 
   /** A connection that was kept is gone. */
@@ -106,6 +127,8 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
   /** It has carried a request before the one under way. */
   used = false;
   idleSince = 0;
+  /** The server may not have read the whole body of the last request, and be about to close. */
+  doubtful = false;
 
   constructor(driver: SerialDriver, codec: SerialCodec) {
     this.#driver = driver;
@@ -288,7 +311,8 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
   /** The response is whole. The connection is free before that is told: the client's next request may want it. */
   #end(socket: UpstreamSocket, head: ResponseHead | undefined, octets: Uint8Array | undefined): void {
     const events = this.#events;
-    const reusable = this.#sent && !this.#inputEnded && this.#codec.reusable;
+    const reusable = this.#sent && !this.#inputEnded && !socket.broken && this.#codec.reusable;
+    this.doubtful = sizeOf(this.#request?.body) > unreadBody;
     this.#finish();
     this.idleSince = this.#driver.options.deadlines.tick;
     if (this.#driver.release(this, reusable)) {
@@ -319,6 +343,7 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
   #fail(kind: FailureKind, sentence: string): void {
     const events = this.#events;
     const stale = kind === "closed" && this.used && !this.#anyReceived;
+    if (stale) this.#driver.wasClosed();
     this.#drop();
     events?.failed({ kind: stale ? "stale" : kind, sentence, unprocessed: !this.#anySent });
   }
@@ -350,6 +375,11 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
   close(): void {
     this.#socket?.close();
   }
+}
+
+function sizeOf(body: Body | undefined): number {
+  if (body === undefined || body.kind === "empty") return 0;
+  return body.kind === "memory" ? body.bytes.length : body.size;
 }
 
 const nothing: Uint8Array = new Uint8Array(0);

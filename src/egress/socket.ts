@@ -47,11 +47,49 @@ const backlogPause = 5;
 
 const empty: Uint8Array = new Uint8Array(0);
 
+/**
+ * Node destroys a socket when a write fails, and with it what was received and not yet read. A server may answer before it
+ * has read the whole body, and close (gunicorn does, above 64 KiB): the write fails, and its answer is there to be read.
+ * Here a failed write only means that nothing more is sent; what ends the connection is read, too.
+ */
+class ReadToTheEnd extends Socket {
+  /** Why nothing is sent any more. */
+  broken: NodeJS.ErrnoException | undefined;
+  #callback: ((error?: Error | null) => void) | undefined;
+  readonly #written = (error?: NodeJS.ErrnoException | null): void => {
+    const callback = this.#callback;
+    if (error?.code !== "EPIPE" && error?.code !== "ECONNRESET") callback?.(error);
+    else {
+      this.broken = error;
+      callback?.();
+    }
+  };
+
+  override _write(chunk: Uint8Array, encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    if (this.broken !== undefined) callback();
+    else {
+      this.#callback = callback;
+      super._write(chunk, encoding, this.#written);
+    }
+  }
+
+  override _writev(
+    chunks: { chunk: Uint8Array; encoding: BufferEncoding }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    if (this.broken !== undefined) callback();
+    else {
+      this.#callback = callback;
+      super._writev?.(chunks, this.#written);
+    }
+  }
+}
+
 export class UpstreamSocket implements Timed {
   deadline = 0;
   readonly #options: DriverOptions;
   readonly #owner: SocketOwner;
-  #socket: Socket;
+  #socket: ReadToTheEnd;
   #phase: Phase = phases.connecting;
   #error: NodeJS.ErrnoException | undefined;
   #closed = false;
@@ -67,10 +105,10 @@ export class UpstreamSocket implements Timed {
     this.#socket = this.#connect();
   }
 
-  #connect(): Socket {
+  #connect(): ReadToTheEnd {
     const { address, keepAlive } = this.#options;
     // Half-open, so that Node does not answer a FIN with a shutdown of its own: one system call less, we close anyway.
-    const socket = new Socket({ allowHalfOpen: true });
+    const socket = new ReadToTheEnd({ allowHalfOpen: true });
     socket.on("connect", () => this.#owner.socketConnected());
     socket.on("data", (chunk: Buffer) => {
       if (!this.#closed) this.#owner.socketReceived(chunk);
@@ -131,6 +169,11 @@ export class UpstreamSocket implements Timed {
 
   get phase(): Phase {
     return this.#phase;
+  }
+
+  /** The server takes nothing more. What it has sent is still read. */
+  get broken(): boolean {
+    return this.#socket.broken !== undefined;
   }
 
   /** Whether all that was written has left this process. */

@@ -307,12 +307,12 @@ describe("connections over HTTP/1.1", () => {
         let requests = 0;
         connection.socket.on("data", () => {
           requests += 1;
-          if (requests === 2) connection.socket.destroy();
+          if (requests === 3) connection.socket.destroy();
           else connection.send(response("ok"));
         });
       });
       const { send, group } = groupOf(context, [server.port]);
-      await send({ method }).end();
+      for (let at = 0; at < 2; at += 1) await send().end();
       assert.equal(await send({ method }).end(), outcome);
       const status = group.status().servers[0];
       assert.deepEqual([status?.failures, group.status().retries], [0, 0]);
@@ -325,10 +325,46 @@ describe("connections over HTTP/1.1", () => {
       answering(() => response("ok")),
     );
     const { send, deadlines } = groupOf(context, [server.port]);
-    await send({ method: "POST" }).end();
+    await send().end();
+    await send().end();
     await send({ method: "POST" }).end();
     assert.equal(server.accepted.length, 1);
     deadlines.advance(10);
+    await send({ method: "POST" }).end();
+    assert.equal(server.accepted.length, 2);
+  });
+
+  test("of a server that is not known to keep them are not risked for such a request at once", async (context) => {
+    // As uWSGI's http-socket: it closes after each response, without having said so.
+    const server = await fakeServer(context, (connection) => {
+      connection.socket.once("data", () => {
+        connection.send(response("ok"));
+        connection.socket.end();
+      });
+    });
+    const { send } = groupOf(context, [server.port]);
+    for (let at = 0; at < 20; at += 1) {
+      assert.equal(await send({ method: "GET" }).end(), "200 whole ok");
+      assert.equal(await send({ method: "POST" }).end(), "200 whole ok");
+    }
+  });
+
+  test("whose server may have left a large body unread are not risked for such a request at once", async (context) => {
+    const server = await fakeServer(
+      context,
+      answering(() => response("ok")),
+    );
+    const { send, deadlines } = groupOf(context, [server.port]);
+    for (let at = 0; at < 2; at += 1) await send().end();
+    const large = { kind: "memory" as const, bytes: new Uint8Array(100_000) };
+    await send({ method: "POST", body: large }).end();
+    await send({ method: "POST" }).end();
+    assert.equal(server.accepted.length, 2);
+    await send({ method: "POST", body: large }).end();
+    await send({ method: "GET" }).end();
+    assert.equal(server.accepted.length, 2);
+    await send({ method: "POST", body: large }).end();
+    deadlines.advance(2);
     await send({ method: "POST" }).end();
     assert.equal(server.accepted.length, 2);
   });
