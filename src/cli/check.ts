@@ -1,7 +1,7 @@
 // vivarium check: everything `run` does before it serves, and nothing it does after.
 import type { Command } from "commander";
 import { type Config, type PoolConfig, siteUrl, threadsMost } from "../config/config.js";
-import { isPlain, mountLines, upstreamLines } from "../config/describe.js";
+import { isPlain, listenerText, mountLines, upstreamLines } from "../config/describe.js";
 import { loadConfig } from "../config/load.js";
 import type { ExitStatus } from "./command.js";
 import { addConfigOptions, addTarget, type Flags, given } from "./config-options.js";
@@ -41,12 +41,12 @@ type Fact = readonly [string, readonly string[]];
 function describe(config: Config, file: string | undefined, verdicts: readonly Loads[]): string {
   const [only, ...others] = config.pools;
   const single = others.length === 0;
-  const addresses = config.listen.map((address) => siteUrl(config, address, address.url));
+  const addresses = config.listen.map((address) => listenerText(siteUrl(config, address, address.url)));
   const facts = config.pools.map((pool, index) => poolFacts(pool, verdicts[index]));
   const [application, ...rest] = single ? facts.flat() : [];
   const lines: readonly Fact[] = [
     ...(application === undefined ? [] : [application]),
-    ["address", [addresses.join("  ")]],
+    ["address", addresses],
     ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
     ...rest,
     ...(single ? [] : config.pools.flatMap((pool, index) => severalFacts(pool, facts[index] ?? []))),

@@ -1,6 +1,6 @@
 // vivarium status: what a running server is doing, for people or as JSON.
 import type { Command } from "commander";
-import { placeText } from "../config/describe.js";
+import { listenerText, placeText } from "../config/describe.js";
 import type { PoolStatus, Status, WorkerStatus } from "../supervisor/status.js";
 import type { ExitStatus } from "./command.js";
 import { findServer } from "./control-client.js";
@@ -34,7 +34,7 @@ export function describe(status: Status, now: number): string {
   const bold = (text: string): string => paint(process.stdout, "bold", text);
   const dim = (text: string): string => paint(process.stdout, "dim", text);
   const facts = [
-    ["address", status.listen.join("  ")],
+    ["address", status.listen.map(listenerText).join(`\n${" ".repeat(12)}`)],
     [
       "uptime",
       `${duration(status.uptime)} ${dim(`(Vivarium ${status.version}${only === undefined ? "" : `, Python ${only.python}`})`)}`,

@@ -15,6 +15,11 @@ export interface ListenAddress {
     | { readonly kind: "unix"; readonly path: string }
     /** A listening socket this process inherited. */
     | { readonly kind: "fd"; readonly fd: number };
+  /**
+   * FastCGI: the only addresses that may connect over TCP, from FCGI_WEB_SERVER_ADDRS (FastCGI 1.0 §3.2); without it all may.
+   * Who connects to a unix socket is its permissions' affair, as with php-fpm.
+   */
+  readonly peers?: readonly string[];
 }
 
 /** One server of an upstream group, or one name that stands for several. */
@@ -114,6 +119,10 @@ export interface MountConfig {
 export interface Config {
   /** Addresses to listen on. Default `http://127.0.0.1:8000`. */
   readonly listen: readonly ListenAddress[];
+  /** Permissions of the unix sockets in `listen` that are made. Default 0660. */
+  readonly socketMode: number;
+  /** Their owner: `USER`, `USER:GROUP` or `:GROUP`, names or numbers; "" for the process's own. */
+  readonly socketOwner: string;
   /** The server's directory, absolute: `vivarium status` and `stop` find it there, and pools run there that name no other. */
   readonly chdir: string;
   /** Addresses (`192.0.2.7`, `10.0.0.0/8`, `::1`, or `unix`) whose Forwarded / X-Forwarded-* fields are believed. Default none. */
@@ -175,5 +184,6 @@ export function workerArea(label: string, worker: number): string {
 /** Where a browser finds what is served, as far as that is one place: `url` is that of the listening socket. */
 export function siteUrl(config: Config, address: ListenAddress, url: string): string {
   const [mount, ...others] = config.mounts;
-  return address.endpoint.kind === "tcp" && others.length === 0 ? `${url}${mount?.path ?? ""}` : url;
+  const alone = others.length === 0 && address.protocol === "http" && address.endpoint.kind === "tcp";
+  return alone ? `${url}${mount?.path ?? ""}` : url;
 }

@@ -12,6 +12,15 @@ export function serverName(config: Config, application: (pool: PoolConfig) => st
   return config.pools.length === 0 ? "gateway" : config.pools.map(application).join(", ");
 }
 
+const protocolNames: Readonly<Record<string, string>> = { fastcgi: "FastCGI", scgi: "SCGI", uwsgi: "uwsgi" };
+
+/** A listener's URL for a person: one to open in a browser, or what a web server in front is told. */
+export function listenerText(url: string): string {
+  const [protocol = "", place = ""] = url.split("://", 2);
+  const name = Object.hasOwn(protocolNames, protocol) ? protocolNames[protocol] : undefined;
+  return name === undefined ? url : `${name} on ${place}, for a web server in front`;
+}
+
 /** "pool shop", "upstream legacy", "files /srv/shop/static". */
 export function tryText(one: TryConfig): string {
   return one.kind === "files" ? `files ${one.files.root}` : `${one.kind} ${one.name}`;

@@ -1,5 +1,5 @@
 // Addresses as people write them on the command line → ListenAddress.
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import type { ListenAddress, ListenProtocol } from "./config.js";
 import { Expected, type ReadContext } from "./read.js";
@@ -28,12 +28,47 @@ export function listenUrl(value: unknown, context: ReadContext): ListenAddress |
   if (name === "https") return new Expected("an http:// address (this version does not speak https)");
   if (protocol === undefined) return new Expected(`an address ${EXAMPLES}`);
   const place = rest.replace(/^(?!unix:)(.*)\/$/su, "$1");
-  return (
+  const found =
     unix(protocol, place, context) ??
     inherited(protocol, place) ??
-    tcp(protocol, place, scheme !== undefined && protocol === "http") ??
-    new Expected(`an address ${EXAMPLES}`)
-  );
+    tcp(protocol, place, scheme !== undefined && protocol === "http");
+  if (found === undefined) return new Expected(`an address ${EXAMPLES}`);
+  const peers = protocol === "fastcgi" ? webServers(context) : undefined;
+  if (peers instanceof Expected) return peers;
+  return Object.freeze(peers === undefined ? found : { ...found, peers });
+}
+
+/** What FCGI_WEB_SERVER_ADDRS says (FastCGI 1.0 §3.2): addresses with commas between them. */
+function webServers({ environment }: ReadContext): readonly string[] | undefined | Expected {
+  const text = environment["FCGI_WEB_SERVER_ADDRS"]?.trim() ?? "";
+  if (text === "") return undefined;
+  const addresses = text.split(/\s*,\s*/u);
+  return addresses.every((address) => isIP(address) > 0)
+    ? Object.freeze(addresses)
+    : new Expected("used with IP addresses, with commas between them, in FCGI_WEB_SERVER_ADDRS", [text]);
+}
+
+/** SD_LISTEN_FDS_START (sd_listen_fds(3)). */
+const firstActivated = 3;
+
+/**
+ * The sockets that systemd opened for this process (sd_listen_fds(3)), in its order; undefined where there are none. What is
+ * spoken on each is its name (`FileDescriptorName=fastcgi`), else HTTP.
+ */
+export function activatedListeners(context: ReadContext, pid: number): readonly ListenAddress[] | Expected | undefined {
+  const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = context.environment;
+  // Of another process the variables may be inherited; its descriptors are not.
+  if (LISTEN_PID !== String(pid)) return undefined;
+  const names = LISTEN_FDNAMES?.split(":") ?? [];
+  const found: ListenAddress[] = [];
+  for (let at = 0; at < Number(LISTEN_FDS ?? 0); at += 1) {
+    const name = names[at]?.toLowerCase() ?? "";
+    const protocol = Object.hasOwn(PROTOCOLS, name) ? name : "http";
+    const address = listenUrl(`${protocol}://fd:${firstActivated + at}`, context);
+    if (address instanceof Expected) return address;
+    found.push(address);
+  }
+  return found.length === 0 ? undefined : Object.freeze(found);
 }
 
 function unix(protocol: ListenProtocol, place: string, context: ReadContext): ListenAddress | undefined {
@@ -62,5 +97,5 @@ function tcp(protocol: ListenProtocol, place: string, portless: boolean): Listen
 }
 
 function address(protocol: ListenProtocol, place: string, endpoint: ListenAddress["endpoint"]): ListenAddress {
-  return Object.freeze({ url: `${protocol}://${place}`, protocol, endpoint: Object.freeze(endpoint) });
+  return { url: `${protocol}://${place}`, protocol, endpoint: Object.freeze(endpoint) };
 }

@@ -82,6 +82,8 @@ class Loader {
       mounts,
       chdir,
       listen: this.#pick("listen", context),
+      socketMode: this.#pick("socketMode", context),
+      socketOwner: this.#pick("socketOwner", context),
       trustedProxies: this.#pick("trustedProxies", context),
       accessLog: this.#pick("accessLog", context),
       control: this.#pick("control", context),

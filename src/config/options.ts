@@ -3,10 +3,11 @@
 import { existsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
+import { vivariumError } from "../errors.js";
 import type { Config, PoolConfig } from "./config.js";
 import { defaultControlPath, SOCKET_PATH_MOST } from "./control-path.js";
 import { cores } from "./cores.js";
-import { listenUrl } from "./listen-url.js";
+import { activatedListeners, listenUrl } from "./listen-url.js";
 import { defaultInterpreter, interpreter } from "./python.js";
 import {
   boolean,
@@ -155,11 +156,29 @@ export const options: Options = {
     key: "listen",
     group: "Network",
     placeholder: "URL",
-    summary: "http://HOST:PORT, http://unix:PATH or http://fd:N; repeatable",
+    summary: "PROTOCOL://HOST:PORT, ://unix:PATH or ://fd:N; PROTOCOL: http, fastcgi, scgi, uwsgi; repeatable",
     read: listenUrls,
     standard: "http://127.0.0.1:8000",
-    initial: ["http://127.0.0.1:8000"],
+    initial: listenByDefault,
     repeatable: true,
+  },
+  socketMode: {
+    key: "socket-mode",
+    group: "Network",
+    placeholder: "MODE",
+    summary: "permissions of unix sockets, octal",
+    read: mode,
+    standard: "0660",
+    initial: "0660",
+  },
+  socketOwner: {
+    key: "socket-owner",
+    group: "Network",
+    placeholder: "USER[:GROUP]",
+    summary: "whom unix sockets belong to; USER, USER:GROUP or :GROUP",
+    read: owner,
+    standard: "none",
+    initial: "",
   },
   trustedProxies: {
     key: "trusted-proxies",
@@ -320,6 +339,29 @@ function staticMount(value: unknown, context: ReadContext): StaticMount | Expect
   const at = prefix(before);
   const root = directory(behind, context);
   return at instanceof Expected || root instanceof Expected || before === "" ? expected : { path: at, root };
+}
+
+/** What systemd opened for this process, else the machine itself. */
+function listenByDefault(context: ReadContext): Config["listen"] {
+  const found = activatedListeners(context, process.pid) ?? listenUrls("http://127.0.0.1:8000", context);
+  if (!(found instanceof Expected)) return found;
+  throw vivariumError(
+    "ERR_CONFIG_VALUE",
+    `The default of listen must be ${found.what}, not ${JSON.stringify(found.wrong[0])}.`,
+  );
+}
+
+/** Text only: the number 660 in a TOML file would be 01224. */
+function mode(value: unknown): number | Expected {
+  return typeof value === "string" && /^0?[0-7]{3}$/u.test(value)
+    ? Number.parseInt(value, 8)
+    : new Expected('permissions as text in octal, as in "0660" or "0600"');
+}
+
+function owner(value: unknown): string | Expected {
+  return typeof value === "string" && (value === "" || /^(?=.)[^\s:\0]{0,256}(:[^\s:\0]{1,256})?$/u.test(value))
+    ? value
+    : new Expected('a user, a user and a group or a group, as in "www-data", "www-data:www-data" or ":www-data"');
 }
 
 function listenUrls(value: unknown, context: ReadContext): Config["listen"] | Expected {

@@ -7,6 +7,7 @@ import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/
 import { Ingress, serverOptions } from "../ingress/ingress.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { version } from "../package.js";
+import { TrustedProxies } from "../routing/forwarded.js";
 import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { Handlers } from "./handlers.js";
@@ -69,8 +70,9 @@ class Front {
   #listen(descriptors: readonly number[]): void {
     let waiting = descriptors.length;
     for (const [index, fd] of descriptors.entries()) {
-      const protocol = this.#config.listen[index]?.protocol ?? "http";
-      const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket, protocol));
+      const { protocol = "http", peers } = this.#config.listen[index] ?? {};
+      const admitted = peers && new TrustedProxies([...peers, "unix"]);
+      const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket, protocol, admitted));
       server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
       server.listen({ fd }, () => {
         waiting -= 1;

@@ -1,9 +1,10 @@
 import type { Socket } from "node:net";
+import { log } from "../channels.js";
 import type { Config, ListenProtocol } from "../config/config.js";
 import { Deadlines, ticks } from "../net/deadline.js";
 import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
-import { claimedOrigin, TrustedProxies } from "../routing/forwarded.js";
+import { claimedOrigin, plainAddress, TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
@@ -100,8 +101,14 @@ export class Ingress implements IngressOptions {
     return this.#draining;
   }
 
-  /** Serves a connection, of a server made with `serverOptions`. */
-  accept(socket: Socket, protocol: ListenProtocol): void {
+  /** Serves a connection, of a server made with `serverOptions`. Only for `admitted` peers, where that is given. */
+  accept(socket: Socket, protocol: ListenProtocol, admitted?: TrustedProxies): void {
+    const peer = admitted === undefined ? "" : plainAddress(socket.remoteAddress ?? "");
+    if (admitted !== undefined && !admitted.trusts(peer)) {
+      socket.destroy();
+      log("warning", "ingress", `A connection from ${peer} was closed: FCGI_WEB_SERVER_ADDRS does not name it.`);
+      return;
+    }
     this.#connections.add(doors[protocol](socket, this));
   }
 

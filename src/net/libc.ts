@@ -42,6 +42,9 @@ export interface Libc {
   close(fd: number): void;
   /** Octets of an address in text form, undefined where the text is not one. */
   inetPton(family: number, text: string): Buffer | undefined;
+  /** By name, from wherever this machine keeps its users (nsswitch.conf(5)); undefined where there is none such. */
+  userId(name: string): number | undefined;
+  groupId(name: string): number | undefined;
 }
 
 let loaded: Promise<Libc> | undefined;
@@ -63,11 +66,18 @@ async function load(): Promise<Libc> {
   const getsockname = library.func("int getsockname(int, void *, void *)");
   const fcntl = library.func("int fcntl(int, int, ...)");
   const close = library.func("int close(int)");
+  // Of both structures the beginning is the same (getpwnam(3), getgrnam(3)): name, password, number.
+  const entry = koffi.struct({ name: "str", password: "str", id: "uint" });
+  const getpwnam = library.func("void *getpwnam(str)");
+  const getgrnam = library.func("void *getgrnam(str)");
   const inetPton = library.func("int inet_pton(int, const char *, void *)");
 
   function checked(call: string, result: number): number {
     if (result === -1) throw new SystemError(call, getSystemErrorName(-koffi.errno()));
     return result;
+  }
+  function idIn(found: unknown): number | undefined {
+    return found === null ? undefined : Number(koffi.decode(found, entry).id);
   }
   return {
     socket: (domain, type) => checked("socket", socket(domain, type, 0)),
@@ -101,6 +111,8 @@ async function load(): Promise<Libc> {
       const octets = Buffer.alloc(family === AF_INET6 ? 16 : 4);
       return inetPton(family, text, octets) === 1 ? octets : undefined;
     },
+    userId: (name) => idIn(getpwnam(name)),
+    groupId: (name) => idIn(getgrnam(name)),
   };
 }
 

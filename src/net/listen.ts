@@ -2,7 +2,7 @@
 // when it dies, connections wait in the backlog for its successor. Node closes a listening socket with the process (or
 // cluster worker) that listens, hence the system calls.
 import { lookup } from "node:dns/promises";
-import { lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { lchownSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname } from "node:path";
@@ -39,25 +39,39 @@ export interface Listener {
   /** Where it listens, with the port the system chose: `http://127.0.0.1:43125`. */
   readonly url: string;
   readonly address: ListenAddress;
+  /** Whether other machines may be able to connect. */
+  readonly exposed: boolean;
   /** Closes this process's descriptor and removes the socket file it made. Harmless when repeated. */
   close(): void;
 }
 
+/** How the files of unix sockets are made; what `Config` says of them. */
+export interface SocketFiles {
+  readonly socketMode: number;
+  /** `USER`, `USER:GROUP` or `:GROUP`; "" leaves them to the process's own. */
+  readonly socketOwner: string;
+}
+
+const ownFiles: SocketFiles = { socketMode: 0o660, socketOwner: "" };
+
 /** Rejects with a `VivariumError` (ERR_LISTEN_…) whose sentence says what to do. */
-export async function openListener(address: ListenAddress): Promise<Listener> {
+export async function openListener(address: ListenAddress, files: SocketFiles = ownFiles): Promise<Listener> {
   const calls = await libc();
   const { endpoint } = address;
   if (endpoint.kind === "tcp") return openTcp(calls, address, endpoint.host, endpoint.port);
-  if (endpoint.kind === "unix") return openUnix(calls, address, endpoint.path);
+  if (endpoint.kind === "unix") return openUnix(calls, address, endpoint.path, files);
   return adopt(calls, address, endpoint.fd);
 }
 
 /** Opens all of them, or none. */
-export async function openListeners(addresses: readonly ListenAddress[]): Promise<readonly Listener[]> {
+export async function openListeners(
+  addresses: readonly ListenAddress[],
+  files: SocketFiles = ownFiles,
+): Promise<readonly Listener[]> {
   const listeners: Listener[] = [];
   try {
     // One after the other: two that collide are then told by the second one's name.
-    for (const address of addresses) listeners.push(await openListener(address));
+    for (const address of addresses) listeners.push(await openListener(address, files));
   } catch (error) {
     for (const listener of listeners) listener.close();
     throw error;
@@ -110,14 +124,20 @@ function listenTcp(calls: Libc, address: ListenAddress, host: string, port: numb
     if (v6) calls.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, onlyV6 ? 1 : 0);
     calls.bind(fd, v6 ? sockaddrV6(calls, host, port) : sockaddrV4(calls, host, port));
     calls.listen(fd, BACKLOG);
-    return listener(calls, address, fd, tcpUrl(address, calls.getsockname(fd).readUInt16BE(2)), () => {});
+    const name = calls.getsockname(fd);
+    return listener(calls, address, fd, tcpUrl(address, name.readUInt16BE(2)), isExposed(name), () => {});
   } catch (error) {
     calls.close(fd);
     throw error;
   }
 }
 
-async function openUnix(calls: Libc, address: ListenAddress, path: string): Promise<Listener> {
+async function openUnix(
+  calls: Libc,
+  address: ListenAddress,
+  path: string,
+  { socketMode, socketOwner }: SocketFiles,
+): Promise<Listener> {
   const length = Buffer.byteLength(path);
   if (length > UNIX_PATH_MOST) {
     throw vivariumError(
@@ -125,22 +145,28 @@ async function openUnix(calls: Libc, address: ListenAddress, path: string): Prom
       `Cannot listen on ${address.url}: a socket's path has at most ${UNIX_PATH_MOST} octets, this one ${length}; choose a shorter one.`,
     );
   }
+  const owner = socketOwner === "" ? undefined : ownerOf(calls, address, socketOwner);
   await clearPath(address, path);
   const fd = calls.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
-  // Connecting needs write permission (unix(7)). Owner and group have it, which lets a web server in the group in and
-  // no one else. By umask, not chmod after the fact: there is no moment at which others could connect.
-  const umask = process.umask(0o117);
+  // Connecting needs write permission (unix(7)). By default owner and group have it, which lets a web server in the group in
+  // and no one else. By umask, not chmod after the fact, and the owner before it listens: there is no moment at which
+  // others could connect.
+  const umask = process.umask(0o777 & ~socketMode);
+  let bound = false;
   try {
     calls.bind(fd, sockaddrUnix(path));
+    bound = true;
+    if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
     calls.listen(fd, BACKLOG);
   } catch (error) {
+    if (bound) unlinkSync(path);
     calls.close(fd);
-    throw explainUnix(error, address, path);
+    throw explainUnix(error, address, path, socketOwner);
   } finally {
     process.umask(umask);
   }
   const { ino } = lstatSync(path);
-  return listener(calls, address, fd, address.url, () => {
+  return listener(calls, address, fd, address.url, false, () => {
     // A successor may already listen under this name: only our own file is removed.
     if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) unlinkSync(path);
   });
@@ -181,19 +207,28 @@ function adopt(calls: Libc, address: ListenAddress, fd: number): Listener {
       throw refuse(`descriptor ${fd} is not a stream socket`);
     if (calls.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN) === 0) throw refuse(`the socket ${fd} does not listen`);
     calls.closeOnExec(fd);
-    return listener(calls, address, fd, inheritedUrl(address, calls.getsockname(fd)), () => {});
+    const name = calls.getsockname(fd);
+    return listener(calls, address, fd, inheritedUrl(address, name), isExposed(name), () => {});
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     throw refuse(error.code === "EBADF" ? `there is no descriptor ${fd}` : `descriptor ${fd} is not a socket`);
   }
 }
 
-function listener(calls: Libc, address: ListenAddress, fd: number, url: string, removeFile: () => void): Listener {
+function listener(
+  calls: Libc,
+  address: ListenAddress,
+  fd: number,
+  url: string,
+  exposed: boolean,
+  removeFile: () => void,
+): Listener {
   let open = true;
   return {
     fd,
     url,
     address,
+    exposed,
     close() {
       if (!open) return;
       open = false;
@@ -202,6 +237,22 @@ function listener(calls: Libc, address: ListenAddress, fd: number, url: string, 
       calls.close(fd);
     },
   };
+}
+
+/** The ids of `USER`, `USER:GROUP` or `:GROUP`, -1 for what stays as it is (chown(2)). */
+function ownerOf(calls: Libc, address: ListenAddress, text: string): { readonly uid: number; readonly gid: number } {
+  const [user = "", group = ""] = text.split(":");
+  const id = (name: string, what: "user" | "group"): number => {
+    if (name === "") return -1;
+    if (/^\d{1,9}$/u.test(name)) return Number(name);
+    const found = what === "user" ? calls.userId(name) : calls.groupId(name);
+    if (found !== undefined) return found;
+    throw vivariumError(
+      "ERR_LISTEN_OWNER",
+      `Cannot listen on ${address.url}: this machine has no ${what} "${name}" (--socket-owner).`,
+    );
+  };
+  return { uid: id(user, "user"), gid: id(group, "group") };
 }
 
 // ---- addresses (ip(7), ipv6(7), unix(7)): family in the machine's order, which is little-endian on all three ----
@@ -241,6 +292,16 @@ function tcpUrl(address: ListenAddress, port: number): string {
   const host = address.endpoint.kind === "tcp" ? address.endpoint.host : "";
   // Every address has no name of its own; what a person types on this machine is localhost's.
   return `${address.protocol}://${host === "" ? "0.0.0.0" : host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Whether a socket's address is one that other machines can reach: any but the loopback's, and none of a unix socket. */
+function isExposed(name: Buffer): boolean {
+  const family = name.readUInt16LE(0);
+  if (family === AF_INET) return name[4] !== 127;
+  if (family !== AF_INET6) return false;
+  const octets = name.subarray(8, 24);
+  const mapped = octets.subarray(0, 12).equals(Buffer.from("00000000000000000000ffff", "hex"));
+  return mapped ? octets[12] !== 127 : !octets.equals(Buffer.from(`${"00".repeat(15)}01`, "hex"));
 }
 
 function inheritedUrl(address: ListenAddress, name: Buffer): string {
@@ -287,8 +348,16 @@ function explainTcp(error: unknown, address: ListenAddress, host: string, port: 
   }
 }
 
-function explainUnix(error: unknown, address: ListenAddress, path: string): unknown {
-  if (!(error instanceof SystemError)) return error;
+function explainUnix(error: unknown, address: ListenAddress, path: string, owner: string): unknown {
+  if (!(error instanceof SystemError)) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "EPERM") return error;
+    return vivariumError(
+      "ERR_LISTEN_OWNER",
+      `Cannot listen on ${address.url}: this user may not give the socket to ${owner} (--socket-owner); root may, and anybody to a group of their own.`,
+      { cause: error },
+    );
+  }
   const cannot = `Cannot listen on ${address.url}`;
   const directory = dirname(path);
   const sentences: Readonly<Record<string, string>> = {

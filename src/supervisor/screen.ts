@@ -1,6 +1,6 @@
 // The one screen a start prints: what runs, where, and how to stop it.
 import type { Config, PoolConfig } from "../config/config.js";
-import { isPlain, mountLines, upstreamLines } from "../config/describe.js";
+import { isPlain, listenerText, mountLines, upstreamLines } from "../config/describe.js";
 import { version } from "../package.js";
 import type { Loaded } from "../spawn/spawner.js";
 
@@ -12,7 +12,7 @@ export function startScreen(
   milliseconds: number,
 ): string {
   const lines: readonly (readonly [string, readonly string[]])[] = [
-    ["address", urls],
+    ["address", urls.map(listenerText)],
     ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
     ...config.pools.flatMap((pool, index) => poolFacts(config, pool, loaded[index])),
     ...(config.upstreams.length === 0 ? [] : [["upstreams", upstreamLines(config)] as const]),

@@ -5,6 +5,7 @@
 //      └───────could not start, or stop─────────────────────────────────▲
 
 import { performance } from "node:perf_hooks";
+import { isatty } from "node:tty";
 import { log } from "../channels.js";
 import { type Config, poolLabel, siteUrl } from "../config/config.js";
 import { later } from "../net/deadline.js";
@@ -82,7 +83,8 @@ class Supervisor implements PoolOwner, FrontListener {
       // Python takes longest to start: it comes first, the rest meanwhile.
       checkAccessLog(this.#config.accessLog);
       this.#pools = this.#startPools();
-      this.#listeners = await openListeners(this.#config.listen);
+      this.#listeners = await openListeners(this.#config.listen, this.#config);
+      this.#warnOfExposed();
       this.#startFront();
       this.#control = await ControlSocket.open(this.#config.control, {
         status: () => this.#status(),
@@ -204,6 +206,18 @@ class Supervisor implements PoolOwner, FrontListener {
     for (const pool of this.#pools) pool.endWorkersLater();
   }
 
+  /** A web server in front is believed about who the client is, so none but it should get there. */
+  #warnOfExposed(): void {
+    for (const { address, exposed, url } of this.#listeners) {
+      if (address.protocol === "http" || !exposed || address.peers !== undefined) continue;
+      log(
+        "warning",
+        "supervisor",
+        `Whoever can connect to ${url} is believed whatever they say of a request: its client's address, its user, that it came by HTTPS. Listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone.`,
+      );
+    }
+  }
+
   #urls(): readonly string[] {
     return this.#listeners.map(({ address, url }) => siteUrl(this.#config, address, url));
   }
@@ -223,7 +237,8 @@ class Supervisor implements PoolOwner, FrontListener {
 
   /** A closed terminal ends what runs in it. Elsewhere SIGHUP asks other servers to reload. */
   #hungUp(): void {
-    if (process.stdin.isTTY) this.#stopAsked();
+    // Not process.stdin, which would read from what may be a listening socket.
+    if (isatty(0)) this.#stopAsked();
     else this.#notKnown("SIGHUP");
   }
 

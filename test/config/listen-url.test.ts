@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { listenUrl } from "../../src/config/listen-url.js";
+import { activatedListeners, listenUrl } from "../../src/config/listen-url.js";
 import { Expected, type ReadContext } from "../../src/config/read.js";
 
 const context: ReadContext = { base: "/srv/site", chdir: "/srv/site", target: "", environment: {} };
@@ -67,5 +67,41 @@ describe("listen addresses", () => {
     const refused = listenUrl("https://127.0.0.1:9000", context);
     assert.ok(refused instanceof Expected);
     assert.match(refused.what, /this version does not speak https/u);
+  });
+
+  test("FCGI_WEB_SERVER_ADDRS says who may connect to FastCGI", () => {
+    const peers = (text: string, addresses: string): unknown => {
+      const found = listenUrl(text, { ...context, environment: { FCGI_WEB_SERVER_ADDRS: addresses } });
+      return found instanceof Expected ? found.what : found.peers;
+    };
+    assert.deepEqual(peers("fastcgi://:9000", "192.0.2.1, ::1"), ["192.0.2.1", "::1"]);
+    assert.equal(peers("fastcgi://:9000", ""), undefined);
+    assert.equal(peers("http://:9000", "192.0.2.1"), undefined);
+    assert.match(String(peers("fastcgi://:9000", "192.0.2.1,localhost")), /FCGI_WEB_SERVER_ADDRS/u);
+  });
+});
+
+describe("what systemd opened", () => {
+  const found = (environment: Record<string, string>): unknown => {
+    const listeners = activatedListeners({ ...context, environment }, 4711);
+    return listeners instanceof Expected ? listeners.what : listeners?.map(({ url }) => url);
+  };
+
+  test("is listened on in its order, and spoken on as each socket is named", () => {
+    const names = "fastcgi:mysite.socket::UWSGI";
+    assert.deepEqual(found({ LISTEN_PID: "4711", LISTEN_FDS: "4", LISTEN_FDNAMES: names }), [
+      "fastcgi://fd:3",
+      "http://fd:4",
+      "http://fd:5",
+      "uwsgi://fd:6",
+    ]);
+    assert.deepEqual(found({ LISTEN_PID: "4711", LISTEN_FDS: "1" }), ["http://fd:3"]);
+  });
+
+  test("is left alone where it is another process's, or nothing", () => {
+    assert.equal(found({ LISTEN_PID: "4712", LISTEN_FDS: "1" }), undefined);
+    assert.equal(found({ LISTEN_PID: "4711", LISTEN_FDS: "0" }), undefined);
+    assert.equal(found({ LISTEN_PID: "4711", LISTEN_FDS: "x" }), undefined);
+    assert.equal(found({}), undefined);
   });
 });

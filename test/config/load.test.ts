@@ -66,6 +66,8 @@ describe("configuration", () => {
       keepAlive: 75,
       headTimeout: 30,
       gracefulTimeout: 30,
+      socketMode: 0o660,
+      socketOwner: "",
     });
     assert.ok(workers >= 1 && python.startsWith("/") && control.endsWith(`-${process.pid}.sock`) && tempDir !== "");
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen) && Object.isFrozen(config.listen[0]));

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { connect, createServer, type NetConnectOpts } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { ListenAddress } from "../../src/config/config.js";
@@ -251,6 +252,47 @@ describe("a unix socket", () => {
     second.close();
   });
 
+  test("has the permissions that are asked for from the beginning", async () => {
+    for (const socketMode of [0o600, 0o660, 0o666, 0o777]) {
+      const path = join(folder, `mode-${socketMode}.sock`);
+      const listener = await openListener(address(`unix:${path}`), { socketMode, socketOwner: "" });
+      assert.equal(statSync(path).mode & 0o777, socketMode);
+      listener.close();
+    }
+  });
+
+  test("belongs to whom is asked for, by name or number", async () => {
+    const path = join(folder, "owned.sock");
+    const own = async (socketOwner: string): Promise<readonly number[]> => {
+      const listener = await openListener(address(`unix:${path}`), { socketMode: 0o660, socketOwner });
+      const { uid, gid } = statSync(path);
+      listener.close();
+      return [uid, gid];
+    };
+    const [uid, gid] = [process.getuid?.() ?? -1, process.getgid?.() ?? -1];
+    const { stdout: name } = await run("id", ["-un"]);
+    const { stdout: group } = await run("id", ["-gn"]);
+    for (const text of [
+      name.trim(),
+      `:${group.trim()}`,
+      `${name.trim()}:${group.trim()}`,
+      `${uid}:${gid}`,
+      `:${gid}`,
+    ]) {
+      assert.deepEqual(await own(text), [uid, gid], text);
+    }
+    await rejects(own("nobody-of-that-name"), "ERR_LISTEN_OWNER", /no user "nobody-of-that-name" \(--socket-owner\)/u);
+    await rejects(own(":no-such-group"), "ERR_LISTEN_OWNER", /no group "no-such-group"/u);
+    assert.equal(lstatSync(path, { throwIfNoEntry: false }), undefined);
+  });
+
+  test("that may not be given away is one sentence, and gone again", async () => {
+    const path = join(tmpdir(), `given-${process.pid}.sock`);
+    const given = asOrdinaryUser(() => openListener(address(`unix:${path}`), { socketMode: 0o660, socketOwner: "0" }));
+    await rejects(given, "ERR_LISTEN_OWNER", /this user may not give the socket to 0/u);
+    assert.equal(lstatSync(path, { throwIfNoEntry: false }), undefined);
+  });
+
   test("never takes the place of another kind of file", async () => {
     const path = join(folder, "notes.txt");
     writeFileSync(path, "precious");
@@ -266,6 +308,22 @@ describe("a unix socket", () => {
     const closed = asOrdinaryUser(() => open(`unix:/closed-to-everybody-${process.pid}.sock`));
     await rejects(closed, "ERR_LISTEN_PATH", /this user may not create files in \/|is on a read-only file system/u);
   });
+});
+
+test("an address that other machines reach is told from one that they do not", async () => {
+  for (const [text, exposed] of [
+    ["127.0.0.1:0", false],
+    ["127.1.2.3:0", false],
+    ["0.0.0.0:0", true],
+    [":0", true],
+    [`unix:${join(folder, "exposed.sock")}`, false],
+  ] as const) {
+    const listener = await open(text);
+    assert.equal(listener.exposed, exposed, text);
+    const adopted = await open(`fd:${listener.fd}`);
+    assert.equal(adopted.exposed, exposed, `${text}, inherited`);
+    listener.close();
+  }
 });
 
 describe("an inherited descriptor", () => {

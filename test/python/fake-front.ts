@@ -65,6 +65,8 @@ export function configuration(folder: string): Config {
     keepAlive: 75,
     headTimeout: 30,
     gracefulTimeout: 30,
+    socketMode: 0o660,
+    socketOwner: "",
     pools: [],
     upstreams: [],
     mounts: [],
