@@ -16,6 +16,8 @@ export interface Served {
   /** Time passes when a test says so. */
   readonly deadlines: Deadlines;
   readonly tempDir: string;
+  /** 0 on a unix socket. */
+  readonly port: number;
   connect(): Promise<Client>;
 }
 
@@ -60,6 +62,7 @@ export async function serve(
     ingress,
     deadlines,
     tempDir,
+    port: typeof address === "object" && address !== null ? address.port : 0,
     async connect() {
       const socket =
         typeof address === "object" && address !== null
