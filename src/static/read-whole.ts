@@ -5,7 +5,7 @@ import { type OpenFile, type Problem, problemOf } from "./open.js";
  * A file up to this many octets is read in one go and may be kept in memory. Without Node's thread pool, which costs more
  * than such a file does; so the disk is waited for where the system does not have the file in memory, as nginx does.
  */
-export const wholeMost: number = 128 * 1024;
+export const wholeMost: number = 256 * 1024;
 
 export interface WholeFile {
   readonly stats: Stats;
