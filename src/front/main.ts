@@ -67,18 +67,20 @@ class Front {
     this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines });
   }
 
-  #listen(descriptors: readonly number[]): void {
-    let waiting = descriptors.length;
-    for (const [index, fd] of descriptors.entries()) {
+  #listen(listeners: readonly (readonly number[])[]): void {
+    let waiting = listeners.flat().length;
+    for (const [index, descriptors] of listeners.entries()) {
       const { protocol = "http", peers } = this.#config.listen[index] ?? {};
       const admitted = peers && new TrustedProxies([...peers, "unix"]);
-      const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket, protocol, admitted));
-      server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
-      server.listen({ fd }, () => {
-        waiting -= 1;
-        if (waiting === 0) tell({ type: "listening" });
-      });
-      this.#servers.push(server);
+      for (const fd of descriptors) {
+        const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket, protocol, admitted));
+        server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
+        server.listen({ fd }, () => {
+          waiting -= 1;
+          if (waiting === 0) tell({ type: "listening" });
+        });
+        this.#servers.push(server);
+      }
     }
   }
 

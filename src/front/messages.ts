@@ -3,11 +3,11 @@ import type { Config } from "../config/config.js";
 import type { GroupStatus } from "../egress/group.js";
 
 export type ToFront =
-  /** First. `listeners` are descriptors of listening sockets this process inherited, one for each of `config.listen`. */
+  /** First. `listeners` are descriptors of listening sockets this process inherited, several for each of `config.listen`. */
   | {
       readonly type: "start";
       readonly config: Config;
-      readonly listeners: readonly number[];
+      readonly listeners: readonly (readonly number[])[];
       /** The unix sockets on which to expect the workers of each pool, and the folder of their scoreboards; all in `runtime`. */
       readonly wires: readonly string[];
       readonly scoreboards: string;
