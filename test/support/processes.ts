@@ -14,6 +14,10 @@ export interface StartOptions {
   readonly detached?: boolean;
   /** Written to standard input, which is then closed. Without it standard input is empty. */
   readonly input?: string | Uint8Array;
+  /** A descriptor of this process that is its standard input. */
+  readonly stdin?: number;
+  /** Descriptors of this process that it has as 3, 4 … */
+  readonly descriptors?: readonly number[];
 }
 
 export interface Exit {
@@ -52,7 +56,7 @@ export class RunningProcess {
     const { cwd, uid, gid } = options;
     this.#child = spawn(command, args, {
       env: { ...process.env, ...options.env },
-      stdio: "pipe",
+      stdio: [options.stdin ?? "pipe", "pipe", "pipe", ...(options.descriptors ?? [])],
       detached: options.detached ?? false,
       ...(cwd === undefined ? {} : { cwd }),
       ...(uid === undefined ? {} : { uid }),
