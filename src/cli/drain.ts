@@ -38,18 +38,13 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
     .addHelpText("after", HELP)
     .action(async (text: string, { control, undo = false }: DrainFlags) => {
       const server = asConfigured(text);
-      const { path, status } = await findServer({ control, cwd: process.cwd(), environment: process.env });
+      const { path } = await findServer({ control, cwd: process.cwd(), environment: process.env });
       const answer = v.safeParse(answerSchema, await ask(path, { command: "drain", server, undo }));
       if (!answer.success) {
         throw vivariumError("ERR_CONTROL_ANSWER", `The server at ${path} does not know how to drain.`);
       }
       if ("error" in answer.output) {
-        const urls = status.upstreams.flatMap(({ servers }) => servers.map(({ url }) => url));
-        const known = urls.length === 0 ? "it has no upstream at all" : `it has ${[...new Set(urls)].join(", ")}`;
-        throw vivariumError(
-          "ERR_CONTROL_UPSTREAM",
-          `No upstream group of ${status.name} has a server ${server}: ${known}.`,
-        );
+        throw vivariumError("ERR_CONTROL_UPSTREAM", answer.output.error);
       }
       const groups = answer.output.groups.join(", ");
       print(undo ? `${server} gets requests of ${groups} again.\n` : `${server} gets no more requests of ${groups}.\n`);

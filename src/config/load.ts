@@ -222,8 +222,12 @@ class Loader {
     context: ReadContext,
   ): PlacedMount | undefined {
     const kind = names.pool.includes(MAIN) && !this.#pools.has(MAIN) ? "pool" : "upstream";
-    if (kind === "upstream" && (!names.upstream.includes(MAIN) || this.#upstreams.has(MAIN))) return undefined;
     const said = this.#source("mount", this.#given.flags?.mount, "--mount");
+    if (kind === "upstream" && (!names.upstream.includes(MAIN) || this.#upstreams.has(MAIN))) {
+      if (said === undefined) return undefined;
+      const whose = this.#given.gateway === undefined ? "TARGET" : "--upstream";
+      throw wrong({ where: said.where }, ` says where ${whose} is mounted, and there is none.`);
+    }
     const mounted = placed.some(({ mount }) => mount.tries.some((one) => one.kind === kind && one.name === MAIN));
     if (said === undefined && mounted) return undefined;
     const path = this.#pick("mount", context);

@@ -59,14 +59,14 @@ export class Handlers {
   }
 
   /** From the last to the first: files hand on what they do not find. */
-  #handler({ tries, redirects }: MountConfig): Handler {
+  #handler({ host, path, tries, redirects }: MountConfig): Handler {
     const answers = (next: Handler | undefined, one: TryConfig): Handler | undefined => {
       if (one.kind === "files") return this.#makers.files?.(one.files, next);
       const handler = this.#named.get(`${one.kind} ${one.name}`);
       return redirects === undefined ? handler : handler && this.#makers.redirects?.(handler, redirects);
     };
     const handler = tries.reduceRight<Handler | undefined>(answers, undefined);
-    if (handler === undefined) throw new Error("a mount without anybody who answers");
+    if (handler === undefined) throw new Error(`nobody answers at the mount ${host}${path}`);
     return handler;
   }
 

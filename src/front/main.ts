@@ -161,16 +161,23 @@ function expectWorkers(path = "", pool: WorkerPool): Promise<Server> {
   });
 }
 
-function failed(error: unknown): never {
-  log("error", "front", `The front cannot serve: ${error instanceof Error ? error.message : String(error)}.`);
-  process.exit(1);
+/** Tells why it cannot serve, and ends. */
+function failed(error: unknown): void {
+  const why = error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
+  const message: FromFront = { type: "failed", problem: `The front cannot serve: ${why}.` };
+  process.send?.(message, undefined, undefined, () => process.exit(1));
 }
 
 logToStandardError();
-let front: Promise<Front> | undefined;
+let front: Promise<Front | undefined> | undefined;
 process.on("message", async (message: ToFront) => {
-  if (message.type === "start") front = Front.start(message);
-  const started = await front?.catch(failed);
+  if (message.type === "start") {
+    const starting = Front.start(message);
+    front = starting.catch(() => undefined);
+    starting.catch(failed);
+    return;
+  }
+  const started = await front;
   if (message.type === "drain") started?.drain();
   else if (message.type === "end") started?.end();
   else if (message.type === "reopen-logs") started?.reopenLogs();
@@ -181,7 +188,7 @@ process.on("message", async (message: ToFront) => {
   }
 });
 process.on("disconnect", async () => {
-  const started = await front?.catch(failed);
+  const started = await front;
   if (started === undefined) process.exit(1);
   started.abandon();
 });

@@ -48,6 +48,8 @@ export interface FrontReport {
 export type FromFront =
   /** Workers may connect, clients are accepted. */
   | { readonly type: "listening" }
+  /** It cannot serve, and ends: why, in a sentence. */
+  | { readonly type: "failed"; readonly problem: string }
   | { readonly type: "worker-ready"; readonly worker: number; readonly pid: number }
   /** The names of the groups that have the server: none, if nothing came of it. */
   | { readonly type: "server-drained"; readonly id: number; readonly groups: readonly string[] }

@@ -10,8 +10,8 @@ import type { Status } from "./status.js";
 export interface ControlCommands {
   status(): Promise<Status>;
   stop(): void;
-  /** Drains an upstream server, or takes that back. The names of the groups that have it. */
-  drain(server: string, undo: boolean): Promise<readonly string[]>;
+  /** Drains an upstream server, or takes that back. The names of the groups that have it, or why nothing came of it. */
+  drain(server: string, undo: boolean): Promise<readonly string[] | string>;
 }
 
 /** The longest command line, octets; commands are a few words. */
@@ -89,7 +89,7 @@ async function answer(line: string, commands: ControlCommands): Promise<object> 
       const { server } = asked;
       if (typeof server !== "string") return { error: "The command drain needs a server." };
       const groups = await commands.drain(server, asked.undo === true);
-      return groups.length > 0 ? { ok: true, groups } : { error: `No upstream group has a server ${server}.` };
+      return typeof groups === "string" ? { error: groups } : { ok: true, groups };
     }
     default:
       return { error: "This server knows the commands status, stop and drain." };

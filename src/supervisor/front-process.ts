@@ -9,6 +9,8 @@ export interface FrontListener {
   /** Clients are accepted and workers may connect. */
   frontListening(): void;
   workerReady(worker: number, pid: number): void;
+  /** It cannot serve: why, in a sentence. Its end follows. */
+  frontFailed(problem: string): void;
   /** It is gone, or could not be started (both null). */
   frontExited(status: number | null, signal: NodeJS.Signals | null): void;
 }
@@ -72,6 +74,7 @@ export class FrontProcess {
     this.#child.on("message", (message: FromFront) => {
       if (message.type === "listening") listener.frontListening();
       else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
+      else if (message.type === "failed") listener.frontFailed(message.problem);
       else if (message.type === "server-drained") {
         this.#drains.get(message.id)?.(message.groups);
         this.#drains.delete(message.id);

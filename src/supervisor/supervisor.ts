@@ -146,19 +146,23 @@ class Supervisor implements PoolOwner, FrontListener {
     process.stderr.write(startScreen(this.#config, this.#urls(), loaded, performance.now()));
   }
 
+  /** Says why the server cannot start, and ends it with status 1. */
+  #giveUp(problem: string, traceback: string): void {
+    process.stderr.write(
+      `${traceback}${traceback === "" || traceback.endsWith("\n") ? "" : "\n"}vivarium: ${problem}\n`,
+    );
+    this.#exitStatus = 1;
+    this.#kill();
+  }
+
   // ---- what a pool tells
 
   poolServing(): void {
     this.#maybeServing();
   }
 
-  /** The server cannot start: says why, and ends with status 1. */
   poolFailed(problem: string, traceback: string): void {
-    process.stderr.write(
-      `${traceback}${traceback === "" || traceback.endsWith("\n") ? "" : "\n"}vivarium: ${problem}\n`,
-    );
-    this.#exitStatus = 1;
-    this.#kill();
+    this.#giveUp(problem, traceback);
   }
 
   wireRemoved(): void {
@@ -179,6 +183,11 @@ class Supervisor implements PoolOwner, FrontListener {
     this.#frontFailures = 0;
     for (const pool of this.#pools) pool.frontListening();
     this.#maybeServing();
+  }
+
+  frontFailed(problem: string): void {
+    if (this.#phase === "starting") this.#giveUp(problem, "");
+    else log("error", "supervisor", problem);
   }
 
   workerReady(worker: number, pid: number): void {
@@ -288,10 +297,16 @@ class Supervisor implements PoolOwner, FrontListener {
 
   // ---- what is asked at the control socket
 
-  async #drainServer(server: string, undo: boolean): Promise<readonly string[]> {
-    const groups = (await this.#front?.drainServer(server, undo)) ?? [];
+  async #drainServer(server: string, undo: boolean): Promise<readonly string[] | string> {
+    const groups = await this.#front?.drainServer(server, undo);
+    if (groups === undefined) return "The front is just being replaced by another; try again.";
+    if (groups.length === 0) {
+      const urls = this.#config.upstreams.flatMap(({ servers }) => servers.map(({ url }) => url));
+      const known = urls.length === 0 ? "there is no upstream at all" : `there is ${[...new Set(urls)].join(", ")}`;
+      return `No upstream group has a server ${server}; ${known}.`;
+    }
     if (undo) this.#drained.delete(server);
-    else if (groups.length > 0) this.#drained.add(server);
+    else this.#drained.add(server);
     return groups;
   }
 

@@ -128,7 +128,7 @@ describe("vivarium gateway", () => {
     assert.equal(await text("/"), "two /");
     const { code, stderr } = await drain("http://127.0.0.1:1");
     assert.equal(code, 1);
-    const sentence = `No upstream group of gateway has a server http://127.0.0.1:1: it has ${urlOf(one)}, ${urlOf(two)}.`;
+    const sentence = `No upstream group has a server http://127.0.0.1:1; there is ${urlOf(one)}, ${urlOf(two)}.`;
     assert.equal(stderr, `vivarium: ${sentence}\n`);
   });
 });

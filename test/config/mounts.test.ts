@@ -385,6 +385,11 @@ describe("wrong tables are one sentence, with file, table and key", () => {
       '[upstream.old]: there is no key "max_fails"; did you mean "max-fails"?',
     ],
     [
+      "a place for no application",
+      `mount = "/a"\n${TWO_POOLS}`,
+      "mount says where TARGET is mounted, and there is none.",
+    ],
+    [
       "a folder of --static",
       'target = "a:b"\nstatic = "/s=none"',
       'static must be PREFIX=DIR, a URL prefix and an existing directory, such as /static=public, not "/s=none".',
