@@ -8,7 +8,8 @@ import { removeFolder, temporaryFolder } from "../support/tools.js";
 import { vivarium } from "../support/vivarium.js";
 
 const SCREEN = `guestbook:application
-address     http://127.0.0.1:8000  http://unix:/run/guestbook.sock
+address     http://127.0.0.1:8000
+            http://unix:/run/guestbook.sock
 uptime      2 h 3 min (Vivarium 0.1.0, Python 3.11.7)
 directory   /srv/guestbook
 supervisor  process 1
