@@ -20,9 +20,9 @@ export class Http1Response {
   /** After "end": whether the server keeps the connection open. */
   keepAlive = false;
 
-  constructor(limits: { readonly maxHead: number; readonly maxFields: number }) {
+  constructor({ maxHead, maxFields }: { readonly maxHead: number; readonly maxFields: number }) {
     // Bodies pass through and occupy nothing: there is no length that would be too much.
-    this.#decoder = new ResponseDecoder({ ...limits, maxBody: Number.MAX_SAFE_INTEGER });
+    this.#decoder = new ResponseDecoder({ maxHead, maxFields, maxBody: Number.MAX_SAFE_INTEGER });
   }
 
   /** Awaits the response to a request. */
@@ -59,5 +59,6 @@ export class Http1Response {
 }
 
 function exchangeHead({ status, reason, fields }: ResponseHead): ExchangeHead {
-  return { status, reason, ...endToEndFields(fields, faults) };
+  const { fields: lines, contentLength, hasDate } = endToEndFields(fields, faults);
+  return { status, reason, fields: lines, contentLength, hasDate };
 }

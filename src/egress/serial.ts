@@ -12,7 +12,7 @@ import type {
   UpstreamRequest,
 } from "./driver.js";
 import type { CreateSerialCodec, SerialCodec } from "./serial-codec.js";
-import { phases, type SocketOwner, UpstreamSocket } from "./socket.js";
+import { phases, type SocketOwner, SocketPool, type UpstreamSocket } from "./socket.js";
 
 /** A body up to this is copied behind its head: one buffer costs less than two. */
 const copied = 16384;
@@ -30,6 +30,7 @@ const unreadBody = 65536;
 
 export class SerialDriver implements UpstreamDriver {
   readonly options: DriverOptions;
+  readonly sockets: SocketPool;
   readonly #createCodec: CreateSerialCodec;
   /** The one used last is the first to be used again: the others may go. */
   readonly #idle: SerialConnection[] = [];
@@ -44,6 +45,7 @@ export class SerialDriver implements UpstreamDriver {
 
   constructor(options: DriverOptions, createCodec: CreateSerialCodec) {
     this.options = options;
+    this.sockets = new SocketPool(options);
     this.#createCodec = createCodec;
   }
 
@@ -145,7 +147,7 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     this.#anySent = false;
     this.#anyReceived = false;
     this.#responding = false;
-    if (this.#socket === undefined) this.#socket = new UpstreamSocket(options, this);
+    if (this.#socket === undefined) this.#socket = this.#driver.sockets.open(this);
     else this.#send(this.#socket);
   }
 
@@ -290,7 +292,7 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     else {
       if (head !== undefined || octets !== undefined) this.#tell(head, octets, false);
       if (malformed !== undefined) this.#fail(this.#inputEnded ? "closed" : "malformed", malformed.message);
-      else if (this.#responding && !this.#paused) socket.enter(phases.receiving);
+      else if (this.#responding && !this.#paused && this.#request !== undefined) socket.enter(phases.receiving);
     }
   }
 
@@ -319,8 +321,12 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
       this.used = true;
       socket.enter(phases.idle);
       socket.resume();
-    } else if (this.#sent && !this.#inputEnded && !reusable) socket.linger();
-    else socket.close();
+    } else {
+      // from here on it may be another's
+      this.#socket = undefined;
+      if (this.#sent && !this.#inputEnded && !reusable) socket.linger();
+      else socket.close();
+    }
     if (head !== undefined) events?.head(head, octets, true);
     else events?.body(octets ?? nothing, true);
   }
@@ -352,7 +358,7 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     if (this.#request === undefined) return;
     this.#finish();
     this.#driver.release(this, false);
-    this.#socket?.close();
+    this.close();
   }
 
   pause(): void {
@@ -374,6 +380,7 @@ class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
 
   close(): void {
     this.#socket?.close();
+    this.#socket = undefined;
   }
 }
 
