@@ -7,7 +7,7 @@ import { SerialDriver } from "./serial.js";
 import type { SerialCodec, SerialEvent } from "./serial-codec.js";
 
 export function scgiDriver(options: DriverOptions): UpstreamDriver {
-  return new SerialDriver(options, (limits) => new ScgiCodec(limits));
+  return new SerialDriver({ ...options, keepAlive: 0 }, (limits) => new ScgiCodec(limits));
 }
 
 class ScgiCodec implements SerialCodec {

@@ -6,7 +6,7 @@ import { SerialDriver } from "./serial.js";
 import type { SerialCodec, SerialEvent } from "./serial-codec.js";
 
 export function uwsgiDriver(options: DriverOptions): UpstreamDriver {
-  return new SerialDriver(options, (limits) => new UwsgiCodec(limits));
+  return new SerialDriver({ ...options, keepAlive: 0 }, (limits) => new UwsgiCodec(limits));
 }
 
 class UwsgiCodec implements SerialCodec {
