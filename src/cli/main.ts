@@ -22,12 +22,12 @@ const commands: Readonly<Record<string, Entry>> = {
 
 const EXAMPLES = `
 Examples:
-  vivarium run mysite.wsgi:application     serve a WSGI application on http://127.0.0.1:8000
-  vivarium run app.py --listen 0.0.0.0:80  the one in app.py, to everybody
-  vivarium run                             as vivarium.toml in this directory says
-  vivarium gateway --upstream uwsgi://127.0.0.1:3031  be the web server in front of another
-  vivarium check mysite.wsgi               see that it loads, without serving
-  vivarium status                          what the server is doing
+  vivarium run mysite.wsgi:application          serve a WSGI application on http://127.0.0.1:8000
+  vivarium run app.py --listen 0.0.0.0:80       the one in app.py, to everybody
+  vivarium run                                  as vivarium.toml in this directory says
+  vivarium gateway --upstream uwsgi://app:3031  be the web server in front of another server
+  vivarium check mysite.wsgi                    see that it loads, without serving
+  vivarium status                               what the server is doing
 
 vivarium COMMAND --help explains a command and its options.`;
 

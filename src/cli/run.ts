@@ -30,9 +30,7 @@ Exit status: 0 stopped as asked, 1 could not start or the application failed to 
 
 export function define(command: Command, done: (status: ExitStatus) => void): void {
   addConfigOptions(addTarget(command))
-    .description(
-      "Serve a Python web application from a pool of worker processes, over HTTP; and what else vivarium.toml says.",
-    )
+    .description("Serve Python web applications from pools of worker processes, and what else vivarium.toml mounts.")
     .addHelpText("after", HELP)
     .action(async (target: string | undefined, flags: Flags) => {
       // The supervisor's modules load while the configuration is read.

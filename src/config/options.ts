@@ -137,7 +137,7 @@ export const options: Options = {
     key: "mount",
     group: "Mounts",
     placeholder: "PREFIX",
-    summary: "URL prefix TARGET is mounted at (its SCRIPT_NAME)",
+    summary: "URL prefix that TARGET, or --upstream, is mounted at (SCRIPT_NAME)",
     read: prefix,
     standard: "none",
     initial: "",

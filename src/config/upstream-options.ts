@@ -14,7 +14,7 @@ export const upstreamOptions: { readonly [Name in UpstreamOptionName]: UpstreamO
   servers: {
     key: "servers",
     placeholder: "URL",
-    summary: "the servers that answer",
+    summary: "a server that answers; weight=N and backup may follow; repeatable",
     read: upstreamServers,
     standard: "none",
     initial: [],
@@ -135,7 +135,7 @@ export const upstreamOptions: { readonly [Name in UpstreamOptionName]: UpstreamO
   dnsServers: {
     key: "dns-servers",
     placeholder: "LIST",
-    summary: "DNS servers to ask, ADDRESS or ADDRESS:PORT",
+    summary: "DNS servers to ask, ADDRESS or ADDRESS:PORT; repeatable",
     read: list(dnsServer, /\s*,\s*/u),
     standard: "none",
     initial: [],
@@ -144,7 +144,7 @@ export const upstreamOptions: { readonly [Name in UpstreamOptionName]: UpstreamO
   params: {
     key: "params",
     placeholder: "NAME=VALUE",
-    summary: "FastCGI, SCGI, uwsgi: a further variable of each request",
+    summary: "FastCGI, SCGI, uwsgi: a further variable of each request; repeatable",
     read: params,
     standard: "none",
     initial: [],

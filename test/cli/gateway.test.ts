@@ -122,6 +122,38 @@ describe("vivarium gateway", () => {
     assert.deepEqual(await asked(), new Set(["one /", "two /"]));
   });
 
+  test("a stop lets the requests that servers have finish", async () => {
+    let answer = (): void => {};
+    const slow = createServer((_, response) => {
+      response.write("first ");
+      answer = () => response.end("last");
+    });
+    await new Promise<void>((resolve) => slow.listen(0, "127.0.0.1", resolve));
+    const front = await startGateway({ cwd: folder, args: ["--upstream", urlOf(slow), "--access-log", "off"] });
+    try {
+      let received = "";
+      const whole = new Promise<void>((resolve, reject) => {
+        get(`${front.url}/`, { agent: false }, (response) => {
+          response.setEncoding("utf8").on("data", (chunk: string) => {
+            received += chunk;
+          });
+          response.on("end", resolve);
+        }).on("error", reject);
+      });
+      await until(() => received === "first ", "the response has begun");
+      front.process.kill("SIGTERM");
+      await front.process.line(/Stopping: running requests finish first/u);
+      answer();
+      await whole;
+      assert.equal(received, "first last");
+      assert.deepEqual(await front.process.exited, { code: 0, signal: null });
+    } finally {
+      await front.stop();
+      slow.closeAllConnections();
+      await new Promise((resolve) => slow.close(resolve));
+    }
+  });
+
   test("a server is drained by its address, too; one that is not there is an error that names those that are", async () => {
     const address = urlOf(one).replace("http://", "");
     assert.equal((await drain(address)).code, 0);
