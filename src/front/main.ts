@@ -76,6 +76,7 @@ class Front {
         const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket, protocol, admitted));
         server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
         server.listen({ fd }, () => {
+          if (admitted === undefined) this.#ingress.attach(server, protocol);
           waiting -= 1;
           if (waiting === 0) tell({ type: "listening" });
         });

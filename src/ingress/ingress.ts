@@ -1,6 +1,7 @@
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { log } from "../channels.js";
 import type { Config, ListenProtocol } from "../config/config.js";
+import { acceptBare, type BareSocket } from "../net/bare-socket.js";
 import { Deadlines, ticks } from "../net/deadline.js";
 import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
@@ -45,6 +46,11 @@ const doors: Readonly<Record<ListenProtocol, Serve>> = {
   scgi: serveScgi,
   uwsgi: serveUwsgi,
 };
+
+/** Who can serve a connection that is not a net.Socket: those whose connections carry one request. */
+const bareDoors: Readonly<
+  Partial<Record<ListenProtocol, (socket: BareSocket, options: IngressOptions) => IngressConnection>>
+> = { scgi: serveScgi, uwsgi: serveUwsgi };
 
 /** All client connections of a front. Owns each from `accept` until it is closed. */
 export class Ingress implements IngressOptions {
@@ -110,6 +116,12 @@ export class Ingress implements IngressOptions {
       return;
     }
     this.#connections.add(doors[protocol](socket, this));
+  }
+
+  /** Takes the connections of a server, which listens, at less cost than by `accept`, where the protocol and Node let it. */
+  attach(server: Server, protocol: ListenProtocol): void {
+    const serve = bareDoors[protocol];
+    if (serve !== undefined) acceptBare(server, (socket) => this.#connections.add(serve(socket, this)));
   }
 
   /** Lets requests under way finish, closing each connection then. Resolves when none is left. Accept no more before. */

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { BareSocket } from "../net/bare-socket.js";
 import { RequestDecoder } from "../protocol/scgi/request-decoder.js";
 import { ResponseEncoder } from "../protocol/scgi/response-encoder.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
@@ -12,6 +13,6 @@ const scgi: SingleProtocol = {
 };
 
 /** Serves SCGI on a socket, which must allow half-open. */
-export function serveScgi(socket: Socket, options: IngressOptions): IngressConnection {
+export function serveScgi(socket: Socket | BareSocket, options: IngressOptions): IngressConnection {
   return serveSingle(socket, options, scgi);
 }

@@ -1,10 +1,12 @@
 // Drives a connection that carries one request (SCGI, uwsgi): a socket on one side, the codec's two server roles in the
 // middle, an exchange on the other. A web server in front makes such a connection for each request, so that its cost is
-// that of accepting and closing it: there is nothing here that a request does not need.
-import type { Socket } from "node:net";
+// that of accepting and closing it: there is nothing here that a request does not need. A connection is a bare socket for as
+// long as that suffices: a request comes in, an answer goes out in one piece.
+import { Socket } from "node:net";
 import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
+import type { BareSocket, BareSocketOwner } from "../net/bare-socket.js";
 import type { Timed } from "../net/deadline.js";
 import type { ReceivedRequest } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
@@ -47,13 +49,19 @@ export interface SingleProtocol {
 }
 
 /** Serves one request on a socket, which must allow half-open. */
-export function serveSingle(socket: Socket, options: IngressOptions, protocol: SingleProtocol): IngressConnection {
+export function serveSingle(
+  socket: Socket | BareSocket,
+  options: IngressOptions,
+  protocol: SingleProtocol,
+): IngressConnection {
   return new Connection(socket, options, protocol);
 }
 
-class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
+class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, BareSocketOwner {
   deadline: number;
-  readonly #socket: Socket;
+  /** One of the two. */
+  #bare: BareSocket | undefined;
+  #socket: Socket | undefined;
   readonly #options: IngressOptions;
   readonly #protocol: SingleProtocol;
   readonly #decoder: SingleDecoder;
@@ -67,45 +75,65 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   /** Writes of the response that the socket has not reported yet. */
   #unflushed = 0;
 
-  constructor(socket: Socket, options: IngressOptions, protocol: SingleProtocol) {
-    this.#socket = socket;
+  constructor(socket: Socket | BareSocket, options: IngressOptions, protocol: SingleProtocol) {
     this.#options = options;
     this.#protocol = protocol;
     this.#decoder = new protocol.Decoder(options.limits);
     this.#encoder = new protocol.Encoder();
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("end", () => this.#onInputEnd());
-    // What went wrong does not matter: the web server in front is gone, and "close" follows.
-    socket.on("error", () => {});
-    socket.on("close", () => this.#onClose());
+    if (socket instanceof Socket) {
+      this.#attach(socket);
+    } else {
+      this.#bare = socket;
+      socket.start(this);
+    }
   }
 
   // -- from the socket
 
-  #onData(chunk: Buffer): void {
+  #attach(socket: Socket): Socket {
+    this.#bare = undefined;
+    this.#socket = socket;
+    socket.on("data", (chunk: Buffer) => this.socketReceived(chunk));
+    socket.on("end", () => this.socketEnded());
+    // What went wrong does not matter: the web server in front is gone, and "close" follows.
+    socket.on("error", () => {});
+    socket.on("close", () => this.socketClosed());
+    return socket;
+  }
+
+  /** The net.Socket, for what a bare one cannot do. */
+  #whole(): Socket {
+    if (this.#socket !== undefined) return this.#socket;
+    return this.#attach(this.#bare === undefined ? new Socket() : this.#bare.socket());
+  }
+
+  socketReceived(chunk: Buffer): void {
     if (!this.#phase.reads) return;
     this.#decoder.receive(chunk);
     this.#advance();
   }
 
-  #onInputEnd(): void {
+  socketEnded(): void {
+    // A net.Socket tells it again.
+    const before = this.#inputEnded;
     this.#inputEnded = true;
     const exchange = this.#exchange;
     if (this.#phase === phases.lingering) {
-      this.#socket.destroySoon();
+      this.#socket?.destroySoon();
     } else if (this.#phase.fin === "close") {
       // Nothing came, or not all that was announced: there is nobody to be told.
       this.destroy();
-    } else if (exchange !== undefined) {
+    } else if (exchange !== undefined && !before) {
       exchange.inputEnded = true;
       exchange.onInputEnd?.();
     }
   }
 
-  #onClose(): void {
+  socketClosed(): void {
     this.#phase = phases.closed;
+    this.#bare = undefined;
     this.#options.deadlines.unwatch(this);
     this.#receiver?.discard();
     const exchange = this.#exchange;
@@ -134,7 +162,10 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
+    if (this.#bare === undefined) return;
+    this.#bare.close();
+    this.socketClosed();
   }
 
   // -- the request
@@ -169,11 +200,11 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
       if (this.#receiver?.congested === true) {
         // It is the disk that is slow now, not the web server in front.
         this.deadline = 0;
-        this.#socket.pause();
+        this.#whole().pause();
         return;
       }
       this.deadline = deadlines.tick + stallTicks;
-      this.#socket.resume();
+      this.#socket?.resume();
     }
   }
 
@@ -203,7 +234,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     else {
       this.#phase = phases.storing;
       this.deadline = 0;
-      this.#socket.resume();
+      this.#socket?.resume();
     }
   }
 
@@ -242,7 +273,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
 
   #answerPing(): void {
     const { pong } = this.#protocol;
-    if (pong !== undefined) this.#socket.write(pong);
+    if (pong !== undefined) this.#whole().write(pong);
     this.#close();
   }
 
@@ -253,7 +284,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     const status = error.status ?? 400;
     const foreign = error.code === "ERR_SCGI_BAD_REQUEST" || error.code === "ERR_UWSGI_BAD_REQUEST";
     if (foreign || error.code === "ERR_CGI_BAD_REQUEST") {
-      const from = this.#socket.remoteAddress ?? "a unix socket";
+      const from = this.#whole().remoteAddress ?? "a unix socket";
       log("warning", "ingress", `A ${this.#protocol.name} connection from ${from} was closed: ${error.message}`);
     }
     if (foreign) {
@@ -262,7 +293,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     }
     const page = plainPage(status, error.message);
     this.#encoder.begin(this.#request?.method ?? "");
-    writeAll(this.#socket, this.#encoder.head(page.head, page.body, true));
+    writeAll(this.#whole(), this.#encoder.head(page.head, page.body, true));
     if (requestEnded.hasSubscribers) this.#publish(status, 0);
     this.#linger();
   }
@@ -274,12 +305,14 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     encoder.begin(exchange.request.method);
     exchange.status = head.status;
     const octets = encoder.head(head, body, last);
-    if (last) {
-      writeAll(this.#socket, octets);
+    if (last && this.#bare !== undefined && octets instanceof Uint8Array && !encoder.short) {
+      this.#finishBare(exchange, this.#bare, octets);
+    } else if (last) {
+      writeAll(this.#whole(), octets);
       this.#finish(exchange);
     } else {
       // What goes out in pieces is wanted in pieces. One piece leaves with the connection's end, whatever is set.
-      this.#socket.setNoDelay(true);
+      this.#whole().setNoDelay(true);
       this.#writeOn(exchange, octets, body?.length ?? 0);
     }
   }
@@ -287,22 +320,23 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void {
     const encoded = this.#encoder.data(octets, last);
     if (last) {
-      writeAll(this.#socket, encoded);
+      writeAll(this.#whole(), encoded);
       this.#finish(exchange);
     } else this.#writeOn(exchange, encoded, octets.length);
   }
 
   /** Its end would be taken for that of a whole response: only a reset tells, and a unix socket has none. */
   cut(exchange: IncomingExchange): void {
+    const socket = this.#whole();
     this.#end(exchange);
-    if (this.#socket.remoteAddress === undefined) this.#close();
-    else this.#socket.resetAndDestroy();
+    if (socket.remoteAddress === undefined) this.#close();
+    else socket.resetAndDestroy();
   }
 
   /** Writes a part of a response that goes on, and says when its `taken` body octets have left. */
   #writeOn(exchange: IncomingExchange, octets: Encoded, taken: number): void {
     this.#unflushed += 1;
-    writeAll(this.#socket, octets, (error) => {
+    writeAll(this.#whole(), octets, (error) => {
       if (exchange.ended || error) return;
       this.#unflushed -= 1;
       this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
@@ -312,7 +346,20 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   }
 
   #stallDeadline(): number {
-    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.writableLength / octetsPerTick);
+    return this.#deadlineOf(this.#socket?.writableLength ?? 0);
+  }
+
+  #deadlineOf(waiting: number): number {
+    return this.#options.deadlines.tick + stallTicks + Math.ceil(waiting / octetsPerTick);
+  }
+
+  /** The response is one piece, and the connection over behind it. */
+  #finishBare(exchange: IncomingExchange, bare: BareSocket, octets: Uint8Array): void {
+    if (this.#encoder.dropped > 0) this.#reportLength(exchange);
+    this.#end(exchange);
+    this.#phase = phases.lingering;
+    if (bare.send(octets)) this.socketClosed();
+    else this.deadline = this.#deadlineOf(octets.length);
   }
 
   /** The response is encoded whole. */
@@ -329,7 +376,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
 
   /** Closes the connection as soon as the kernel has what was written. */
   #close(): void {
-    const socket = this.#socket;
+    const socket = this.#whole();
     this.#phase = phases.lingering;
     if (socket.writableLength === 0) {
       // The kernel has it all already and sends its FIN behind it: a `shutdown` of our own would only cost its system call
@@ -348,9 +395,10 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   #linger(): void {
     this.#phase = phases.lingering;
     this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
-    if (this.#inputEnded) this.#socket.destroySoon();
-    else this.#socket.end();
-    this.#socket.resume();
+    const socket = this.#whole();
+    if (this.#inputEnded) socket.destroySoon();
+    else socket.end();
+    socket.resume();
   }
 
   /** The exchange is over, however. */

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { BareSocket } from "../net/bare-socket.js";
 import { RequestDecoder } from "../protocol/uwsgi/request-decoder.js";
 import { pong, ResponseEncoder } from "../protocol/uwsgi/response-encoder.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
@@ -13,6 +14,6 @@ const uwsgi: SingleProtocol = {
 };
 
 /** Serves the uwsgi protocol on a socket, which must allow half-open. */
-export function serveUwsgi(socket: Socket, options: IngressOptions): IngressConnection {
+export function serveUwsgi(socket: Socket | BareSocket, options: IngressOptions): IngressConnection {
   return serveSingle(socket, options, uwsgi);
 }

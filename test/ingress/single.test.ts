@@ -74,16 +74,17 @@ function logged(context: { after(action: () => void): void }): string[] {
   return sentences;
 }
 
-for (const door of doors) {
-  const { protocol, request } = door;
+for (const [door, bare] of doors.flatMap((each) => [[each, true] as const, [each, false] as const])) {
+  const { request, protocol } = door;
+  const name = bare ? protocol : `${protocol} on a net.Socket`;
   const start = (
     context: Parameters<typeof serve>[0],
     handler: Handler,
     config: Partial<IngressConfig> & { readonly mount?: string } = {},
     unixSocket = false,
-  ): Promise<Served> => serve(context, handler, config, unixSocket, protocol);
+  ): Promise<Served> => serve(context, handler, config, unixSocket, protocol, bare);
 
-  describe(`${protocol}: requests and responses`, () => {
+  describe(`${name}: requests and responses`, () => {
     test("a request is answered, and the connection closed", async (t) => {
       const seen: Map<string, string>[] = [];
       const served = await start(t, (exchange) => {
@@ -242,7 +243,7 @@ for (const door of doors) {
     });
   });
 
-  describe(`${protocol}: refusals`, () => {
+  describe(`${name}: refusals`, () => {
     test("what is not in the protocol closes the connection, with one line in the log", async (t) => {
       const sentences = logged(t);
       const served = await start(t, () => assert.fail("there is no request"));
@@ -258,7 +259,7 @@ for (const door of doors) {
     });
 
     const tooMany = Object.fromEntries(Array.from({ length: 5 }, (_, at) => [`HTTP_X_${at}`, ""]));
-    for (const [name, variables, length, status, config] of [
+    for (const [what, variables, length, status, config] of [
       ["a request without a method", { REQUEST_METHOD: "" }, -1, "400", {}],
       ["a malformed target", { REQUEST_URI: "/%zz" }, -1, "400", {}],
       ["a target too long", { REQUEST_URI: "/12345678" }, -1, "414", { maxTarget: 8 }],
@@ -268,7 +269,7 @@ for (const door of doors) {
       ["a path outside the mount", {}, -1, "404", { mount: "/app" }],
       ["a path outside the mount, with a body", { REQUEST_METHOD: "POST" }, 5, "404", { mount: "/app" }],
     ] as const) {
-      test(`${name}: ${status} and closed, unseen by the application`, async (t) => {
+      test(`${what}: ${status} and closed, unseen by the application`, async (t) => {
         const records: unknown[] = [];
         const note = (record: unknown) => records.push(record);
         requestEnded.subscribe(note);
@@ -305,7 +306,7 @@ for (const door of doors) {
     });
   });
 
-  describe(`${protocol}: chunked bodies`, () => {
+  describe(`${name}: chunked bodies`, () => {
     test("a chunked body arrives whole, with its length known", async (t) => {
       const exchanges: Exchange[] = [];
       const served = await start(t, (exchange) => exchanges.push(exchange));
@@ -322,7 +323,7 @@ for (const door of doors) {
     });
   });
 
-  describe(`${protocol}: clients that leave, and responses that are cut`, () => {
+  describe(`${name}: clients that leave, and responses that are cut`, () => {
     test("one that leaves in mid-request leaves nothing", async (t) => {
       const served = await start(t, () => assert.fail("the request is not whole"));
       const client = await served.connect();
@@ -400,7 +401,7 @@ for (const door of doors) {
     });
   });
 
-  describe(`${protocol}: time, and the end`, () => {
+  describe(`${name}: time, and the end`, () => {
     test("a connection that sends nothing is closed silently", async (t) => {
       const served = await start(t, () => assert.fail("there is no request"), { headTimeout: 10 });
       const client = await served.connect();

@@ -28,6 +28,7 @@ export async function serve(
   config: Partial<IngressConfig> & { readonly mount?: string } = {},
   unixSocket = false,
   protocol: ListenProtocol = "http",
+  bare = true,
 ): Promise<Served> {
   const tempDir = mkdtempSync(join(tmpdir(), "vivarium-ingress-"));
   const deadlines = new Deadlines(false);
@@ -49,6 +50,7 @@ export async function serve(
   const path = join(tempDir, "listen");
   server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
   await once(server, "listening");
+  if (bare) ingress.attach(server, protocol);
   const clients: Client[] = [];
   context.after(async () => {
     for (const client of clients) client.socket.destroy();
