@@ -1,7 +1,8 @@
 // The schema of a [[mount]]: every key, once. What says how files are served stands beside `files`, in a mount or in an
 // entry of its `try`.
 import type { FileRedirectRoots, FilesConfig } from "../static/config.js";
-import { directory, type Option } from "./options.js";
+import { directory } from "./option-readers.js";
+import type { Option } from "./options.js";
 import { boolean, Expected, list, octets, prefix, type ReadContext } from "./read.js";
 
 type MountOption<Value> = Pick<Option<Value>, "key" | "summary" | "read" | "standard">;

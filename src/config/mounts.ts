@@ -3,7 +3,8 @@
 import type { FilesConfig } from "../static/config.js";
 import type { MountConfig, TryConfig } from "./config.js";
 import { fileKeys, filesOptions, placeOptions, redirectOptions } from "./mount-options.js";
-import { directory, type Option } from "./options.js";
+import { directory } from "./option-readers.js";
+import type { Option } from "./options.js";
 import type { ReadContext } from "./read.js";
 import { nearestHint, readSource, refuseUnknownKeys, show, sourceIn, type Table, tableAt, wrong } from "./table.js";
 

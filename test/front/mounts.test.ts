@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { statusAt } from "../faults/server.js";
-import { removeFolder, temporaryFolder } from "../support/tools.js";
+import { removeFolder, root, temporaryFolder } from "../support/tools.js";
 import { startVivarium, type Vivarium } from "../support/vivarium.js";
 
 const application = (name: string): string => `def app(environ, start_response):
@@ -161,5 +161,19 @@ test("a request outside all mounts is answered 404", async () => {
     assert.equal(await ask("/b", "a.test"), 404);
   } finally {
     await narrow.stop();
+  }
+});
+
+test("examples/several serves what its page says", async () => {
+  const several = await startVivarium(undefined, { cwd: join(root, "examples/several") });
+  try {
+    const ask = (path: string, host = "127.0.0.1"): Promise<Answer> => get(path, host, "GET", several.port);
+    assert.equal((await ask("/")).text, "The shop, at /\n");
+    assert.equal((await ask("/site.css")).header("cache-control"), "public, max-age=86400");
+    assert.match((await ask("/media/")).text, /A file of the folder public\/shop/u);
+    assert.equal((await ask("/", "blog.localhost")).text, "The blog of blog.localhost\n");
+    assert.equal((await ask("/orders")).status, 502);
+  } finally {
+    await several.stop();
   }
 });
