@@ -22,6 +22,7 @@ Examples:
   vivarium run mysite.wsgi:application
   vivarium run app.py --workers 4 --listen 0.0.0.0:8080
   vivarium run site.wsgi --listen unix:/run/site.sock --trusted-proxies unix
+  vivarium run site.wsgi --listen fastcgi://unix:/run/site.sock --socket-owner :www-data
   vivarium run --config /etc/mysite/vivarium.toml
 
 Signals: INT, TERM and QUIT stop when running requests are done, a second one at once. USR1 opens the access log anew, for

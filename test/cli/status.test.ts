@@ -9,7 +9,7 @@ import { vivarium } from "../support/vivarium.js";
 
 const SCREEN = `guestbook:application
 address     http://127.0.0.1:8000
-            http://unix:/run/guestbook.sock
+            FastCGI on unix:/run/guestbook.sock, for a web server in front
 uptime      2 h 3 min (Vivarium 0.1.0, Python 3.11.7)
 directory   /srv/guestbook
 supervisor  process 1

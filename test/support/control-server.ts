@@ -10,7 +10,7 @@ export const exampleStatus: Status = {
   pid: 1,
   name: "guestbook:application",
   chdir: "/srv/guestbook",
-  listen: ["http://127.0.0.1:8000", "http://unix:/run/guestbook.sock"],
+  listen: ["http://127.0.0.1:8000", "fastcgi://unix:/run/guestbook.sock"],
   startedAt: "2030-01-01T00:00:00.000Z",
   uptime: 7384,
   front: { pid: 12, state: "ready", connections: 1, requests: 34512, cpu: 1.25, memory: 50331648 },
