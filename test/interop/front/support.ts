@@ -31,11 +31,11 @@ export class Site {
   }
 
   /**
-   * Puts the files of front/NAME into the folder. They are usable as they stand; what differs here is the folders and the
+   * Puts the files of front/NAME (or behind/NAME) into the folder. They are usable as they stand; what differs here is the folders and the
    * ports, which are free ones.
    */
-  async configure(name: string): Promise<void> {
-    const source = join(interopFolder, "front", name);
+  async configure(name: string, side: "front" | "behind" = "front"): Promise<void> {
+    const source = join(interopFolder, side, name);
     for (const file of readdirSync(source)) {
       const text = readFileSync(join(source, file), "utf8");
       for (const [, written = ""] of text.matchAll(writtenPort)) {
@@ -84,10 +84,19 @@ export class Site {
     return port;
   }
 
-  /** Starts the front-end, in the foreground, and waits until it accepts connections on all its ports. */
-  async serve(command: string, args: readonly string[], options: StartOptions = {}): Promise<void> {
+  /**
+   * Starts the server, in the foreground, and waits until it accepts connections on all its ports, and at these unix
+   * sockets of the folder.
+   */
+  async serve(
+    command: string,
+    args: readonly string[],
+    options: StartOptions = {},
+    sockets: readonly string[] = [],
+  ): Promise<void> {
     this.#server = start(command, args, { cwd: this.folder, ...options });
     for (const port of this.#ports.values()) await this.#server.accepting(port);
+    for (const socket of sockets) await this.#server.accepting(join(this.folder, socket));
   }
 
   /** Ends the front-end and removes the folder. Throws where a process outlives it, one that it started included. */
