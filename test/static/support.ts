@@ -1,5 +1,5 @@
 // A folder to serve, and exchanges that say what became of them without a socket.
-import { mkdtempSync, readdirSync, readlinkSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -15,10 +15,16 @@ export function temporaryFolder(context: TestContext): string {
 /** Sun, 06 Nov 1994 08:49:37 GMT */
 export const longAgo = 784_111_777;
 
-/** Writes a file of this modification time, seconds. */
+/**
+ * Writes a file of this modification time, seconds. In the place of another its time of change is later, as it is in life,
+ * where the tick of the kernel's clock is long over (and what is younger than that is not kept in memory).
+ */
 export function put(path: string, content: string | Uint8Array, modified: number = longAgo): void {
-  writeFileSync(path, content);
-  utimesSync(path, modified, modified);
+  const before = statSync(path, { throwIfNoEntry: false })?.ctimeMs;
+  do {
+    writeFileSync(path, content);
+    utimesSync(path, modified, modified);
+  } while (statSync(path).ctimeMs === before);
 }
 
 /**
