@@ -1,5 +1,6 @@
 // The schema of a [[mount]]: every key, once. What says how files are served stands beside `files`, in a mount or in an
 // entry of its `try`.
+import { domainToASCII } from "node:url";
 import type { FileRedirectRoots, FilesConfig } from "../static/config.js";
 import { directory } from "./option-readers.js";
 import type { Option } from "./options.js";
@@ -92,11 +93,18 @@ function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
-/** A name, `*.name`, or an address; without a port, as the port does not tell mounts apart. */
+/**
+ * A name, `*.name`, or an address; without a port, as the port does not tell mounts apart. Names come out as clients send them:
+ * in lower case, those beyond ASCII in Punycode (RFC 5891).
+ */
 function host(value: unknown): string | Expected {
-  return typeof value === "string" && /^((\*\.)?[\p{L}\p{N}_-]+(\.[\p{L}\p{N}_-]+)*|\[[\da-f:.]+\])$/iu.test(value)
-    ? value.toLowerCase()
-    : new Expected('a host without a port, such as "example.com" or "*.example.com"');
+  const text = typeof value === "string" ? value.toLowerCase() : "";
+  if (/^\[[\da-f:.]+\]$/u.test(text)) return text;
+  const [, wildcard = "", name = ""] = /^(\*\.)?([^*:/?#@[\]\s]+)$/u.exec(text) ?? [];
+  const ascii = /^[\w.-]*$/u.test(name) ? name : domainToASCII(name);
+  return ascii === ""
+    ? new Expected('a host without a port, such as "example.com" or "*.example.com"')
+    : `${wildcard}${ascii.replace(/\.$/u, "")}`;
 }
 
 function fileName(value: unknown): string | Expected {

@@ -289,7 +289,7 @@ export const options: Options = {
     key: "control",
     group: "Log and control",
     placeholder: "PATH",
-    summary: "unix socket for status and stop, mode 0600",
+    summary: "unix socket for status, stop and drain, mode 0600",
     read: socketPath,
     standard: "one in the user's runtime directory",
     initial: (context) => defaultControlPath(context.target, process.pid, context.environment),

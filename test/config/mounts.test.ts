@@ -110,6 +110,21 @@ describe("mounts", () => {
     assert.ok(Object.isFrozen(mounts) && Object.isFrozen(mounts[0]) && Object.isFrozen(mounts[0]?.tries[0]));
   });
 
+  test("hosts are as clients send them", async () => {
+    const hosts = ["EXAMPLE.com.", "*.Bücher.example", "[::1]", "127.0.0.1", "under_score"];
+    const { mounts } = await load(`[[mount]]\nhost = ${JSON.stringify(hosts)}\nfiles = "public"`);
+    assert.deepEqual(
+      mounts.map(({ host }) => host),
+      ["example.com", "*.xn--bcher-kva.example", "[::1]", "127.0.0.1", "under_score"],
+    );
+    for (const host of ["", "*", "*.", "a b", "a/b", "a:80", "a.*.b", "[::1]:80"]) {
+      assert.match(
+        await refusal(`[[mount]]\nhost = "${host}"\nfiles = "public"`),
+        /host must be a host without a port/u,
+      );
+    }
+  });
+
   test("TARGET is one more application, at / or at --mount", async () => {
     const toml = `${TWO_POOLS}[[mount]]\npath = "/shop"\npool = "shop"\n[[mount]]\npath = "/blog"\npool = "blog"`;
     const tables = ["/shop pool shop", "/blog pool blog"];
