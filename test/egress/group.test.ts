@@ -438,6 +438,20 @@ describe("health checks", () => {
     assert.equal(lines.filter((line) => line.includes("health check")).length, 2);
   });
 
+  test("are made in the protocol of the server", async (context) => {
+    const uwsgi = await fakeServer(context, (connection) => {
+      connection.socket.once("data", () => connection.socket.end("HTTP/1.1 500 Oh\r\n\r\nunwell"));
+    });
+    const server = serverAt(uwsgi.port, { protocol: "uwsgi" });
+    const { group, pass } = groupOf(context, [server], { healthPath: "/h%C3%A4", params: { APP: "ä" } });
+    pass(1);
+    await eventually(() => group.status().servers[0]?.state === "unhealthy");
+    assert.match(
+      uwsgi.accepted[0]?.received ?? "",
+      /PATH_INFO\x04\0\/h\xc3\xa4.*REQUEST_URI\x08\0\/h%C3%A4.*APP\x02\0\xc3\xa4/s,
+    );
+  });
+
   test("that get no answer within their interval have failed", async (context) => {
     const silent = await fakeServer(context);
     const { group, pass } = groupOf(context, [silent.port], { healthPath: "/", healthInterval: 2 });
