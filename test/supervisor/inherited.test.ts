@@ -1,6 +1,5 @@
 // Started by somebody who has opened the listening socket: a web server, or systemd.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { lstatSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { connect, type NetConnectOpts } from "node:net";
 import { join } from "node:path";
@@ -61,8 +60,9 @@ async function ask(to: NetConnectOpts, target: string): Promise<string> {
   socket.setEncoding("latin1").on("data", (text: string) => {
     answer += text;
   });
+  // A server that closes without reading the request resets the connection.
   socket.on("error", () => {});
-  const closed = once(socket, "close");
+  const closed = new Promise((resolve) => socket.on("close", resolve));
   const variables = ["REQUEST_METHOD", "GET", "REQUEST_URI", target, "REMOTE_ADDR", "192.0.2.7"].join("\0");
   const request = encodeRequest(1, false, variables, undefined, true);
   socket.write(Buffer.concat(request instanceof Uint8Array ? [request] : request));
