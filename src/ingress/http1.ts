@@ -222,7 +222,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   #receiveHead(head: RequestHead): void {
     this.#head = head;
     // Before the body: a request that will be refused need not send it.
-    this.#route = this.#options.router.find(head.host, decodePath(head.path));
+    this.#route = this.#options.router.find(this.#variables.hostOf(head), decodePath(head.path));
     if (head.framing === "none") return;
     if (this.#route === undefined) throw notMounted();
     this.#phase = phases.body;

@@ -200,6 +200,31 @@ describe("requests and responses", () => {
   });
 });
 
+describe("the host that routing goes by", () => {
+  const forwarded = "GET / HTTP/1.1\r\nHost: inner\r\nX-Forwarded-Host: shop.example\r\n\r\n";
+
+  test("is the one that a trusted proxy says was asked for", async (t) => {
+    const served = await serve(t, (exchange) => answer(exchange, "shop"), {
+      host: "shop.example",
+      trustedProxies: ["127.0.0.1"],
+    });
+    const client = await served.connect();
+    client.send(forwarded);
+    await client.until("shop");
+    client.send(forwarded.replace("shop.example", "blog.example"));
+    await client.until("404 Not Found");
+  });
+
+  test("is no other client's word", async (t) => {
+    const served = await serve(t, (exchange) => answer(exchange, "shop"), { host: "shop.example" });
+    const client = await served.connect();
+    client.send(forwarded);
+    await client.until("404 Not Found");
+    client.send(forwarded.replace("Host: inner", "Host: shop.example"));
+    await client.until("shop");
+  });
+});
+
 describe("what is refused", () => {
   const malformed: readonly [name: string, request: string, status: number][] = [
     ["no request at all", "\x16\x03\x01\x02\r\n\r\n", 400],

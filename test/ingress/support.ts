@@ -25,7 +25,7 @@ export interface Served {
 export async function serve(
   context: TestContext,
   handler: Handler,
-  config: Partial<IngressConfig> & { readonly mount?: string } = {},
+  config: Partial<IngressConfig> & { readonly host?: string; readonly mount?: string } = {},
   unixSocket = false,
   protocol: ListenProtocol = "http",
   bare = true,
@@ -44,7 +44,7 @@ export async function serve(
     headTimeout: 30,
     ...config,
   };
-  const router = new Router([{ host: "", path: config.mount ?? "", handler }]);
+  const router = new Router([{ host: config.host ?? "", path: config.mount ?? "", handler }]);
   const ingress = new Ingress(whole, router, { version: "0.0.0", deadlines });
   const server = createServer(serverOptions, (socket) => ingress.accept(socket, protocol));
   const path = join(tempDir, "listen");

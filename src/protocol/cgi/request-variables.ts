@@ -175,6 +175,8 @@ export class RequestVariables {
   #fields: readonly string[] | undefined;
   #host = "";
   #origin: Origin;
+  /** The fields that `origin` follows from. */
+  #originFields: readonly string[] | undefined;
   #shared = "";
   #sharedIsFlat = false;
 
@@ -196,6 +198,20 @@ export class RequestVariables {
   /** Of the last variables, the octets that come again while the connection's fields do not change. */
   get shared(): number {
     return this.#shared.length;
+  }
+
+  /** The host a request asks for, as far as it is known: routing goes by the one that the application will see. */
+  hostOf(request: VariablesRequest): string {
+    const { host } = this.#originOf(request.fields);
+    return host === "" ? request.host : host;
+  }
+
+  #originOf(fields: readonly string[]): Origin {
+    if (this.#believe !== undefined && fields !== this.#originFields) {
+      this.#origin = this.#believe(fields);
+      this.#originFields = fields;
+    }
+    return this.#origin;
   }
 
   /** REMOTE_ADDR of the last request encoded. */
@@ -244,9 +260,8 @@ export class RequestVariables {
   }
 
   #encodeShared(request: VariablesRequest): void {
-    const facts = this.#facts;
-    const origin = this.#believe === undefined ? facts : this.#believe(request.fields);
-    const host = origin.host === "" ? request.host : origin.host;
+    const origin = this.#originOf(request.fields);
+    const host = this.hostOf(request);
     let shared = `${this.#constant}\0wsgi.url_scheme\0${origin.scheme}\0REMOTE_ADDR\0${origin.remoteAddress}`;
     if (origin.remotePort >= 0) shared += `\0REMOTE_PORT\0${origin.remotePort}`;
     if (origin.scheme === "https") shared += "\0HTTPS\0on";
@@ -256,7 +271,6 @@ export class RequestVariables {
     this.#sharedIsFlat = false;
     this.#fields = request.fields;
     this.#host = request.host;
-    this.#origin = origin;
   }
 
   /** SERVER_NAME: of the host that applies; the socket's own where there is none (HTTP/1.0). */
