@@ -83,7 +83,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
     if (socket instanceof Socket) {
-      this.#attach(socket);
+      this.#attach(socket).on("data", (chunk: Buffer) => this.socketReceived(chunk));
     } else {
       this.#bare = socket;
       socket.start(this);
@@ -95,7 +95,6 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
   #attach(socket: Socket): Socket {
     this.#bare = undefined;
     this.#socket = socket;
-    socket.on("data", (chunk: Buffer) => this.socketReceived(chunk));
     socket.on("end", () => this.socketEnded());
     // What went wrong does not matter: the web server in front is gone, and "close" follows.
     socket.on("error", () => {});

@@ -19,7 +19,9 @@ export interface BareSocketOwner {
 /** A connection as libuv has it. */
 interface Handle {
   /** Must always be a function: Node ends the process otherwise. */
-  onread: (octets: ArrayBuffer | undefined) => void;
+  onread: () => void;
+  /** What is received goes there, at its beginning. */
+  useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
   readStop(): number;
   /** An error's negative number, or 0. */
@@ -43,9 +45,14 @@ interface Binding {
   /** Where the last operation left its results. */
   readonly streamBaseState: { readonly [index: number]: number };
   readonly kReadBytesOrError: number;
-  readonly kArrayBufferOffset: number;
   readonly kLastWriteWasAsync: number;
 }
+
+/**
+ * Whatever any of these connections receives is put here and copied from here: a buffer of its own, which Node would make and
+ * cut to size for each, costs more than all else of the reading, page faults above all.
+ */
+const incoming = Buffer.allocUnsafeSlow(65536);
 
 /** UV_EOF */
 const endOfFile = -4095;
@@ -57,7 +64,6 @@ function isBinding(value: unknown): value is Binding {
     has("WriteWrap", "function") &&
     has("streamBaseState", "object") &&
     has("kReadBytesOrError", "number") &&
-    has("kArrayBufferOffset", "number") &&
     has("kLastWriteWasAsync", "number")
   );
 }
@@ -65,7 +71,7 @@ function isBinding(value: unknown): value is Binding {
 function isHandle(value: unknown): value is Handle {
   if (typeof value !== "object" || value === null || !("onread" in value)) return false;
   const can = (name: string): boolean => typeof Reflect.get(value, name) === "function";
-  return can("readStart") && can("readStop") && can("writeBuffer") && can("close");
+  return can("useUserBuffer") && can("readStart") && can("readStop") && can("writeBuffer") && can("close");
 }
 
 function isListening(value: unknown): value is ListeningHandle {
@@ -86,6 +92,7 @@ function findBinding(): Binding | undefined {
 function ignored(): void {}
 
 let binding: Binding | undefined;
+let spare: WriteRequest | undefined;
 
 /**
  * From now on gives the connections of a listening server to `accept`, bare, in place of its "connection" event. False where
@@ -119,16 +126,16 @@ export class BareSocket {
   /** Begins to read. Once. */
   start(owner: BareSocketOwner): void {
     this.#owner = owner;
-    this.#handle.onread = (octets) => this.#read(octets);
+    this.#handle.useUserBuffer(incoming);
+    this.#handle.onread = () => this.#read();
     // Told later: who makes a connection of it has not finished.
     if (this.#handle.readStart() < 0) queueMicrotask(() => this.#lose());
   }
 
-  #read(octets: ArrayBuffer | undefined): void {
-    const { streamBaseState, kReadBytesOrError, kArrayBufferOffset } = this.#binding;
+  #read(): void {
+    const { streamBaseState, kReadBytesOrError } = this.#binding;
     const length = streamBaseState[kReadBytesOrError] ?? 0;
-    if (octets !== undefined)
-      this.#owner?.socketReceived(Buffer.from(octets, streamBaseState[kArrayBufferOffset], length));
+    if (length > 0) this.#owner?.socketReceived(Buffer.from(incoming.subarray(0, length)));
     else if (length === endOfFile) this.#owner?.socketEnded();
     else if (length < 0) this.#lose();
   }
@@ -150,22 +157,31 @@ export class BareSocket {
   /** Sends octets, which must not change any more, and closes as soon as the kernel has them. True: it has them, and is closed. */
   send(octets: Uint8Array): boolean {
     const { WriteWrap, streamBaseState, kLastWriteWasAsync } = this.#binding;
-    const request = new WriteWrap();
-    request.octets = octets;
-    request.oncomplete = () => this.#lose();
-    if (this.#handle.writeBuffer(request, octets) !== 0 || streamBaseState[kLastWriteWasAsync] === 0) {
+    const request = spare ?? new WriteWrap();
+    spare = undefined;
+    const status = this.#handle.writeBuffer(request, octets);
+    if (status !== 0 || streamBaseState[kLastWriteWasAsync] === 0) {
+      // libuv has not looked at it where the kernel took all octets at once.
+      if (status === 0) spare = request;
       this.close();
       return true;
     }
+    request.octets = octets;
+    request.oncomplete = () => this.#lose();
     return false;
   }
 
-  /** The connection as a net.Socket. The bare one is nothing any more. */
+  /** The connection as a net.Socket, which gives what is received to its owner in place of "data". The bare one is nothing any more. */
   socket(): Socket {
+    const owner = this.#owner;
     this.#owner = undefined;
     this.#handle.onread = ignored;
     this.#handle.readStop();
-    const options = { handle: this.#handle, allowHalfOpen: true };
+    const callback = (length: number): boolean => {
+      owner?.socketReceived(Buffer.from(incoming.subarray(0, length)));
+      return true;
+    };
+    const options = { handle: this.#handle, allowHalfOpen: true, onread: { buffer: incoming, callback } };
     return new Socket(options);
   }
 }
