@@ -11,7 +11,8 @@ import { type BodyOwner, BodyReceiver } from "./body.js";
 import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressOptions } from "./options.js";
 import { plainPage } from "./page.js";
-import { bodyTooLarge, readReceived, receivedRecord } from "./received-request.js";
+import { bodyTooLarge, receivedRecord } from "./received-request.js";
+import type { ReadRequest } from "./recurring-requests.js";
 import type { Encoded } from "./write-all.js";
 
 /** The connection of a request. */
@@ -60,17 +61,14 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
   // -- the request
 
   /** Its parameters are whole. What can be refused is refused before the body. */
-  begin(pairs: readonly string[]): void {
-    const { options } = this.#owner;
-    try {
-      const received = readReceived(pairs, options);
-      this.#received = received;
-      this.#route = options.router.find(received.host, received.path);
-      if (this.#route === undefined) throw notMounted();
-    } catch (error) {
-      if (!(error instanceof VivariumError)) throw error;
-      this.reject(error);
+  begin(request: ReadRequest): void {
+    if (request instanceof VivariumError) {
+      this.reject(request);
+      return;
     }
+    this.#received = request;
+    this.#route = this.#owner.options.router.find(request.host, request.path);
+    if (this.#route === undefined) this.reject(notMounted());
   }
 
   /** Octets of the body. */

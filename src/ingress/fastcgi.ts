@@ -15,6 +15,7 @@ import { plainAddress } from "../routing/forwarded.js";
 import { FastCgiRequest, type RequestOwner } from "./fastcgi-request.js";
 import { lingerDrainingTicks, lingerTicks, octetsPerTick, stallTicks } from "./http1-phases.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
+import type { ReadRequest } from "./recurring-requests.js";
 import { type Encoded, writeAll } from "./write-all.js";
 
 /** Requests at once on a connection; more are refused as FCGI_OVERLOADED. */
@@ -37,7 +38,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   deadline: number;
   readonly options: IngressOptions;
   readonly #socket: Socket;
-  readonly #decoder: RequestDecoder;
+  readonly #decoder: RequestDecoder<ReadRequest>;
   /** Requests whose parameters are whole and that are not answered. */
   readonly #requests = new Map<number, FastCgiRequest>();
   readonly #written: (error?: Error | null) => void;
@@ -57,7 +58,8 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   constructor(socket: Socket, options: IngressOptions) {
     this.#socket = socket;
     this.options = options;
-    this.#decoder = new RequestDecoder({ maxParams: options.limits.maxHead, maxRequests: requestsMost });
+    const limits = { maxParams: options.limits.maxHead, maxRequests: requestsMost };
+    this.#decoder = new RequestDecoder(limits, (octets, malformed) => options.recurring.read(octets, malformed));
     this.#written = (error) => this.written(error);
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
@@ -128,10 +130,10 @@ class Connection implements IngressConnection, Timed, RequestOwner {
 
   // -- requests
 
-  #take(event: RequestEvent): void {
+  #take(event: RequestEvent<ReadRequest>): void {
     switch (event.type) {
       case "request":
-        this.#begin(event.id, event.pairs, event.keepConnection);
+        this.#begin(event.id, event.params, event.keepConnection);
         break;
       case "body":
         this.#requests.get(event.id)?.add(event.octets);
@@ -164,7 +166,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
     return request;
   }
 
-  #begin(id: number, pairs: readonly string[], keepConnection: boolean): void {
+  #begin(id: number, request: ReadRequest, keepConnection: boolean): void {
     if (this.options.draining && this.#requests.size > 0) {
       // Else a connection that always has requests would never be over. Whoever carries several at once knows where else
       // to go with one that was refused.
@@ -172,7 +174,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
       this.write(encodeEnd(id, protocolStatus.overloaded));
       return;
     }
-    this.#add(id, keepConnection).begin(pairs);
+    this.#add(id, keepConnection).begin(request);
   }
 
   /** FastCGI 1.0 §5.4: the request is still to be ended. */

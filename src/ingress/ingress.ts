@@ -10,6 +10,7 @@ import type { Router } from "../routing/router.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
+import { RecurringRequests } from "./recurring-requests.js";
 import { serveScgi } from "./scgi.js";
 import { serveUwsgi } from "./uwsgi.js";
 
@@ -60,6 +61,7 @@ export class Ingress implements IngressOptions {
   readonly tempDir: string;
   readonly trusted: TrustedProxies;
   readonly receivedFacts: ReceivedFacts;
+  readonly recurring: RecurringRequests = new RecurringRequests(this);
   readonly software: string;
   readonly deadlines: Deadlines;
   readonly keepAlive: number;

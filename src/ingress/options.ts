@@ -3,6 +3,7 @@ import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
+import type { RecurringRequests } from "./recurring-requests.js";
 
 /** What all connections of a front share, whatever is spoken on them. */
 export interface IngressOptions {
@@ -13,6 +14,7 @@ export interface IngressOptions {
   readonly trusted: TrustedProxies;
   /** For requests that a web server in front describes. */
   readonly receivedFacts: ReceivedFacts;
+  readonly recurring: RecurringRequests;
   /** SERVER_SOFTWARE. */
   readonly software: string;
   readonly deadlines: Deadlines;

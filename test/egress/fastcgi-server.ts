@@ -1,5 +1,6 @@
 // A FastCGI application that does exactly what a test says.
 import type { TestContext } from "node:test";
+import { decodePairs } from "../../src/protocol/fastcgi/params.js";
 import { RequestDecoder, type RequestEvent } from "../../src/protocol/fastcgi/request-decoder.js";
 import { encodeEnd, encodeErrors, encodeOutput, encodeValues } from "../../src/protocol/fastcgi/response-encoder.js";
 import { type Accepted, type FakeServer, fakeServer } from "./support.js";
@@ -19,7 +20,7 @@ export class Asked {
     this.connection = connection;
     this.keepConnection = event.keepConnection;
     this.#release = release;
-    const { pairs } = event;
+    const { params: pairs } = event;
     this.variables = new Map(pairs.flatMap((name, at) => (at % 2 === 0 ? [[name, pairs[at + 1] ?? ""] as const] : [])));
   }
 
@@ -66,7 +67,7 @@ export async function application(
 ): Promise<Application> {
   const asked: Asked[] = [];
   const server = await fakeServer(context, (connection) => {
-    const decoder = new RequestDecoder({ maxParams: 2 ** 24, maxRequests: 65_535 });
+    const decoder = new RequestDecoder({ maxParams: 2 ** 24, maxRequests: 65_535 }, decodePairs);
     const open = new Map<number, Asked>();
     connection.socket.on("data", (chunk) => {
       decoder.receive(chunk);

@@ -152,6 +152,44 @@ describe("a request", () => {
     assert.equal(seen.get("HTTP_X_LONG")?.length, 3000);
   });
 
+  test("that comes again, over any connection, is the same request, and its neighbour another", async (context) => {
+    const seen: string[] = [];
+    const handler = (exchange: Exchange) => {
+      const variables = variablesOf(exchange);
+      seen.push(
+        ["REQUEST_URI", "PATH_INFO", "REMOTE_PORT", "CONTENT_LENGTH"].map((name) => variables.get(name)).join(" "),
+      );
+      hello(exchange);
+    };
+    const served = await serve(context, handler, {}, false, "fastcgi");
+    const clients = [await served.connect(), await served.connect()] as const;
+    const expected: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      for (const port of ["50001", "50002"]) {
+        for (const [client, body] of [
+          [clients[0], undefined],
+          [clients[1], "x"],
+        ] as const) {
+          client.received = "";
+          client.send(request(1, { variables: { REQUEST_URI: "/b", REMOTE_PORT: port }, ...(body ? { body } : {}) }));
+          await answered(client, 1);
+          expected.push(`/b /b ${port} ${body === undefined ? "" : "1"}`);
+        }
+      }
+    }
+    assert.deepEqual(seen, expected);
+  });
+
+  test("that is refused is so each time it comes", async (context) => {
+    const served = await serve(context, hello, { maxTarget: 10 }, false, "fastcgi");
+    const client = await served.connect();
+    for (let round = 0; round < 4; round += 1) {
+      client.received = "";
+      client.send(request(1, { variables: { REQUEST_URI: "/longer-than-that" } }));
+      assert.match((await answered(client, 1)).output, /^Status: 414 /);
+    }
+  });
+
   test("that arrives octet by octet is given to its handler when it is whole", async (context) => {
     const seen: string[] = [];
     const handler = (exchange: Exchange) => {

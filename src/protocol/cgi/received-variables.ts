@@ -80,6 +80,10 @@ class Received implements ReceivedRequest {
   /** The front's own mount point, a prefix of `path`. */
   readonly #scriptName: string;
   readonly #variables: string;
+  /** What was encoded last, and for what: who comes again asks for the same (ingress/recurring-requests.ts). */
+  #encoded = "";
+  #encodedMount = "";
+  #encodedLength = Number.NaN;
 
   constructor(gathered: Gathered, facts: ReceivedFacts) {
     const { values, forwarded } = gathered;
@@ -113,13 +117,21 @@ class Received implements ReceivedRequest {
   }
 
   encode(place: Place, bodyLength: number): string {
+    if (this.#encodedLength === bodyLength && this.#encodedMount === place.scriptName) {
+      // V8 keeps a concatenation as a tree, and copies it leaf by leaf each time; asked for a character, it makes one string.
+      this.#encoded.charCodeAt(0);
+      return this.#encoded;
+    }
     const own = this.#scriptName;
     // Both are prefixes of the path. An explicit mount says more than the front's split.
     const { scriptName, pathInfo } =
       place.scriptName === "" ? { scriptName: own, pathInfo: this.path.slice(own.length) } : place;
-    return `${this.#variables}\0SCRIPT_NAME\0${scriptName}\0PATH_INFO\0${pathInfo}${
+    this.#encodedMount = place.scriptName;
+    this.#encodedLength = bodyLength;
+    this.#encoded = `${this.#variables}\0SCRIPT_NAME\0${scriptName}\0PATH_INFO\0${pathInfo}${
       bodyLength < 0 ? "" : `\0CONTENT_LENGTH\0${bodyLength}`
     }`;
+    return this.#encoded;
   }
 }
 

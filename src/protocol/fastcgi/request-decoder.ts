@@ -10,6 +10,7 @@ import { decodePairs, ParamsCollector } from "./params.js";
 import {
   bodySize,
   keepConnectionFlag,
+  type Malformed,
   nullId,
   protocolStatus,
   RecordReader,
@@ -25,12 +26,18 @@ export interface RequestLimits {
   readonly maxRequests: number;
 }
 
-export type RequestEvent =
-  /** The parameters are whole. `pairs`: name, value, name, value …, latin-1, as received. */
+/**
+ * Makes of a whole PARAMS stream what its reader needs; `decodePairs` is one. Throws what `malformed` makes where the
+ * stream is not well-formed.
+ */
+export type ReadParams<P> = (octets: Buffer, malformed: Malformed) => P;
+
+export type RequestEvent<P = readonly string[]> =
+  /** The parameters are whole. */
   | {
       readonly type: "request";
       readonly id: number;
-      readonly pairs: readonly string[];
+      readonly params: P;
       /** Whether the connection stays open after the response (FCGI_KEEP_CONN). */
       readonly keepConnection: boolean;
     }
@@ -76,14 +83,16 @@ interface Incoming {
   readonly params: ParamsCollector;
 }
 
-export class RequestDecoder {
+export class RequestDecoder<P> {
   readonly #limits: RequestLimits;
+  readonly #readParams: ReadParams<P>;
   readonly #reader = new RecordReader(malformed);
   readonly #active = new Map<number, Incoming>();
   #fault: VivariumError | undefined;
 
-  constructor(limits: RequestLimits) {
+  constructor(limits: RequestLimits, readParams: ReadParams<P>) {
     this.#limits = limits;
+    this.#readParams = readParams;
   }
 
   /** Requests that are active. */
@@ -116,7 +125,7 @@ export class RequestDecoder {
    * @throws VivariumError where the peer does not keep to the protocol: the connection must be closed. The decoder is dead
    * from then on and throws the same again.
    */
-  next(): RequestEvent | undefined {
+  next(): RequestEvent<P> | undefined {
     if (this.#fault !== undefined) throw this.#fault;
     try {
       while (this.#reader.next()) {
@@ -130,7 +139,7 @@ export class RequestDecoder {
     return undefined;
   }
 
-  #management(): RequestEvent {
+  #management(): RequestEvent<P> {
     const { type, octets } = this.#reader;
     if (type === recordType.getValues) {
       const pairs = decodePairs(octets, malformed);
@@ -140,7 +149,7 @@ export class RequestDecoder {
     throw malformed(`A record of type ${type} has no request id.`);
   }
 
-  #record(): RequestEvent | undefined {
+  #record(): RequestEvent<P> | undefined {
     const { type, id } = this.#reader;
     const incoming = this.#active.get(id);
     if (type === recordType.beginRequest) return this.#begin(incoming);
@@ -160,7 +169,7 @@ export class RequestDecoder {
     }
   }
 
-  #begin(incoming: Incoming | undefined): RequestEvent | undefined {
+  #begin(incoming: Incoming | undefined): RequestEvent<P> | undefined {
     const { id, octets } = this.#reader;
     if (octets.length !== bodySize) {
       throw malformed(`A BEGIN_REQUEST record has ${octets.length} octets of content in place of ${bodySize}.`);
@@ -178,14 +187,14 @@ export class RequestDecoder {
     return undefined;
   }
 
-  #params(incoming: Incoming): RequestEvent | undefined {
+  #params(incoming: Incoming): RequestEvent<P> | undefined {
     const { id, octets } = this.#reader;
     const { params, keepConnection } = incoming;
     if (incoming.phase === SKIPPED) return undefined;
     if (incoming.phase !== PARAMS) throw malformed("PARAMS come after their end.");
     if (octets.length === 0) {
       incoming.phase = STDIN;
-      return { type: "request", id, pairs: decodePairs(params.take(), malformed), keepConnection };
+      return { type: "request", id, params: this.#readParams(params.take(), malformed), keepConnection };
     }
     if (params.size + octets.length <= this.#limits.maxParams) {
       params.add(octets);
@@ -198,7 +207,7 @@ export class RequestDecoder {
     return { type: "too-large", id, keepConnection, error };
   }
 
-  #stdin(incoming: Incoming): RequestEvent | undefined {
+  #stdin(incoming: Incoming): RequestEvent<P> | undefined {
     const { id, octets } = this.#reader;
     const { phase } = incoming;
     if (phase === SKIPPED) return undefined;

@@ -2,6 +2,7 @@
 // decoders into the event log the vectors are written in.
 import { readdirSync, readFileSync } from "node:fs";
 import { VivariumError } from "../../../src/errors.js";
+import { decodePairs } from "../../../src/protocol/fastcgi/params.js";
 import {
   RequestDecoder,
   type RequestEvent,
@@ -184,7 +185,7 @@ function logRequest(log: Log, event: RequestEvent): void {
       log.octets(`body ${event.id}`, event.octets);
       break;
     case "request":
-      log.add(`request ${event.id} ${kept(event.keepConnection)}`, ...pairsOf(event.pairs).map((line) => `  ${line}`));
+      log.add(`request ${event.id} ${kept(event.keepConnection)}`, ...pairsOf(event.params).map((line) => `  ${line}`));
       break;
     case "too-large":
       log.add(`too-large ${event.id} ${event.error.status} ${event.error.code} ${kept(event.keepConnection)}`);
@@ -209,7 +210,7 @@ export function decodeRequests(
   limits: RequestLimits,
   answers: boolean,
 ): readonly string[] {
-  const decoder = new RequestDecoder(limits);
+  const decoder = new RequestDecoder(limits, decodePairs);
   const log = new Log();
   try {
     for (const chunk of chunks) {
