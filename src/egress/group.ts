@@ -152,8 +152,26 @@ export class UpstreamGroup implements AttemptOwner {
       member.draining = draining;
     }
     if (draining && found) this.#drained.add(url);
-    else this.#drained.delete(url);
+    if (!draining) this.#forgetDrained(url);
     return found;
+  }
+
+  /** What is no longer drained, by its URL or its address. Of a URL of which one address is taken back, the others stay drained. */
+  #forgetDrained(url: string): void {
+    this.#drained.delete(url);
+    for (const { server } of this.#balancer.members) {
+      const address = addressOf(server);
+      if (server.config.url === url) this.#drained.delete(address);
+      if (address !== url || !this.#drained.delete(server.config.url)) continue;
+      for (const other of this.#balancer.members) {
+        if (other.server.config.url === server.config.url && other.draining) this.#drained.add(addressOf(other.server));
+      }
+    }
+  }
+
+  /** URLs and addresses that are drained: what a group after this one needs to be told (`GroupOptions.drained`). */
+  get drained(): readonly string[] {
+    return [...this.#drained];
   }
 
   status(): GroupStatus {

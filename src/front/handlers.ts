@@ -5,6 +5,7 @@ import type { GroupOptions, UpstreamGroup } from "../egress/group.js";
 import type { Handler } from "../exchange.js";
 import { Router } from "../routing/router.js";
 import type { FileRedirectRoots, FilesConfig } from "../static/config.js";
+import type { Drained } from "./messages.js";
 import type { WorkerPool } from "./worker-pool.js";
 
 /** What was loaded, because something mounted needs it. */
@@ -70,9 +71,12 @@ export class Handlers {
     return handler;
   }
 
-  /** Drains a server, or takes that back, in each group that has it; `server` is its URL or address. Their names. */
-  drain(server: string, undo: boolean): readonly string[] {
+  /** Drains a server, or takes that back, in each group that has it; `server` is its URL or address. */
+  drain(server: string, undo: boolean): Drained {
     const having = this.groups.filter((group) => (undo ? group.undrain(server) : group.drain(server)));
-    return having.map((group) => group.status().name);
+    return {
+      groups: having.map((group) => group.status().name),
+      servers: [...new Set(this.groups.flatMap((group) => group.drained))],
+    };
   }
 }

@@ -11,7 +11,7 @@ import { TrustedProxies } from "../routing/forwarded.js";
 import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { Handlers } from "./handlers.js";
-import type { FromFront, FrontReport, PoolReport, ToFront } from "./messages.js";
+import type { Drained, FromFront, FrontReport, PoolReport, ToFront } from "./messages.js";
 import { WorkerLink } from "./worker-link.js";
 import { WorkerPool } from "./worker-pool.js";
 
@@ -113,8 +113,7 @@ class Front {
     process.exit(1);
   }
 
-  /** The names of the groups that have the server. */
-  drainServer(server: string, undo: boolean): readonly string[] {
+  drainServer(server: string, undo: boolean): Drained {
     return this.#handlers.drain(server, undo);
   }
 
@@ -183,7 +182,7 @@ process.on("message", async (message: ToFront) => {
   else if (message.type === "end") started?.end();
   else if (message.type === "reopen-logs") started?.reopenLogs();
   else if (started !== undefined && message.type === "drain-server") {
-    tell({ type: "server-drained", id: message.id, groups: started.drainServer(message.server, message.undo) });
+    tell({ type: "server-drained", id: message.id, drained: started.drainServer(message.server, message.undo) });
   } else if (started !== undefined && message.type === "report") {
     tell({ type: "report", id: message.id, report: started.report() });
   }

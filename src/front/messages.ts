@@ -25,6 +25,14 @@ export type ToFront =
   | { readonly type: "drain-server"; readonly id: number; readonly server: string; readonly undo: boolean }
   | { readonly type: "report"; readonly id: number };
 
+/** What came of draining a server, or of taking that back. */
+export interface Drained {
+  /** The names of the groups that have the server: none, if nothing came of it. */
+  readonly groups: readonly string[];
+  /** All that is drained now: what the next front is started with. */
+  readonly servers: readonly string[];
+}
+
 /** See PoolStatus (supervisor/status.ts). */
 export interface PoolReport {
   readonly name: string;
@@ -51,6 +59,5 @@ export type FromFront =
   /** It cannot serve, and ends: why, in a sentence. */
   | { readonly type: "failed"; readonly problem: string }
   | { readonly type: "worker-ready"; readonly worker: number; readonly pid: number }
-  /** The names of the groups that have the server: none, if nothing came of it. */
-  | { readonly type: "server-drained"; readonly id: number; readonly groups: readonly string[] }
+  | { readonly type: "server-drained"; readonly id: number; readonly drained: Drained }
   | { readonly type: "report"; readonly id: number; readonly report: FrontReport };

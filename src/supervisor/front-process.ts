@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { log } from "../channels.js";
 import type { Config } from "../config/config.js";
-import type { FromFront, FrontReport, ToFront } from "../front/messages.js";
+import type { Drained, FromFront, FrontReport, ToFront } from "../front/messages.js";
 import { packageRoot } from "../package.js";
 
 export interface FrontListener {
@@ -42,7 +42,7 @@ export class FrontProcess {
   readonly #child: ChildProcess;
   /** What waits for an answer, by the id of its question; told undefined where the front is gone. */
   readonly #reports = new Map<number, (report: FrontReport | undefined) => void>();
-  readonly #drains = new Map<number, (groups: readonly string[] | undefined) => void>();
+  readonly #drains = new Map<number, (drained: Drained | undefined) => void>();
   #nextId = 1;
 
   constructor(settings: FrontSettings, listener: FrontListener) {
@@ -76,7 +76,7 @@ export class FrontProcess {
       else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
       else if (message.type === "failed") listener.frontFailed(message.problem);
       else if (message.type === "server-drained") {
-        this.#drains.get(message.id)?.(message.groups);
+        this.#drains.get(message.id)?.(message.drained);
         this.#drains.delete(message.id);
       } else {
         this.#reports.get(message.id)?.(message.report);
@@ -112,8 +112,8 @@ export class FrontProcess {
     this.#tell({ type: "reopen-logs" });
   }
 
-  /** The names of the groups that have the upstream server; undefined where the front is gone. */
-  drainServer(server: string, undo: boolean): Promise<readonly string[] | undefined> {
+  /** Undefined where the front is gone. */
+  drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
     if (!this.#child.connected) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const id = this.#nextId++;

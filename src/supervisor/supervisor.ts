@@ -56,7 +56,7 @@ class Supervisor implements PoolOwner, FrontListener {
   #front: FrontProcess | undefined;
   #frontListening = false;
   /** Upstream servers that were told to be drained, so that the next front knows, too. */
-  readonly #drained = new Set<string>();
+  #drained: readonly string[] = [];
   /** How often in a row one died before it could work. */
   #frontFailures = 0;
   #cancelDeadline: (() => void) | undefined;
@@ -133,7 +133,7 @@ class Supervisor implements PoolOwner, FrontListener {
         wires: this.#config.pools.map((_, index) => this.#runtime.wire(index)),
         scoreboards: this.#runtime.scoreboards,
         runtime: this.#runtime.path,
-        drained: [...this.#drained],
+        drained: this.#drained,
       },
       this,
     );
@@ -298,15 +298,15 @@ class Supervisor implements PoolOwner, FrontListener {
   // ---- what is asked at the control socket
 
   async #drainServer(server: string, undo: boolean): Promise<readonly string[] | string> {
-    const groups = await this.#front?.drainServer(server, undo);
-    if (groups === undefined) return "The front is just being replaced by another; try again.";
+    const drained = await this.#front?.drainServer(server, undo);
+    if (drained === undefined) return "The front is just being replaced by another; try again.";
+    this.#drained = drained.servers;
+    const { groups } = drained;
     if (groups.length === 0) {
       const urls = this.#config.upstreams.flatMap(({ servers }) => servers.map(({ url }) => url));
       const known = urls.length === 0 ? "there is no upstream at all" : `there is ${[...new Set(urls)].join(", ")}`;
       return `No upstream group has a server ${server}; ${known}.`;
     }
-    if (undo) this.#drained.delete(server);
-    else this.#drained.add(server);
     return groups;
   }
 

@@ -222,6 +222,28 @@ describe("a group whose servers have names", () => {
     assert.equal(await send().end(), "refused 503");
   });
 
+  test("drains all servers of a name, and takes one of them back", async (context) => {
+    const records: Records = new Map([["app.test", ["127.0.0.1", "127.0.0.2"]]]);
+    const dns = await dnsServer(context, records);
+    const { group, deadlines } = groupOf(context, [atName("app.test", 9)], { dnsServers: [dns], resolveInterval: 5 });
+    const states = (): readonly string[] =>
+      group.status().servers.map(({ address, state }) => `${address.replace(/:.*/u, "")} ${state}`);
+    await eventually(() => states().length === 2);
+    assert.ok(group.drain("http://app.test:9"));
+    assert.deepEqual(group.drained, ["http://app.test:9"]);
+    assert.ok(group.undrain("127.0.0.1:9"));
+    assert.deepEqual(group.drained, ["127.0.0.2:9"]);
+    records.set("app.test", ["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+    deadlines.advance(4 * 6);
+    await eventually(() => states().length === 3);
+    assert.deepEqual(states().toSorted(), ["127.0.0.1 up", "127.0.0.2 draining", "127.0.0.3 up"]);
+    assert.ok(group.drain("127.0.0.3:9"));
+    assert.ok(group.undrain("http://app.test:9"));
+    assert.deepEqual(group.drained, []);
+    assert.deepEqual(states().toSorted(), ["127.0.0.1 up", "127.0.0.2 up", "127.0.0.3 up"]);
+    assert.ok(!group.drain("127.0.0.4:9"));
+  });
+
   test("answers 503 where a name leads nowhere", async (context) => {
     const dns = await dnsServer(context, new Map());
     const { send } = groupOf(context, [atName("app.test")], { dnsServers: [dns] });
