@@ -13,8 +13,9 @@ const chunked: RequestBody = { framing: "chunked", contentLength: 0 };
 
 /**
  * `length` is the value of CONTENT_LENGTH, or where that is absent or empty (RFC 3875 §4.1.2) of the client's
- * HTTP_CONTENT_LENGTH; `codings` is that of HTTP_TRANSFER_ENCODING. Undefined where absent. A web server that has undone the chunks itself still hands on the client's Transfer-Encoding, and tells the length; one that has not
- * cannot know the length, and the chunks come as they are.
+ * HTTP_CONTENT_LENGTH; `codings` is that of HTTP_TRANSFER_ENCODING. Undefined where absent. A web server that has undone the
+ * chunks itself still hands on the client's Transfer-Encoding, and tells the length; one that has not cannot know the length,
+ * and the chunks come as they are.
  */
 export function requestBody(
   length: string | undefined,

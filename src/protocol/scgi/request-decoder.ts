@@ -154,19 +154,21 @@ export class RequestDecoder {
     if (pairs[0] !== "CONTENT_LENGTH") throw faults.malformed("The first header is not CONTENT_LENGTH.");
     const names = new Set<string>();
     let version = "";
-    let length = pairs[1];
+    let fieldLength = "";
     let codings: string | undefined;
     for (let at = 0; at < pairs.length; at += 2) {
       const name = pairs[at] as string;
       names.add(name);
       if (name === "SCGI") version = pairs[at + 1] as string;
-      else if (name === "HTTP_CONTENT_LENGTH") length ||= pairs[at + 1];
+      else if (name === "HTTP_CONTENT_LENGTH") fieldLength = pairs[at + 1] as string;
       else if (name === "HTTP_TRANSFER_ENCODING") {
         codings = codings === undefined ? pairs[at + 1] : `${codings},${pairs[at + 1]}`;
       }
     }
     if (names.has("")) throw faults.malformed("A header has no name.");
     if (version !== "1") throw faults.malformed("The headers do not say SCGI=1.");
+    // With `scgi_request_buffering off`, nginx says in CONTENT_LENGTH how much of the body it has so far, and sends all of it.
+    const length = fieldLength !== "" && Number(fieldLength) > Number(pairs[1]) ? fieldLength : pairs[1];
     const body = requestBody(length, codings, this.#limits.maxBody, faults);
     return { pairs: names.size * 2 === pairs.length ? pairs : withoutRepetition(pairs), ...body };
   }
