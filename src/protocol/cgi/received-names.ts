@@ -98,16 +98,24 @@ function wayOf(name: string): Way {
   return upper.startsWith("UWSGI_") || upper.startsWith("WSGI.") ? "kept-back" : "steady";
 }
 
-/** What every front sends with every request, in an order of its own. */
-const always: ReadonlySet<string> = new Set([
-  "REQUEST_METHOD",
-  "REQUEST_URI",
-  "SERVER_PROTOCOL",
-  "SERVER_NAME",
-  "SERVER_PORT",
-  "REMOTE_ADDR",
-  "REMOTE_PORT",
-]);
+/** What every front sends with every request, in an order of its own; numbered from 1. */
+const always: ReadonlyMap<string, number> = new Map(
+  ["REQUEST_METHOD", "REQUEST_URI", "SERVER_PROTOCOL", "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT"].map(
+    (name, index) => [name, index + 1],
+  ),
+);
+
+/** The orders of those in the last requests that came in another one, as numbers; see `Gathered.ordered`. */
+const orders: number[] = [];
+const ordersMost = 16;
+
+/** Whether requests have come in this order before. */
+function isUsual(order: number): boolean {
+  if (orders.includes(order)) return true;
+  if (orders.length === ordersMost) orders.shift();
+  orders.push(order);
+  return false;
+}
 
 interface KnownName {
   readonly name: string;
@@ -120,7 +128,7 @@ interface KnownName {
   readonly separator: string;
   /** As a header field's name, in lower case. */
   readonly field: string;
-  /** Counts the names that every request has in the order they were first met, from 1; -1 for others. */
+  /** Its number in `always`, or 0. */
   readonly order: number;
   /** The pass that met this name last, to notice repetition without a set per request. */
   pass: number;
@@ -132,7 +140,6 @@ const expectedMost = 64;
 const byName = new Map<string, KnownName>();
 const places: ReadonlyMap<string, number> = new Map(Object.entries(understood));
 let pass = 0;
-let lastOrder = 0;
 
 function know(name: string): KnownName {
   const known: KnownName = {
@@ -143,7 +150,7 @@ function know(name: string): KnownName {
     // RFC 9110 §5.3; Cookie is the exception (RFC 6265 §5.4). What is no header field the front has set anew.
     separator: name === "HTTP_COOKIE" ? "; " : name.startsWith("HTTP_") ? ", " : "",
     field: name.slice(5).toLowerCase().replaceAll("_", "-"),
-    order: always.has(name) ? ++lastOrder : -1,
+    order: always.get(name) ?? 0,
     pass: 0,
   };
   byName.set(name, known);
@@ -170,7 +177,10 @@ export interface Gathered {
   readonly passing: string;
   /** The fields that may say where the request comes from: name in lower case, value, …; undefined where there is none. */
   readonly forwarded: readonly string[] | undefined;
-  /** Whether the names came in the usual order. Caddy's come in any: what is steady is then in another order each time. */
+  /**
+   * Whether the names came in the order of a request before. Caddy's come in any: what is steady is then another text each
+   * time, and not worth keeping.
+   */
   readonly ordered: boolean;
 }
 
@@ -192,7 +202,6 @@ export function gather(pairs: readonly string[]): Gathered | undefined {
   let passing = "";
   let forwarded: string[] | undefined;
   let order = 0;
-  let ordered = true;
   for (let at = 0; at + 1 < pairs.length; at += 2) {
     const name = pairs[at] ?? "";
     const value = pairs[at + 1] ?? "";
@@ -200,10 +209,7 @@ export function gather(pairs: readonly string[]): Gathered | undefined {
     if (known.pass === pass) return gather(unrepeated(pairs));
     known.pass = pass;
     const { place, way } = known;
-    if (known.order > 0) {
-      if (known.order < order) ordered = false;
-      order = known.order;
-    }
+    if (known.order > 0) order = 8 * order + known.order;
     if (place >= 0) values[place] = value;
     else if (way === "kept-back") continue;
     if (value.includes("\0")) return undefined;
@@ -217,7 +223,7 @@ export function gather(pairs: readonly string[]): Gathered | undefined {
       }
     }
   }
-  return { values, steady, passing, forwarded, ordered };
+  return { values, steady, passing, forwarded, ordered: isUsual(order) };
 }
 
 /** The pairs with each name once. */
