@@ -115,7 +115,7 @@ describe("uWSGI behind the gateway", { skip: unavailable("uwsgi", "uwsgi-python"
     const [dying] = servers;
     assert.ok(dying !== undefined);
     const urls = servers.map(({ url }) => url);
-    const gateway = await gatewayBefore(context, urls, "--upstream-fail-timeout", "1");
+    const gateway = await gatewayBefore(context, urls, "--upstream-fail-timeout", "0.5");
     const load = new Load(gateway.port);
     await load.more(200);
     await dying.kill();
