@@ -57,7 +57,7 @@ const doors: readonly Door[] = [
       encodeUwsgi(
         joined({ ...stock, ...variables, ...(length < 0 ? { CONTENT_LENGTH: "" } : { CONTENT_LENGTH: `${length}` }) }),
       ),
-    ok: "HTTP/1.1 200 OK\r\nConnection: close\r\n",
+    ok: "HTTP/1.1 200 OK\r\n",
     status: /^HTTP\/1\.1 (\d+) /,
     foreign: "GET / HTTP/1.1\r\n\r\n",
   },

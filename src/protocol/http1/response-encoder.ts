@@ -25,6 +25,8 @@ export function continue100(): Uint8Array {
 }
 
 export class ResponseEncoder {
+  /** What a response says where the connection ends behind it. */
+  protected readonly closes: string = closes;
   readonly #body = new BodyEncoder();
   #toHead = false;
   #minor: 0 | 1 = 1;
@@ -99,7 +101,7 @@ export class ResponseEncoder {
       this.#body.begin("close", 0);
       this.#keepAlive = false;
     }
-    const first = firstLines(facts, date, this.#keepAlive ? (this.#minor === 0 ? staysOpen : "") : closes);
+    const first = firstLines(facts, date, this.#keepAlive ? (this.#minor === 0 ? staysOpen : "") : this.closes);
     return this.#body.head(first, fields, before, body, last);
   }
 

@@ -7,6 +7,9 @@ import { ResponseEncoder as HttpResponseEncoder, type ResponseFacts } from "../h
 export const pong: Uint8Array = Uint8Array.of(100, 0, 0, 1);
 
 export class ResponseEncoder extends HttpResponseEncoder {
+  // Every connection ends so. lighttpd takes the word for one about its own connection with the client.
+  protected override readonly closes = "";
+
   override begin(method: string): void {
     super.begin(method, 0, false);
   }
