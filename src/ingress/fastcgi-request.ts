@@ -55,7 +55,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
 
   /** Whether more of its body is to come. */
   get receiving(): boolean {
-    return !this.#whole && !this.#over;
+    return !this.#whole && !this.#over && this.#exchange === undefined;
   }
 
   // -- the request
@@ -69,12 +69,14 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
     this.#received = request;
     this.#route = this.#owner.options.router.find(request.host, request.path);
     if (this.#route === undefined) this.reject(notMounted());
+    // HAProxy 2.6 never ends the STDIN of a request whose body was in chunks and turned out to be empty.
+    else if (request.contentLength === 0) this.#begin({ kind: "empty" }, 0);
   }
 
   /** Octets of the body. */
   add(octets: Uint8Array): void {
     const received = this.#received;
-    if (this.#over || received === undefined) return;
+    if (this.#over || this.#exchange !== undefined || received === undefined) return;
     const { limits, bodyMemory, tempDir } = this.#owner.options;
     this.#receiver ??= new BodyReceiver(this, bodyMemory, tempDir);
     const receiver = this.#receiver;
@@ -95,7 +97,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
   end(): void {
     this.#whole = true;
     const received = this.#received;
-    if (this.#over || received === undefined) return;
+    if (this.#over || this.#exchange !== undefined || received === undefined) return;
     const size = this.#receiver?.size ?? 0;
     // FastCGI 1.0 §6.2: where the two differ, the request is not to be acted upon.
     if (received.contentLength >= 0 && size !== received.contentLength) {

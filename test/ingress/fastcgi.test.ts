@@ -111,6 +111,16 @@ describe("a request", () => {
     assert.equal(answersOf(client).others.length, 0);
   });
 
+  test("whose body has a length of 0 is whole without an end of STDIN, and its id is free after the answer", async (context) => {
+    const served = await serve(context, (exchange) => answer(exchange, exchange.request.target), {}, false, "fastcgi");
+    const client = await served.connect();
+    client.send(announced(1, 0));
+    await client.until("\r\n\r\n");
+    client.send(request(1, { keep: false, variables: { REQUEST_URI: "/next" } }));
+    await client.untilEnd();
+    assert.match(answersOf(client).answers.get(1)?.output ?? "", /\/next$/u);
+  });
+
   test("leaves its connection open with FCGI_KEEP_CONN, for the next", async (context) => {
     const seen: string[] = [];
     const handler = (exchange: Exchange) => {

@@ -156,10 +156,13 @@ function methodOf(values: Values): string {
   return method;
 }
 
-/** nginx has what it read of a chunked body in CONTENT_LENGTH, and the client's field, if any, in HTTP_CONTENT_LENGTH. */
+/**
+ * nginx has what it read of a chunked body in CONTENT_LENGTH, and the client's field, if any, in HTTP_CONTENT_LENGTH.
+ * Caddy says -1 of a body that it passes on while it comes, in chunks: its length is not known.
+ */
 function lengthOf(values: Values): number {
   const text = said(values, "CONTENT_LENGTH") || said(values, "HTTP_CONTENT_LENGTH");
-  if (text === "") return -1;
+  if (text === "" || text === "-1") return -1;
   if (!/^\d{1,15}$/.test(text)) throw badRequest("The request's CONTENT_LENGTH is no number.");
   return Number(text);
 }

@@ -191,6 +191,10 @@ describe("the body", () => {
     assert.ok(!("HTTP_CONTENT_TYPE" in variables) && !("HTTP_CONTENT_LENGTH" in variables));
   });
 
+  test("a length of -1 is one that is not known, as Caddy says it", () => {
+    assert.equal(receive({ CONTENT_LENGTH: "-1" }).contentLength, -1);
+  });
+
   test("the length seen is that of the body received", () => {
     assert.equal(seen(receive({ CONTENT_LENGTH: "7" }), 9)["CONTENT_LENGTH"], "9");
   });
@@ -257,7 +261,7 @@ describe("other variables", () => {
     const wrong: readonly Record<string, string>[] = [
       { REQUEST_METHOD: "" },
       { REQUEST_METHOD: "G T" },
-      { CONTENT_LENGTH: "-1" },
+      { CONTENT_LENGTH: "-2" },
       { CONTENT_LENGTH: "1e3" },
       { HTTP_X_A: "a\0b" },
       { REQUEST_URI: "/%zz" },
