@@ -136,11 +136,13 @@ def fail(environ, start_response, query):
 
 
 def cut(environ, start_response, query):
-    """The beginning of a response whose rest the application cannot make."""
+    """The beginning of a response whose rest is not made. It ends once the file `mark` is there: the client has seen some."""
     given = [("Content-Length", str(10 * KIB64))] if "length" in query else []
     start_response("200 OK", [("Content-Type", "application/octet-stream"), *given])
     yield from pattern(3 * KIB64)
-    raise RuntimeError("the application of the suite fails where it was asked to")
+    wait_for(query["mark"])
+    if "raise" in query:
+        raise RuntimeError("the application of the suite fails where it was asked to")
 
 
 def lie(environ, start_response, query):
@@ -155,8 +157,13 @@ def complain(environ, start_response, query):
     return text(start_response, "200 OK", "complained")
 
 
+def test_is_there(path):
+    """Whether the test still waits at this path: it removes the folder when it is done, or has failed."""
+    return os.path.isdir(os.path.dirname(path))
+
+
 def wait_for(path):
-    while not os.path.exists(path):
+    while test_is_there(path) and not os.path.exists(path):
         time.sleep(0.005)
 
 
@@ -175,7 +182,7 @@ def stream(environ, start_response, query):
 
 
 class Endless:
-    """A body without an end. `close` leaves the file `mark`; the file `mark`.stop ends it all the same."""
+    """A body that ends with the test. `close` leaves the file `mark`."""
 
     def __init__(self, mark):
         self.mark = mark
@@ -184,13 +191,14 @@ class Endless:
         return self
 
     def __next__(self):
-        if os.path.exists(self.mark + ".stop"):
+        if not test_is_there(self.mark):
             raise StopIteration
         time.sleep(0.001)
         return BLOCK
 
     def close(self):
-        write_mark(self.mark, "stopped" if os.path.exists(self.mark + ".stop") else "closed")
+        if test_is_there(self.mark):
+            write_mark(self.mark, "closed")
 
 
 def endless(environ, start_response, query):

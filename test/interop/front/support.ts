@@ -120,7 +120,8 @@ export function startApplication(folder: string, protocols: readonly string[]): 
   return startVivarium("app.py", {
     args: [
       ...["http://127.0.0.1:0", ...listen].flatMap((url) => ["--listen", url]),
-      ...["--chdir", interopFolder, "--workers", "2", "--trusted-proxies", "unix", "--access-log", "off"],
+      ...["--socket-mode", "0666", "--chdir", interopFolder, "--workers", "2"],
+      ...["--trusted-proxies", "unix", "--access-log", "off"],
     ],
     env: { PYTHONDONTWRITEBYTECODE: "1" },
   });

@@ -26,8 +26,8 @@ export const methodCases: readonly AskCase[] = [
   methodCase("DELETE", "a body"),
   methodCase("OPTIONS"),
   methodCase("PROPFIND", "<propfind/>"),
-  methodCase("REPORT"),
-  methodCase("M-SEARCH"),
+  methodCase("REPORT", "<report/>"),
+  methodCase("M-SEARCH", ""),
   {
     name: "method HEAD",
     ask: { method: "HEAD", target: "/head" },
@@ -130,7 +130,7 @@ export const environCases: readonly AskCase[] = [
       assert.ok(seen.flags.every((flag) => typeof flag === "boolean"));
       assert.equal(environOf(answer)["wsgi.url_scheme"], "http");
       assert.match(environOf(answer)["SERVER_PROTOCOL"] ?? "", /^HTTP\/1\.[01]$/u);
-      assert.match(environOf(answer)["SERVER_NAME"] ?? "", /./u);
+      assert.match(environOf(answer)["SERVER_NAME"] ?? "", /^([^:]+|\[[0-9a-f:.]+\])$/u);
     },
   },
   environCase(
@@ -145,11 +145,13 @@ export const environCases: readonly AskCase[] = [
     },
   ),
   {
-    name: "environ of a GET has no Content-Length but an empty one",
+    // Several servers in front say CONTENT_LENGTH 0 where the client said nothing.
+    name: "environ of a GET has no CONTENT_TYPE, and a CONTENT_LENGTH of 0 at most",
     ask: { target: "/environ" },
     check(answer) {
       const { CONTENT_LENGTH = "", CONTENT_TYPE = "" } = environOf(answer);
-      assert.deepEqual([CONTENT_LENGTH, CONTENT_TYPE], ["", ""]);
+      assert.match(CONTENT_LENGTH, /^0?$/u);
+      assert.equal(CONTENT_TYPE, "");
     },
   },
   environCase(
@@ -170,10 +172,13 @@ export const environCases: readonly AskCase[] = [
   ),
   environCase(
     "environ has the host the client asked for",
+    { target: "/environ", host: "shop.example" },
+    { HTTP_HOST: "shop.example" },
+  ),
+  environCase(
+    "environ has the host and port the client asked for",
     { target: "/environ", host: "shop.example:8443" },
-    {
-      HTTP_HOST: "shop.example:8443",
-    },
+    { HTTP_HOST: "shop.example:8443" },
   ),
   {
     name: "environ has the client's address",

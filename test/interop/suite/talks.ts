@@ -8,13 +8,29 @@ import { type TalkCase, textOf } from "./cases.js";
 import { type Client, onOneConnection } from "./client.js";
 import { patternDigest } from "./pattern.js";
 
-/** A path where the application and the test leave each other signs; the application may run as another user. */
-async function withMark(use: (mark: string) => Promise<void>): Promise<void> {
+interface Mark {
+  /** The path of the file where the application and the test leave each other signs. */
+  readonly path: string;
+  /** Makes the file in the test's place after so many milliseconds: else the application would wait for ever. */
+  makeLate(patience: number): void;
+}
+
+/** The application may run as another user, so the file is in a folder where everybody may write. */
+async function withMark(use: (mark: Mark) => Promise<void>): Promise<void> {
   const folder = temporaryFolder("suite");
   chmodSync(folder, 0o777);
+  const path = join(folder, "mark");
+  const over = new AbortController();
+  const makeLate = (patience: number): void => {
+    void delay(patience, undefined, { signal: over.signal }).then(
+      () => writeFileSync(path, ""),
+      () => undefined,
+    );
+  };
   try {
-    await use(join(folder, "mark"));
+    await use({ path, makeLate });
   } finally {
+    over.abort();
     removeFolder(folder);
   }
 }
@@ -28,31 +44,37 @@ async function signAt(path: string, patience: number): Promise<string | undefine
   return undefined;
 }
 
-const markQuery = (mark: string): string => `mark=${encodeURIComponent(mark)}`;
+const markQuery = (mark: Mark): string => `mark=${encodeURIComponent(mark.path)}`;
 
 async function firstPieceBeforeTheLast(client: Client, patience: number): Promise<void> {
   await withMark(async (mark) => {
-    const overdue = new AbortController();
-    void delay(patience, undefined, { signal: overdue.signal }).then(
-      () => writeFileSync(mark, ""),
-      () => undefined,
-    );
+    mark.makeLate(patience);
     const incoming = await client.begin({ target: `/stream?${markQuery(mark)}` });
     let seen = "";
     let inTime = false;
     for await (const piece of incoming.pieces()) {
       seen += piece.toString();
       // Only now may the application make the rest. Of a server that held the first piece back, patience made it.
-      if (seen !== "first" || existsSync(mark)) continue;
+      if (seen !== "first" || existsSync(mark.path)) continue;
       inTime = true;
-      overdue.abort();
-      writeFileSync(mark, "");
+      writeFileSync(mark.path, "");
     }
-    overdue.abort();
     assert.equal(seen, "first last");
     assert.equal(incoming.whole, true);
     assert.ok(inTime, "the first piece arrives before the last is made");
   });
+}
+
+/** A server may answer with an error as long as it has sent nothing; after that, only a cut connection tells. */
+function cutIsSeen(query: string): TalkCase["run"] {
+  return async (client, patience) => {
+    await withMark(async (mark) => {
+      mark.makeLate(patience);
+      const incoming = await client.begin({ target: `/cut?${query}${markQuery(mark)}` });
+      for await (const piece of incoming.pieces()) if (piece.length > 0) writeFileSync(mark.path, "");
+      assert.ok(!incoming.whole || incoming.status >= 500, "the response does not look like a whole one");
+    });
+  };
 }
 
 async function clientThatLeaves(client: Client, patience: number): Promise<void> {
@@ -63,8 +85,7 @@ async function clientThatLeaves(client: Client, patience: number): Promise<void>
       break;
     }
     incoming.leave();
-    const sign = await signAt(mark, patience);
-    if (sign === undefined) writeFileSync(`${mark}.stop`, "");
+    const sign = await signAt(mark.path, patience);
     assert.equal(sign, "closed", "close() of the iterable is called when the client has left");
   });
 }
@@ -105,7 +126,7 @@ async function surplusOnOneConnection(client: Client): Promise<void> {
 
 /** A connection that is kept towards the application must not be upset by what went wrong on it. */
 async function failuresThenSuccess(client: Client): Promise<void> {
-  for (const target of ["/fail?when=called", "/cut?length=1", "/lie?said=100&sent=50", "/cut"]) {
+  for (const target of ["/fail?when=called", "/lie?said=100&sent=50", "/fail?when=started", "/lie?said=50&sent=100"]) {
     await client.ask({ target }).catch(() => undefined);
     assert.equal(textOf(await client.ask({ method: "POST", target: "/echo", body: "still here" })), "still here");
   }
@@ -136,6 +157,9 @@ async function hundredMegabytes(client: Client): Promise<void> {
 
 export const talkCases: readonly TalkCase[] = [
   { name: "a streamed response arrives piece by piece", run: firstPieceBeforeTheLast },
+  { name: "a response cut before its length is seen to be cut", run: cutIsSeen("raise=1&length=1&") },
+  { name: "a response cut, its length unsaid, is seen to be cut", run: cutIsSeen("raise=1&") },
+  { name: "a body shorter than its Content-Length is seen to be cut", run: cutIsSeen("length=1&") },
   { name: "a client that leaves ends the response", run: clientThatLeaves },
   { name: "100 requests at once get their own answers", run: hundredAtOnce },
   { name: "21 requests on one connection", run: severalOnOneConnection },
