@@ -6,6 +6,6 @@ import { http1Driver } from "./http1.js";
 import { scgiDriver } from "./scgi.js";
 import { uwsgiDriver } from "./uwsgi.js";
 
-export type Drivers = Readonly<Partial<Record<UpstreamServer["protocol"], CreateDriver>>>;
+export type Drivers = Readonly<Record<UpstreamServer["protocol"], CreateDriver>>;
 
 export const drivers: Drivers = { http: http1Driver, fastcgi: fastcgiDriver, scgi: scgiDriver, uwsgi: uwsgiDriver };

@@ -2,7 +2,6 @@
 // balancer.ts, how it gets it by the protocol's driver, and what is known of the servers is shown by `status`.
 import { log } from "../channels.js";
 import type { UpstreamGroupConfig } from "../config/config.js";
-import { vivariumError } from "../errors.js";
 import type { Exchange } from "../exchange.js";
 import { Deadlines, ticks } from "../net/deadline.js";
 import { Attempt, type AttemptOwner } from "./attempt.js";
@@ -84,7 +83,6 @@ export class UpstreamGroup implements AttemptOwner {
   #requests = 0;
   #retries = 0;
 
-  /** @throws VivariumError where a server's protocol is not spoken. */
   constructor(config: UpstreamGroupConfig, options: GroupOptions = {}) {
     this.#config = config;
     this.#options = options;
@@ -222,12 +220,8 @@ export class UpstreamGroup implements AttemptOwner {
   }
 
   #createServer({ server, address, key }: Location): Server {
-    const create = this.#drivers[server.protocol];
-    if (create === undefined) {
-      throw vivariumError("ERR_CONFIG_VALUE", `The upstream ${server.url} has a protocol that is not spoken here.`);
-    }
     const config = this.#config;
-    const driver = create({
+    const driver = this.#drivers[server.protocol]({
       address,
       name: key,
       deadlines: this.#deadlines,

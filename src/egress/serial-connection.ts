@@ -228,25 +228,31 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     else if (octets !== undefined) this.#events?.body(octets, last);
   }
 
-  /** The response is whole. The connection is free before that is told: the client's next request may want it. */
+  /**
+   * The response is whole. The connection is free before that is told: the client's next request may want it. One that is not
+   * kept is closed after: the client need not wait for that.
+   */
   #end(socket: UpstreamSocket, head: ResponseHead | undefined, octets: Uint8Array | undefined): void {
     const events = this.#events;
-    const reusable = this.#sent && !this.#inputEnded && !socket.broken && this.#codec.reusable;
+    const sent = this.#sent;
+    const inputEnded = this.#inputEnded;
+    const reusable = sent && !inputEnded && !socket.broken && this.#codec.reusable;
     this.doubtful = sizeOf(this.#request?.body) > unreadBody;
     this.#finish();
     this.idleSince = this.#owner.options.deadlines.tick;
-    if (this.#owner.release(this, reusable)) {
+    const kept = this.#owner.release(this, reusable);
+    if (kept) {
       this.used = true;
       socket.enter(phases.idle);
       socket.resume();
-    } else {
-      // from here on it may be another's
-      this.#socket = undefined;
-      if (this.#sent && !this.#inputEnded && !reusable) socket.linger();
-      else socket.close();
     }
+    // from here on it may be another's
+    else this.#socket = undefined;
     if (head !== undefined) events?.head(head, octets, true);
     else events?.body(octets ?? nothing, true);
+    if (kept) return;
+    if (sent && !inputEnded && !reusable) socket.linger();
+    else socket.close();
   }
 
   #finish(): void {
