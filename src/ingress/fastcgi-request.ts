@@ -173,10 +173,11 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
     const route = this.#route;
     if (received === undefined || route === undefined) return;
     const { options } = this.#owner;
-    const { method, target, shared } = received;
+    const { method, target, shared, trustedPeer } = received;
     const variables = received.encode(route.place, bodyLength);
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
-    this.#exchange = new IncomingExchange(this, { method, target, variables, shared, body }, false, started);
+    const request = { method, target, variables, shared, body, trustedPeer };
+    this.#exchange = new IncomingExchange(this, request, false, started);
     options.requestBegan();
     this.#exchange.begin(route.handler);
   }

@@ -259,9 +259,9 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
     this.#phase = phases.answering;
     this.deadline = 0;
     const route = this.#route;
-    const { method, target } = received;
+    const { method, target, shared, trustedPeer } = received;
     const variables = route === undefined ? "" : received.encode(route.place, contentLength);
-    const request = { method, target, variables, shared: received.shared, body };
+    const request = { method, target, variables, shared, body, trustedPeer };
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
     const exchange = new IncomingExchange(this, request, this.#inputEnded, started);
     this.#exchange = exchange;

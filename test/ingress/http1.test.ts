@@ -200,6 +200,27 @@ describe("requests and responses", () => {
   });
 });
 
+test("a handler is told which peer was trusted to speak for the client, and of no other", async (t) => {
+  for (const [trustedProxies, told] of [
+    [["127.0.0.1"], "127.0.0.1"],
+    [["10.0.0.1"], undefined],
+  ] as const) {
+    let peer: string | undefined = "nobody";
+    const served = await serve(
+      t,
+      (exchange) => {
+        peer = exchange.request.trustedPeer;
+        answer(exchange, "done");
+      },
+      { trustedProxies },
+    );
+    const client = await served.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n");
+    await client.until("done");
+    assert.equal(peer, told);
+  }
+});
+
 describe("the host that routing goes by", () => {
   const forwarded = "GET / HTTP/1.1\r\nHost: inner\r\nX-Forwarded-Host: shop.example\r\n\r\n";
 

@@ -40,6 +40,8 @@ export interface ReceivedRequest {
   readonly chunked: boolean;
   /** The client's address; "" for one on a unix socket. */
   readonly remoteAddress: string;
+  /** The address that the front names, where it is a trusted proxy's and its forwarding fields were believed; else undefined. */
+  readonly trustedPeer: string | undefined;
   readonly referer: string;
   readonly userAgent: string;
   /** `Request.shared` for what `encode` gives. */
@@ -74,6 +76,7 @@ class Received implements ReceivedRequest {
   readonly contentLength: number;
   readonly chunked: boolean;
   readonly remoteAddress: string;
+  readonly trustedPeer: string | undefined;
   readonly referer: string;
   readonly userAgent: string;
   readonly shared: number;
@@ -103,6 +106,7 @@ class Received implements ReceivedRequest {
     const believed = forwarded && said(values, "REMOTE_ADDR") !== "" ? facts.believe(forwarded, client) : undefined;
     const { remoteAddress, remotePort, scheme } = believed ?? client;
     this.remoteAddress = remoteAddress;
+    this.trustedPeer = believed === undefined ? undefined : client.remoteAddress;
     this.host = believed === undefined || believed.host === "" ? hostOf(values) : believed.host;
     const steady = `SERVER_SOFTWARE\0${facts.software}\0GATEWAY_INTERFACE\0CGI/1.1\0wsgi.url_scheme\0${scheme}${
       scheme === "https" ? "\0HTTPS\0on" : ""

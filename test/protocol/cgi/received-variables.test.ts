@@ -157,6 +157,8 @@ describe("scheme, server and client", () => {
     assert.deepEqual(asked, [[["x-forwarded-for", "203.0.113.9"], "10.0.0.1"]]);
     const variables = seen(request);
     assert.equal(request.remoteAddress, "203.0.113.9");
+    assert.equal(request.trustedPeer, "10.0.0.1");
+    assert.equal(receive(from).trustedPeer, undefined);
     assert.equal(request.host, "shop.example");
     for (const [name, value] of Object.entries({
       REMOTE_ADDR: "203.0.113.9",
