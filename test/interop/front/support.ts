@@ -39,7 +39,7 @@ export class Site {
     for (const file of readdirSync(source)) {
       const text = readFileSync(join(source, file), "utf8");
       for (const [, written = ""] of text.matchAll(writtenPort)) {
-        if (!this.#ports.has(written)) this.#ports.set(written, await freePort());
+        if (!this.#ports.has(written)) this.#ports.set(written, await this.#freshPort());
       }
       const here = text
         .replaceAll(writtenFolder, this.folder)
@@ -70,6 +70,14 @@ export class Site {
     }
     this.script("vivarium", `exec ${process.execPath} ${copy}/bin/vivarium.js "$@"`);
     cpSync(join(interopFolder, "app.py"), join(this.folder, "app.py"));
+  }
+
+  /** A free port that none of the others is: the system may name one twice as long as nobody listens there. */
+  async #freshPort(): Promise<number> {
+    const taken = new Set(this.#ports.values());
+    let port = await freePort();
+    while (taken.has(port)) port = await freePort();
+    return port;
   }
 
   /** Puts a shell script into the folder. */
