@@ -25,6 +25,10 @@ export interface RequestOwner {
   over(request: FastCgiRequest): void;
   /** The request's response cannot be finished. `delimited`: its length was announced, so that the web server sees it. */
   cut(request: FastCgiRequest, delimited: boolean): void;
+  /** No more of the request is awaited: it is whole, or over. */
+  received(): void;
+  /** No more of the request is awaited: it is whole, or over. */
+  received(): void;
   /** The request's body begins (1) or ceases (-1) to wait for the disk. */
   congested(more: 1 | -1): void;
 }
@@ -40,6 +44,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
   #exchange: IncomingExchange | undefined;
   #congested = false;
   #whole = false;
+  #receiving = true;
   #over = false;
 
   constructor(owner: RequestOwner, id: number, keepConnection: boolean) {
@@ -55,7 +60,13 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
 
   /** Whether more of its body is to come. */
   get receiving(): boolean {
-    return !this.#whole && !this.#over && this.#exchange === undefined;
+    return this.#receiving;
+  }
+
+  #receiveNoMore(): void {
+    if (!this.#receiving) return;
+    this.#receiving = false;
+    this.#owner.received();
   }
 
   // -- the request
@@ -70,7 +81,10 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
     this.#route = this.#owner.options.router.find(request.host, request.path);
     if (this.#route === undefined) this.reject(notMounted());
     // HAProxy 2.6 never ends the STDIN of a request whose body was in chunks and turned out to be empty.
-    else if (request.contentLength === 0) this.#begin({ kind: "empty" }, 0);
+    else if (request.contentLength === 0) {
+      this.#receiveNoMore();
+      this.#begin({ kind: "empty" }, 0);
+    }
   }
 
   /** Octets of the body. */
@@ -96,6 +110,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
   /** The body is whole. */
   end(): void {
     this.#whole = true;
+    this.#receiveNoMore();
     const received = this.#received;
     if (this.#over || this.#exchange !== undefined || received === undefined) return;
     const size = this.#receiver?.size ?? 0;
@@ -116,6 +131,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
   abort(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#receiveNoMore();
     this.#discardBody();
     const exchange = this.#exchange;
     if (exchange === undefined) return;
@@ -128,6 +144,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
   reject(error: VivariumError): void {
     this.#discardBody();
     this.#over = true;
+    this.#receiveNoMore();
     const status = error.status ?? 400;
     const page = plainPage(status, error.message);
     this.#encoder.begin(this.#received?.method ?? "");

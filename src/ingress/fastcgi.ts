@@ -52,6 +52,8 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   #corked = false;
   /** Writes that the socket has not reported yet. */
   #unflushed = 0;
+  /** Requests of which more is to come. */
+  #receiving = 0;
   /** Requests whose bodies wait for the disk. */
   #congested = 0;
 
@@ -142,7 +144,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
         this.#requests.get(event.id)?.end();
         break;
       case "abort":
-        this.#abort(event.id);
+        this.#abort(event.id, event.keepConnection);
         break;
       case "too-large":
         this.#add(event.id, event.keepConnection).reject(event.error);
@@ -163,6 +165,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   #add(id: number, keepConnection: boolean): FastCgiRequest {
     const request = new FastCgiRequest(this, id, keepConnection);
     this.#requests.set(id, request);
+    this.#receiving += 1;
     return request;
   }
 
@@ -178,12 +181,13 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   }
 
   /** FastCGI 1.0 §5.4: the request is still to be ended. */
-  #abort(id: number): void {
+  #abort(id: number, keepConnection: boolean): void {
     const request = this.#requests.get(id);
     request?.abort();
     this.write(encodeEnd(id, protocolStatus.requestComplete));
-    if (request !== undefined) this.over(request);
-    else this.#decoder.release(id);
+    this.#requests.delete(id);
+    this.#decoder.release(id);
+    this.#maybeClose(keepConnection, request?.whole === true);
   }
 
   over(request: FastCgiRequest): void {
@@ -243,6 +247,10 @@ class Connection implements IngressConnection, Timed, RequestOwner {
     if (this.#paused) this.#flow();
   }
 
+  received(): void {
+    this.#receiving -= 1;
+  }
+
   congested(more: 1 | -1): void {
     this.#congested += more;
     this.#flow();
@@ -272,12 +280,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
     else if (this.#congested > 0) this.deadline = 0;
     else if (decoder.active > this.#requests.size || !decoder.betweenRecords) {
       this.deadline = deadlines.tick + headTimeout;
-    } else this.deadline = this.#receives() ? deadlines.tick + stallTicks : 0;
-  }
-
-  #receives(): boolean {
-    for (const request of this.#requests.values()) if (request.receiving) return true;
-    return false;
+    } else this.deadline = this.#receiving > 0 ? deadlines.tick + stallTicks : 0;
   }
 
   /** Closes the connection as soon as the web server's side of the network took what was written. */

@@ -384,8 +384,11 @@ describe("an abort", () => {
   test("before the parameters are whole ends the request", async (context) => {
     const served = await serve(context, hello, {}, false, "fastcgi");
     const client = await served.connect();
-    client.send(begin(1, 0), octetsOf("ABORT_REQUEST 1\n"));
+    client.send(begin(1), octetsOf("ABORT_REQUEST 1\n"));
     assert.deepEqual((await answered(client, 1)).ended, [0, 0]);
+    client.send(begin(2, 0), octetsOf("ABORT_REQUEST 2\n"));
+    assert.deepEqual((await answered(client, 2)).ended, [0, 0]);
+    await client.untilEnd();
   });
 
   test("is also the end of the connection, by either side's network", async (context) => {

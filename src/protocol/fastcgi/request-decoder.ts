@@ -45,7 +45,7 @@ export type RequestEvent<P = readonly string[]> =
   /** The body is whole. */
   | { readonly type: "end"; readonly id: number }
   /** The client of an active id left (ABORT_REQUEST); at any time after its BEGIN_REQUEST. */
-  | { readonly type: "abort"; readonly id: number }
+  | { readonly type: "abort"; readonly id: number; readonly keepConnection: boolean }
   /** The parameters are larger than the limit; the rest of the request is skipped. `error` has a status to answer with. */
   | {
       readonly type: "too-large";
@@ -163,7 +163,7 @@ export class RequestDecoder<P> {
         // A second one would tell nothing new.
         if (incoming.phase === SKIPPED) return undefined;
         incoming.phase = SKIPPED;
-        return { type: "abort", id };
+        return { type: "abort", id, keepConnection: incoming.keepConnection };
       default:
         throw malformed(`A record of type ${type} is not for a Responder.`);
     }
