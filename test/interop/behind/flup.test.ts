@@ -6,8 +6,6 @@ import { behindTheGateway } from "./application.js";
 const cutUnseen = "flup ends a response that its application could not finish as if it were whole";
 const connectionEnds = "without a length, a response over SCGI ends with the connection";
 const scgi = {
-  "environ of a GET has no Content-Length but an empty one":
-    "SCGI says CONTENT_LENGTH always, and flup what it is told",
   "body read by lines, and nothing behind its end":
     "flup's wsgi.input is the connection, which has no end behind the body",
   "a response cut, its length unsaid, is seen to be cut": connectionEnds,

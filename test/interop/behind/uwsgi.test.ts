@@ -27,10 +27,7 @@ behindTheGateway({
   doors: [
     over("uwsgi"),
     over("fastcgi"),
-    over("scgi", {
-      "environ of a GET has no Content-Length but an empty one":
-        "SCGI says CONTENT_LENGTH always, and uWSGI what it is told",
-    }),
+    over("scgi"),
     over("http", {
       "environ has the client's address": itsOwnPeer,
       "environ has the port the client connected to": itsOwnPeer,
