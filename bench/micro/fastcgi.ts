@@ -1,0 +1,64 @@
+// What a request costs the FastCGI codec and door, but for the socket: records to the variables written out to a worker's wire,
+// and a small response back to records. Once for requests that never come again, once for those that do. Prints the best of
+// several rounds.
+
+import { VivariumError } from "../../src/errors.js";
+import { Ingress } from "../../src/ingress/ingress.js";
+import { RecurringRequests } from "../../src/ingress/recurring-requests.js";
+import { ResponseEncoder } from "../../src/protocol/cgi/response-encoder.js";
+import { RequestDecoder } from "../../src/protocol/fastcgi/request-decoder.js";
+import { encodeRequest } from "../../src/protocol/fastcgi/request-encoder.js";
+import { encodeOutput } from "../../src/protocol/fastcgi/response-encoder.js";
+import { Router } from "../../src/routing/router.js";
+import { captured } from "../../test/protocol/cgi/received.js";
+
+const nginx = captured().find(({ name }) => name === "nginx-fastcgi_params");
+if (nginx === undefined) throw new Error("The captured request is gone.");
+const config = {
+  trustedProxies: [],
+  maxBody: 2 ** 30,
+  bodyMemory: 2 ** 18,
+  tempDir: "/",
+  maxTarget: 8192,
+  maxHead: 65536,
+  maxFields: 128,
+  keepAlive: 75,
+  headTimeout: 30,
+};
+const requests = new RecurringRequests(new Ingress(config, new Router([]), { version: "0.0.0" }));
+const decoder = new RequestDecoder({ maxParams: 65536, maxRequests: 1 }, (octets, malformed) =>
+  requests.read(octets, malformed),
+);
+const fields = Buffer.from("Content-Type: text/plain\r\nContent-Length: 13\r\n");
+const head = { status: 200, reason: "OK", fields, contentLength: 13, hasDate: false };
+const body = Buffer.from("Hello, world!");
+const wire = Buffer.allocUnsafe(65536);
+
+function serve(chunk: Uint8Array): void {
+  decoder.receive(chunk);
+  for (let event = decoder.next(); event !== undefined; event = decoder.next()) {
+    if (event.type !== "request" || event.params instanceof VivariumError) continue;
+    wire.write(event.params.encode({ scriptName: "", pathInfo: event.params.path }, -1), "latin1");
+  }
+  decoder.release(1);
+  const encoder = new ResponseEncoder();
+  encoder.begin("GET");
+  const response = encoder.head(head, body, true);
+  encodeOutput(1, response instanceof Uint8Array ? [response] : response, true);
+}
+
+const count = 5000;
+for (const distinct of [count * 12, 32]) {
+  const text = nginx.sent.join("\0");
+  const chunks = Array.from({ length: distinct }, (_, index) => {
+    const encoded = encodeRequest(1, true, `REMOTE_PORT\0${index}\0${text}`, undefined, true);
+    return encoded instanceof Uint8Array ? encoded : Buffer.concat(encoded);
+  });
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0, at = 0; round < 12; round++) {
+    const before = process.hrtime.bigint();
+    for (let i = 0; i < count; i++, at++) serve(chunks[at % distinct] as Uint8Array);
+    least = Math.min(least, Number(process.hrtime.bigint() - before) / count / 1000);
+  }
+  console.log(`${distinct === 32 ? "requests that come again" : "requests that do not"}: ${least.toFixed(2)} µs`);
+}
