@@ -75,7 +75,7 @@ async function serverAt(gateway: Vivarium, url: string): Promise<UpstreamStatus>
   return found;
 }
 
-/** Twenty clients that ask for a page over and over, until they are told to stop. */
+/** Ten clients that ask for a page over and over, until they are told to stop. */
 class Load {
   readonly statuses = new Map<number, number>();
   readonly #clients: readonly Promise<void>[];
@@ -92,7 +92,7 @@ class Load {
         this.answers += 1;
       }
     };
-    this.#clients = Array.from({ length: 20 }, ask);
+    this.#clients = Array.from({ length: 10 }, ask);
   }
 
   /** Waits until so many more were answered. */
@@ -119,13 +119,13 @@ describe("uWSGI behind the gateway", { skip: unavailable("uwsgi", "uwsgi-python"
     const load = new Load(gateway.port);
     await load.more(200);
     await dying.kill();
-    await load.more(400);
+    await load.more(200);
     const before = (await serverAt(gateway, dying.url)).requests;
     assert.ok(before > 0);
     await dying.start();
     await until(async () => {
       const { state, requests } = await serverAt(gateway, dying.url);
-      return state === "up" && requests > before + 50;
+      return state === "up" && requests > before + 10;
     }, "the server that came back gets requests");
     const { answers } = load;
     assert.deepEqual(await load.stop(), { 200: load.answers });
@@ -169,10 +169,10 @@ describe("uWSGI behind the gateway", { skip: unavailable("uwsgi", "uwsgi-python"
     }, "it is left out");
     const first = await load.stop();
     // Those that waited for it, and no more: they are not asked again, as what is slow would be slow again.
-    assert.ok((first["504"] ?? 0) <= 20);
+    assert.ok((first["504"] ?? 0) <= 10);
     assert.deepEqual(Object.keys(first).sort(), ["200", "504"]);
     const second = new Load(gateway.port);
-    await second.more(300);
+    await second.more(150);
     assert.deepEqual(Object.keys(await second.stop()), ["200"]);
   });
 
@@ -192,7 +192,7 @@ describe("uWSGI behind the gateway", { skip: unavailable("uwsgi", "uwsgi-python"
     await leaving.start();
     const undone = await vivarium(["drain", leaving.url, "--undo", "--control", gateway.control]);
     assert.equal(undone.code, 0, undone.stderr);
-    await until(async () => (await serverAt(gateway, leaving.url)).requests > requests + 50, "it gets requests again");
+    await until(async () => (await serverAt(gateway, leaving.url)).requests > requests + 10, "it gets requests again");
     assert.deepEqual(Object.keys(await load.stop()), ["200"]);
     assert.equal((await group(gateway)).retries, 0);
   });

@@ -36,8 +36,10 @@ function flup(
   });
 }
 
-flup("fastcgi", "threaded", [], fastcgi);
-// A process belongs to a connection as long as that is open: kept ones would leave none for others.
-flup("fastcgi", "preforked", ["--upstream-keep-alive", "0"], fastcgi);
+// A process, or a thread, belongs to a connection as long as that is open. Kept ones would leave no process for others; and of
+// two connections that come at once, flup may give both to the one thread that is free.
+const notKept = ["--upstream-keep-alive", "0"];
+flup("fastcgi", "threaded", notKept, fastcgi);
+flup("fastcgi", "preforked", notKept, fastcgi);
 flup("scgi", "threaded", [], scgi);
 flup("scgi", "preforked", [], scgi);

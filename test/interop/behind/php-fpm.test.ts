@@ -6,10 +6,7 @@ behindTheGateway({
   name: "php-fpm",
   skip: unavailable("php-fpm"),
   configuration: "php-fpm",
-  start: (site) =>
-    site.serve(phpFpm(), ["--nodaemonize", "--fpm-config", "php-fpm.conf", "--allow-to-run-as-root"], {}, [
-      "fastcgi.sock",
-    ]),
+  start: (site) => site.serve(phpFpm(), ["--nodaemonize", "--fpm-config", "php-fpm.conf"], {}, ["fastcgi.sock"]),
   doors: [
     {
       name: "over fastcgi",
