@@ -229,7 +229,8 @@ ROUTES = {
 def application(environ, start_response):
     # Both, so that what a server put into the wrong one is seen by the test that asks, and not by all.
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    route = ROUTES.get(path.strip("/").split("/")[0])
+    # What stands before is where the application is mounted.
+    route = next((ROUTES[name] for name in path.split("/") if name in ROUTES), None)
     if route is None:
         return text(start_response, "404 Not Found", "the suite's application has nothing at " + repr(path))
     query = {name: values[-1] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}

@@ -1,7 +1,10 @@
 // nginx in front of Vivarium: fastcgi_pass, proxy_pass, uwsgi_pass, scgi_pass.
-import { after, before, describe } from "node:test";
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
 import { nginx, unavailable } from "../../support/tools.js";
 import type { Vivarium } from "../../support/vivarium.js";
+import { environOf } from "../suite/cases.js";
+import { Client } from "../suite/client.js";
 import { type Exceptions, runSuite } from "../suite/suite.js";
 import { Site, startApplication } from "./support.js";
 
@@ -39,6 +42,19 @@ describe("nginx in front", { skip: unavailable("nginx") }, () => {
     await site?.close();
     await application?.stop();
   });
+
+  for (const protocol of ["fastcgi", "uwsgi", "scgi"]) {
+    test(`${protocol}_pass under a prefix: SCRIPT_NAME says which, PATH_INFO is the rest`, async () => {
+      const client = new Client(site.port(8007));
+      for (const [rest, decoded] of [
+        ["/environ", "/environ"],
+        ["/environ/a%2Fb//c", "/environ/a/b//c"],
+      ]) {
+        const { SCRIPT_NAME, PATH_INFO } = environOf(await client.ask({ target: `/${protocol}${rest}` }));
+        assert.deepEqual([SCRIPT_NAME, PATH_INFO], [`/${protocol}`, decoded]);
+      }
+    });
+  }
 
   for (const { name, port, except = {} } of sites) describe(name, () => runSuite(() => site.port(port), { except }));
 });
