@@ -20,7 +20,8 @@ const cut = {
 /** What cannot hold wherever a protocol is on the way. */
 const except: Readonly<Record<Protocol, Exceptions>> = { http: {}, fastcgi: {}, scgi: cut, uwsgi: cut };
 const hostWithoutPort = {
-  "environ has the host and port the client asked for": "Debian's parameter files for nginx send the host without its port",
+  "environ has the host and port the client asked for":
+    "Debian's parameter files for nginx send the host without its port",
 };
 
 describe("every door in and every door out", { skip: unavailable("nginx") }, () => {
