@@ -76,6 +76,10 @@ export class FastCgiConnection implements SocketOwner {
     this.#socket = new UpstreamSocket(owner.options, this);
   }
 
+  get answered(): boolean {
+    return this.received > 0;
+  }
+
   hasRoom(most: number): boolean {
     return this.#shared && !this.#closing && !this.#held && this.#calls.size < most;
   }

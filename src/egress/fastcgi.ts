@@ -11,6 +11,7 @@ import type {
 } from "./driver.js";
 import { FastCgiCall } from "./fastcgi-call.js";
 import { type ConnectionOwner, FastCgiConnection } from "./fastcgi-connection.js";
+import { Scarcity } from "./scarcity.js";
 
 /**
  * Ticks (a second) for which a connection that lies idle is good for a request that must not be sent twice; and the least
@@ -38,6 +39,7 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
   /** The one used last is the first to be used again: the others may go. */
   readonly #idle: FastCgiConnection[] = [];
   readonly #busy = new Set<FastCgiConnection>();
+  readonly #scarcity = new Scarcity<FastCgiConnection>();
   /** A connection was used again. */
   #proven = false;
   #unkept = 0;
@@ -95,8 +97,11 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
   }
 
   #open(): FastCgiConnection {
+    // One that lies idle and cannot be used may be all that keeps the server from accepting another.
+    this.#idle.shift()?.close();
     const connection = new FastCgiConnection(this, false);
     this.#busy.add(connection);
+    this.#scarcity.opened(connection, this.options.deadlines.tick);
     return connection;
   }
 
@@ -114,11 +119,13 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
       this.#unkept = 0;
     }
     if (this.#closed || this.#idle.length >= this.options.keepAlive) return false;
+    if (this.#scarcity.waits(this.options.deadlines.tick)) return false;
     this.#idle.push(connection);
     return true;
   }
 
   forget(connection: FastCgiConnection): void {
+    this.#scarcity.closed(connection);
     if (this.#busy.delete(connection)) return;
     const at = this.#idle.lastIndexOf(connection);
     if (at < 0) return;

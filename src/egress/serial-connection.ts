@@ -55,6 +55,11 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     this.#codec = codec;
   }
 
+  /** Whether anything of a response came, since the last request at least. */
+  get answered(): boolean {
+    return this.used || this.#anyReceived;
+  }
+
   start(request: UpstreamRequest, events: UpstreamEvents): void {
     const { options } = this.#owner;
     this.#head = this.#codec.begin(request, options.keepAlive > 0);

@@ -1,6 +1,7 @@
 // The driver of every protocol with one request at a time on a connection. The protocols differ in a codec
 // (serial-codec.ts); connections, their phases and what a failure is are the same for all.
 import type { DriverOptions, UpstreamCall, UpstreamDriver, UpstreamEvents, UpstreamRequest } from "./driver.js";
+import { Scarcity } from "./scarcity.js";
 import type { CreateSerialCodec } from "./serial-codec.js";
 import { SerialConnection, type SerialOwner } from "./serial-connection.js";
 import { SocketPool } from "./socket.js";
@@ -18,6 +19,7 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
   readonly #createCodec: CreateSerialCodec;
   /** The one used last is the first to be used again: the others may go. */
   readonly #idle: SerialConnection[] = [];
+  readonly #scarcity = new Scarcity<SerialConnection>();
   #busy = 0;
   #closed = false;
   /**
@@ -41,13 +43,18 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
   }
 
   start(request: UpstreamRequest, events: UpstreamEvents, fresh: boolean): UpstreamCall {
-    const connection =
-      (fresh ? undefined : this.#take(request)) ?? new SerialConnection(this, this.#createCodec(this.options));
+    const kept = fresh ? undefined : this.#take(request);
+    const connection = kept ?? new SerialConnection(this, this.#createCodec(this.options));
     try {
       connection.start(request, events);
     } catch (error) {
       if (connection.used) this.#idle.push(connection);
       throw error;
+    }
+    if (kept === undefined && this.options.keepAlive > 0) {
+      // One that lies idle and cannot be used may be all that keeps the server from accepting another.
+      this.#idle.shift()?.close();
+      this.#scarcity.opened(connection, this.options.deadlines.tick);
     }
     this.#busy += 1;
     return connection;
@@ -68,7 +75,9 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
   release(connection: SerialConnection, reusable: boolean): boolean {
     this.#busy -= 1;
     if (connection.used && reusable) this.#keeps = true;
+    if (!reusable) this.#scarcity.closed(connection);
     if (!reusable || this.#closed || this.#idle.length >= this.options.keepAlive) return false;
+    if (this.#scarcity.waits(this.options.deadlines.tick)) return false;
     this.#idle.push(connection);
     return true;
   }

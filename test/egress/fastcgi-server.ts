@@ -3,7 +3,7 @@ import type { TestContext } from "node:test";
 import { decodePairs } from "../../src/protocol/fastcgi/params.js";
 import { RequestDecoder, type RequestEvent } from "../../src/protocol/fastcgi/request-decoder.js";
 import { encodeEnd, encodeErrors, encodeOutput, encodeValues } from "../../src/protocol/fastcgi/response-encoder.js";
-import { type Accepted, type FakeServer, fakeServer } from "./support.js";
+import { type Accepted, type FakeServer, fakeServer, oneByOne } from "./support.js";
 
 /** A request that has arrived whole. */
 export class Asked {
@@ -57,16 +57,18 @@ export interface ApplicationOptions {
   readonly multiplexes?: 0 | 1;
   /** Closes connections after the first request, whatever it was asked. */
   readonly closes?: boolean;
+  /** Serves one connection at a time. */
+  readonly oneByOne?: boolean;
 }
 
 /** Answers what arrives with `serve`, until the test ends. */
 export async function application(
   context: TestContext,
   serve: (asked: Asked) => void,
-  { multiplexes, closes = false }: ApplicationOptions = {},
+  { multiplexes, closes = false, oneByOne: single = false }: ApplicationOptions = {},
 ): Promise<Application> {
   const asked: Asked[] = [];
-  const server = await fakeServer(context, (connection) => {
+  const serveConnection = (connection: Accepted): void => {
     const decoder = new RequestDecoder({ maxParams: 2 ** 24, maxRequests: 65_535 }, decodePairs);
     const open = new Map<number, Asked>();
     connection.socket.on("data", (chunk) => {
@@ -100,6 +102,7 @@ export async function application(
       }
     });
     connection.socket.on("end", () => connection.socket.end());
-  });
+  };
+  const server = await fakeServer(context, single ? oneByOne(serveConnection) : serveConnection);
   return { ...server, asked };
 }

@@ -118,6 +118,26 @@ export function answering(answer: (head: string, connection: Accepted) => string
   };
 }
 
+/** Serves one connection at a time, as a server with one process does: the others wait until that one is closed. */
+export function oneByOne(serve: (connection: Accepted) => void = () => {}): (connection: Accepted) => void {
+  let active: Accepted | undefined;
+  const waiting: Accepted[] = [];
+  return (connection) => {
+    serve(connection);
+    connection.socket.on("end", () => connection.socket.end());
+    connection.socket.on("close", () => {
+      if (active !== connection) return;
+      active = waiting.shift();
+      active?.socket.resume();
+    });
+    if (active === undefined) active = connection;
+    else {
+      waiting.push(connection);
+      connection.socket.pause();
+    }
+  };
+}
+
 /** A whole response. */
 export function response(text: string, fields = ""): string {
   return `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n${fields}\r\n${text}`;
