@@ -39,7 +39,7 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
   /** The one used last is the first to be used again: the others may go. */
   readonly #idle: FastCgiConnection[] = [];
   readonly #busy = new Set<FastCgiConnection>();
-  readonly #scarcity = new Scarcity<FastCgiConnection>();
+  readonly #scarcity: Scarcity<FastCgiConnection>;
   /** A connection was used again. */
   #proven = false;
   #unkept = 0;
@@ -47,6 +47,7 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
 
   constructor(options: DriverOptions) {
     this.options = options;
+    this.#scarcity = new Scarcity(options.deadlines, () => this.#closeIdle());
     this.keep = options.keepAlive > 0 || options.multiplex > 1;
     this.#most = options.multiplex > 1 ? 0 : 1;
   }
@@ -101,7 +102,7 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
     this.#idle.shift()?.close();
     const connection = new FastCgiConnection(this, false);
     this.#busy.add(connection);
-    this.#scarcity.opened(connection, this.options.deadlines.tick);
+    this.#scarcity.opened(connection);
     return connection;
   }
 
@@ -119,7 +120,7 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
       this.#unkept = 0;
     }
     if (this.#closed || this.#idle.length >= this.options.keepAlive) return false;
-    if (this.#scarcity.waits(this.options.deadlines.tick)) return false;
+    if (this.#scarcity.waits) return false;
     this.#idle.push(connection);
     return true;
   }
@@ -171,6 +172,10 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
 
   close(): void {
     this.#closed = true;
+    this.#closeIdle();
+  }
+
+  #closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close();
   }
 }

@@ -1,6 +1,7 @@
 // A server with a process or a thread for each connection (php-fpm, flup, uWSGI's http-socket, Apache prefork) serves as many
-// connections as it has of those, busy or idle, and lets the others wait for ever. So a connection is kept only while no new
-// one waits unanswered: closed in its place, it makes room for one that waits.
+// connections as it has of those, busy or idle, and lets the others wait for ever. So connections are kept only while no new
+// one waits unanswered: closed, they make room for those that wait.
+import type { Deadlines, Timed } from "../net/deadline.js";
 
 /** A connection as far as this goes. */
 interface Fresh {
@@ -9,17 +10,30 @@ interface Fresh {
 }
 
 /** Ticks (net/deadline.ts) for which a new connection may wait before it is taken for one that nobody accepts. */
-const patienceMost = 1;
+const patience = 1;
 /** Ticks for which a server found so is not trusted to accept more: a minute. */
 const remembered = 240;
 
-export class Scarcity<Connection extends Fresh> {
+export class Scarcity<Connection extends Fresh> implements Timed {
+  deadline = 0;
+  readonly #deadlines: Deadlines;
+  readonly #closeIdle: () => void;
   /** New connections that were not seen answered, the oldest first, and the tick each was opened at. */
   readonly #fresh = new Map<Connection, number>();
   #scarceUntil = 0;
 
-  opened(connection: Connection, tick: number): void {
+  /** `closeIdle` is called when a new connection has waited for too long. */
+  constructor(deadlines: Deadlines, closeIdle: () => void) {
+    this.#deadlines = deadlines;
+    this.#closeIdle = closeIdle;
+  }
+
+  opened(connection: Connection): void {
+    const { tick } = this.#deadlines;
     this.#fresh.set(connection, tick);
+    if (this.deadline > 0) return;
+    this.deadline = tick + patience;
+    this.#deadlines.watch(this);
   }
 
   closed(connection: Connection): void {
@@ -27,15 +41,23 @@ export class Scarcity<Connection extends Fresh> {
   }
 
   /** Whether a new connection waits for the server to have room, so that one that is done with should be closed. */
-  waits(tick: number): boolean {
+  get waits(): boolean {
+    const { tick } = this.#deadlines;
     for (const [connection, since] of this.#fresh) {
       if (connection.answered) {
         this.#fresh.delete(connection);
         continue;
       }
-      if (tick - since > patienceMost) this.#scarceUntil = tick + remembered;
+      if (tick - since > patience) this.#scarceUntil = tick + remembered;
       return tick < this.#scarceUntil;
     }
     return false;
+  }
+
+  expire(): void {
+    // Those that were kept before it was known keep it waiting.
+    if (this.waits) this.#closeIdle();
+    if (this.#fresh.size > 0) this.deadline = this.#deadlines.tick + patience;
+    else this.#deadlines.unwatch(this);
   }
 }

@@ -19,7 +19,7 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
   readonly #createCodec: CreateSerialCodec;
   /** The one used last is the first to be used again: the others may go. */
   readonly #idle: SerialConnection[] = [];
-  readonly #scarcity = new Scarcity<SerialConnection>();
+  readonly #scarcity: Scarcity<SerialConnection>;
   #busy = 0;
   #closed = false;
   /**
@@ -31,6 +31,7 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
 
   constructor(options: DriverOptions, createCodec: CreateSerialCodec) {
     this.options = options;
+    this.#scarcity = new Scarcity(options.deadlines, () => this.#closeIdle());
     this.sockets = new SocketPool(options);
     this.#createCodec = createCodec;
   }
@@ -54,7 +55,7 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
     if (kept === undefined && this.options.keepAlive > 0) {
       // One that lies idle and cannot be used may be all that keeps the server from accepting another.
       this.#idle.shift()?.close();
-      this.#scarcity.opened(connection, this.options.deadlines.tick);
+      this.#scarcity.opened(connection);
     }
     this.#busy += 1;
     return connection;
@@ -77,7 +78,7 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
     if (connection.used && reusable) this.#keeps = true;
     if (!reusable) this.#scarcity.closed(connection);
     if (!reusable || this.#closed || this.#idle.length >= this.options.keepAlive) return false;
-    if (this.#scarcity.waits(this.options.deadlines.tick)) return false;
+    if (this.#scarcity.waits) return false;
     this.#idle.push(connection);
     return true;
   }
@@ -93,6 +94,10 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
 
   close(): void {
     this.#closed = true;
+    this.#closeIdle();
+  }
+
+  #closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close();
   }
 }

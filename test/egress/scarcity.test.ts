@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Scarcity } from "../../src/egress/scarcity.js";
+import { Deadlines } from "../../src/net/deadline.js";
 import { application } from "./fastcgi-server.js";
 import { fakeServer, groupOf, oneByOne, response, serverAt, settle } from "./support.js";
 
@@ -61,23 +62,49 @@ describe("a server that accepts one connection at a time", () => {
   });
 });
 
+test("many requests at once are all answered, though the first connections were kept", async (context) => {
+  const server = await application(context, (asked) => asked.answer("Status: 200 OK\r\n\r\nok"), { oneByOne: true });
+  const { send, pass } = groupOf(context, [
+    serverAt(server.port, { url: `fastcgi://127.0.0.1:${server.port}`, protocol: "fastcgi" }),
+  ]);
+  const exchanges = Array.from({ length: 10 }, () => send());
+  await server.connection(10);
+  for (let turn = 0; turn < 100 && exchanges.some(({ ended }) => !ended); turn += 1) {
+    await settle();
+    pass(1);
+  }
+  assert.deepEqual(
+    exchanges.map(({ outcome }) => outcome),
+    Array.from({ length: 10 }, () => "200 whole ok"),
+  );
+});
+
 test("connections are kept as long as new ones are answered", () => {
-  const scarcity = new Scarcity<{ answered: boolean }>();
+  const deadlines = new Deadlines(false);
+  let closed = 0;
+  const scarcity = new Scarcity<{ answered: boolean }>(deadlines, () => {
+    closed += 1;
+  });
   const quick = { answered: false };
-  scarcity.opened(quick, 1);
-  assert.equal(scarcity.waits(2), false);
+  scarcity.opened(quick);
+  assert.equal(scarcity.waits, false);
   quick.answered = true;
-  assert.equal(scarcity.waits(100), false);
+  deadlines.advance(100);
+  assert.equal(scarcity.waits, false);
+  assert.equal(closed, 0);
   const slow = { answered: false };
-  scarcity.opened(slow, 100);
-  assert.equal(scarcity.waits(102), true);
+  scarcity.opened(slow);
+  deadlines.advance(4);
+  assert.equal(scarcity.waits, true);
+  assert.ok(closed > 0);
   scarcity.closed(slow);
-  assert.equal(scarcity.waits(102), false);
+  assert.equal(scarcity.waits, false);
   // For a minute it is known: the next one need not wait for long.
   const next = { answered: false };
-  scarcity.opened(next, 200);
-  assert.equal(scarcity.waits(200), true);
+  scarcity.opened(next);
+  assert.equal(scarcity.waits, true);
   scarcity.closed(next);
-  scarcity.opened(next, 400);
-  assert.equal(scarcity.waits(400), false);
+  deadlines.advance(300);
+  scarcity.opened(next);
+  assert.equal(scarcity.waits, false);
 });

@@ -36,10 +36,7 @@ function flup(
   });
 }
 
-// A process, or a thread, belongs to a connection as long as that is open. Kept ones would leave no process for others; and of
-// two connections that come at once, flup may give both to the one thread that is free.
-const notKept = ["--upstream-keep-alive", "0"];
-flup("fastcgi", "threaded", notKept, fastcgi);
-flup("fastcgi", "preforked", notKept, fastcgi);
+flup("fastcgi", "threaded", [], fastcgi);
+flup("fastcgi", "preforked", [], fastcgi);
 flup("scgi", "threaded", [], scgi);
 flup("scgi", "preforked", [], scgi);

@@ -12,7 +12,7 @@ behindTheGateway({
       name: "over fastcgi",
       url: ({ folder }) => `fastcgi://unix:${folder}/fastcgi.sock`,
       // A process belongs to a connection as long as that is open: kept ones would leave none for others.
-      args: ({ folder }) => ["--upstream-params", `SCRIPT_FILENAME=${folder}/app.php`, "--upstream-keep-alive", "0"],
+      args: ({ folder }) => ["--upstream-params", `SCRIPT_FILENAME=${folder}/app.php`],
       except: {
         "environ has what PEP 3333 asks for, in the types it asks for": "this is PHP",
         "body read by lines, and nothing behind its end": "PHP has no wsgi.input to read so",
