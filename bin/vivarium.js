@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-const { main } = require("../build/bundle/vivarium.js");
+const { main } = require("./load.js").load("vivarium");
 
 main(process.argv.slice(2)).then((status) => {
   process.exitCode = status;

@@ -2,8 +2,9 @@
 // nothing to do it finds that out from file times, starting no process, and runs the command in this one.
 //   npm start -- --listen http://0.0.0.0:8080 --workers 4
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { build, ensurePackages } from "./setup/node.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -58,7 +59,7 @@ async function prepare() {
 }
 
 if (await prepare()) {
-  const { main } = await import(pathToFileURL(join(root, "build/bundle/vivarium.js")).href);
+  const { main } = createRequire(import.meta.url)("../bin/load.js").load("vivarium");
   const config = join(root, "examples/guestbook/vivarium.toml");
   process.exitCode = await main(["run", "--config", config, ...process.argv.slice(2)]);
 } else {

@@ -74,7 +74,10 @@ export async function build(root, project = ".") {
   await stop();
   writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n');
   writeFileSync(join(folder, "LICENSES.txt"), licenses(root, Object.keys(result.metafile.inputs)));
-  return true;
+  return ["vivarium", "front"].every((name) => {
+    const args = [join(root, "scripts/setup/code-cache.cjs"), name];
+    return spawnSync(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] }).status === 0;
+  });
 }
 
 /** The licences of the packages in a bundle, which ask to be passed on with them. */

@@ -46,7 +46,7 @@ export class FrontProcess {
   #nextId = 1;
 
   constructor(settings: FrontSettings, listener: FrontListener) {
-    this.#child = fork(`${packageRoot}build/bundle/front.js`, {
+    this.#child = fork(`${packageRoot}bin/front.js`, {
       env: environment(),
       stdio: [
         "ignore",
