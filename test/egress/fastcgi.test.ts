@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
+import { describe, test } from "node:test";
 import type { UpstreamServer } from "../../src/config/config.js";
-import type { FileBody } from "../../src/exchange.js";
 import { encodeOutput } from "../../src/protocol/fastcgi/response-encoder.js";
 import { octetsOf } from "../protocol/fastcgi/vectors.js";
 import { type Asked, application, send } from "./fastcgi-server.js";
-import { eventually, fakeServer, freePort, groupOf, logged, serverAt, settle } from "./support.js";
+import { eventually, fakeServer, fileBody, freePort, groupOf, logged, serverAt, settle } from "./support.js";
 
 const at = (port: number): UpstreamServer =>
   serverAt(port, { url: `fastcgi://127.0.0.1:${port}`, protocol: "fastcgi" });
@@ -17,29 +13,6 @@ const page = (text: string) => `Status: 200 OK\r\nContent-Type: text/plain\r\n\r
 const ok = (asked: Asked) => asked.answer(page("ok"));
 
 const memory = (text: string) => ({ kind: "memory", bytes: Buffer.from(text, "latin1") }) as const;
-
-function fileBody(context: TestContext, size: number): FileBody & { holders: number } {
-  const directory = mkdtempSync(join(tmpdir(), "vivarium-egress-"));
-  const fd = openSync(join(directory, "body"), "w+");
-  writeSync(fd, Buffer.alloc(size, "abcdefg"));
-  context.after(() => {
-    closeSync(fd);
-    rmSync(directory, { recursive: true });
-  });
-  const body = {
-    kind: "file" as const,
-    fd,
-    size,
-    holders: 0,
-    hold() {
-      body.holders += 1;
-    },
-    release() {
-      body.holders -= 1;
-    },
-  };
-  return body;
-}
 
 describe("a request over FastCGI", () => {
   test("is sent with its variables and its body, and its response told", async (context) => {

@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import type { FileBody } from "../../src/exchange.js";
 import {
   answering,
   eventually,
   type FakeExchange,
   fakeServer,
+  fileBody,
   groupOf,
   response,
   settle,
@@ -37,30 +34,6 @@ async function told(context: TestContext, octets: string, method = "GET", closes
   const exchange = groupOf(context, [server.port]).send({ method });
   await exchange.end();
   return exchange;
-}
-
-function fileBody(context: TestContext, size: number, real = size): FileBody & { holders: number } {
-  const directory = mkdtempSync(join(tmpdir(), "vivarium-egress-"));
-  const fd = openSync(join(directory, "body"), "w+");
-  writeSync(fd, Buffer.alloc(size, "abcdefg"));
-  ftruncateSync(fd, real);
-  context.after(() => {
-    closeSync(fd);
-    rmSync(directory, { recursive: true });
-  });
-  const body = {
-    kind: "file" as const,
-    fd,
-    size,
-    holders: 0,
-    hold() {
-      body.holders += 1;
-    },
-    release() {
-      body.holders -= 1;
-    },
-  };
-  return body;
 }
 
 describe("a request over HTTP/1.1", () => {

@@ -1,12 +1,15 @@
 // Servers that do exactly what a test says, exchanges that note what they are told, and groups whose time passes when a test
 // says so.
 import { once } from "node:events";
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type LogLine, logLine } from "../../src/channels.js";
 import type { UpstreamGroupConfig, UpstreamServer } from "../../src/config/config.js";
 import { type GroupOptions, UpstreamGroup } from "../../src/egress/group.js";
-import type { Body, Exchange, Request, ResponseHead } from "../../src/exchange.js";
+import type { Body, Exchange, FileBody, Request, ResponseHead } from "../../src/exchange.js";
 import { Deadlines } from "../../src/net/deadline.js";
 
 /** A connection that a server accepted. */
@@ -308,6 +311,31 @@ export class FakeExchange implements Exchange {
     if (this.wasCut) return `${this.head?.status} cut ${this.body}`;
     return `${this.head?.status} ${this.whole ? "whole" : "begun"} ${this.body}`;
   }
+}
+
+/** A body in a file, of `size` octets by what is said of it and of `real` in truth. */
+export function fileBody(context: TestContext, size: number, real: number = size): FileBody & { holders: number } {
+  const directory = mkdtempSync(join(tmpdir(), "vivarium-egress-"));
+  const fd = openSync(join(directory, "body"), "w+");
+  writeSync(fd, Buffer.alloc(size, "abcdefg"));
+  ftruncateSync(fd, real);
+  context.after(() => {
+    closeSync(fd);
+    rmSync(directory, { recursive: true });
+  });
+  const body = {
+    kind: "file" as const,
+    fd,
+    size,
+    holders: 0,
+    hold() {
+      body.holders += 1;
+    },
+    release() {
+      body.holders -= 1;
+    },
+  };
+  return body;
 }
 
 /** Resolves when `condition` holds; a test that waits in vain fails. */
