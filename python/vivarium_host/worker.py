@@ -167,7 +167,9 @@ class Seat:
             self.delay = (delay - self.delay_at) // self.delay_every
             self.delay_at = delay
             self.delay_every = self.delay_due = min(2 * self.delay_every, DELAY_EVERY)
-        return cpu + self.delay
+        # Who computes waits in proportion; what is more, a request waited to be woken (from its database, say), and that
+        # more threads would make up for.
+        return cpu + min(self.delay, 2 * cpu)
 
     def _look(self):
         """Learns whether the client left meanwhile, or the front: nobody else would end a stream that never ends."""
