@@ -174,7 +174,7 @@ describe("a server of two pools of which one cannot start", () => {
   test("says which of them ended Python", async () => {
     const { code, stderr } = await run("import os\nos._exit(9)\n");
     assert.equal(code, 1);
-    assert.match(stderr, /vivarium: Python ended with status 9 while it imported the application of blog\.\n$/u);
+    assert.match(stderr, /vivarium: Python ended with status 9 while it imported the application of blog\.$/mu);
   });
 
   test("vivarium check says so before", async () => {
