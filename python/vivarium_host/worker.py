@@ -26,165 +26,15 @@ from collections import deque
 from time import perf_counter_ns, thread_time_ns
 
 from . import wire
+from .seat import Seat, open_schedstat
+from .watcher import Watcher
 from .wsgi import ClientGone
 
-# seconds: how long a leader may execute one request while others wait behind it; twice that where all take longer
-TICK = 0.003
-TICKS_TO_PARK = 25  # idle looks after which the watcher sleeps until it is woken
 READ_SIZE = 65536
-SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
-DELAY_EVERY = 16  # slow requests of a thread for which its waiting for a processor is read once
-STEP = 262144  # octets of a large body sent in one frame
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although requests are waiting
 CANCELLED_MOST = 64  # cancelled requests remembered before those that are over are forgotten
 HOLD_COUNT = 8  # answers written at once: half of what is written ahead, so that the front works while this worker does
 HOLD_MOST = 1_000_000  # nanoseconds an answer is held for company
-
-
-def open_schedstat():
-    """A descriptor of the calling thread's scheduling statistics, -1 where the kernel keeps none."""
-    try:
-        descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-    if len(os.pread(descriptor, 96, 0).split()) == 3:
-        return descriptor
-    os.close(descriptor)
-    return -1
-
-
-class Seat:
-    """One thread of the worker and the request it executes: what ``wsgi.Call`` calls ``out``."""
-
-    __slots__ = (
-        "_worker",
-        "number",
-        "wake",
-        "id",
-        "cancelled",
-        "granted",
-        "used",
-        "credited",
-        "begun_wall",
-        "begun_cpu",
-        "slow",
-        "schedstat",
-        "delay",
-        "delay_at",
-        "delay_every",
-        "delay_due",
-    )
-
-    def __init__(self, worker, number):
-        self._worker = worker
-        self.number = number
-        self.wake = threading.Lock()  # held while parked; released to wake
-        self.wake.acquire()
-        self.id = 0  # the request being executed, 0 when none
-        self.cancelled = 0  # the request whose client left last; an id, for it may be over when word of it comes
-        self.granted = 0  # octets of body the front has room for, in all; written by whoever reads
-        self.used = 0  # of these, sent; written by this seat's thread alone
-        self.credited = threading.Lock()
-        self.credited.acquire()
-        self.begun_wall = 0
-        self.begun_cpu = 0
-        self.slow = True  # whether its last request was
-        self.schedstat = -1
-        self.delay = 0  # nanoseconds a request of this seat lately waited for a processor
-        self.delay_at = 0  # the sum of all such waiting when it was last read
-        self.delay_every = 1  # requests between two readings; doubled until it is DELAY_EVERY
-        self.delay_due = 1  # requests until the next one
-
-    def respond(self, status, flags, head, body, last, urgent):
-        size = len(head) + len(body)
-        if len(body) > self.granted - self.used:
-            # The head first; the body then goes as the front has room for it.
-            self._put(wire.RESPONSE, flags, status, len(head), head, False)
-            self.data(body, last, urgent)
-            return
-        self.used += len(body)
-        worker = self._worker
-        if last:
-            wall, cpu = self._end()
-            header = wire.TO_FRONT.pack(
-                size, self.id, wire.RESPONSE, flags | wire.FLAG_LAST, status, len(head), wall, cpu
-            )
-            # In one step: between two, another thread's frame could come.
-            worker.outbox.extend((header, head, body))
-            worker.outbox_octets += size
-        else:
-            self._put(wire.RESPONSE, flags, status, len(head), head + body, urgent)
-
-    def data(self, octets, last, urgent):
-        position = 0
-        size = len(octets)
-        while size - position > self.granted - self.used:
-            self._look()
-            step = min(self.granted - self.used, STEP)
-            if step > 0:
-                self.used += step
-                self._put(wire.DATA, 0, 0, 0, octets[position : position + step], True)
-                position += step
-            else:
-                self._worker.wait_for_credit(self)
-        if urgent:
-            self._look()
-        self.used += size - position
-        rest = octets[position:] if position else octets
-        wall, cpu = self._end() if last else (0, 0)
-        self._put(wire.DATA, wire.FLAG_LAST if last else 0, 0, 0, rest, urgent, wall, cpu)
-
-    def fail(self):
-        wall, cpu = self._end()
-        self._put(wire.FAIL, 0, 0, 0, b"", False, wall, cpu)
-
-    def _end(self):
-        """Wall and CPU time of the request that ends, microseconds."""
-        wall = perf_counter_ns() - self.begun_wall
-        # Asking for the thread's CPU time is a system call. Of a fast request it is known closely enough: it computed.
-        cpu = min(self._computed(), wall) if self.begun_cpu else wall
-        self.slow = wall > SLOW_FROM
-        worker = self._worker
-        if self.slow or worker.usual > SLOW_FROM:
-            # Bounded, so that one slow request among fast ones does not make the next one seem usual.
-            worker.usual += (min(wall, 4 * worker.usual + 1_000_000) - worker.usual) >> 4
-        return min(wall // 1000, wire.MICROSECONDS_MOST), min(cpu // 1000, wire.MICROSECONDS_MOST)
-
-    def _computed(self):
-        """Nanoseconds the request that ends has computed, or would have with a processor to itself.
-
-        The scheduler is to learn whether the application waits; waiting for a processor is not that, and more threads would
-        not help. The kernel tells how long a thread waited for one (proc(5): schedstat, its second figure; the first is
-        brought up to date a few times a second only); where it does not, CPU time has to do. Reading it lets go of the GIL,
-        so it is read for several requests at once.
-        """
-        cpu = thread_time_ns() - self.begun_cpu
-        if self.schedstat < 0:
-            return cpu
-        self.delay_due -= 1
-        if not self.delay_due:
-            delay = int(os.pread(self.schedstat, 96, 0).split()[1])
-            self.delay = (delay - self.delay_at) // self.delay_every
-            self.delay_at = delay
-            self.delay_every = self.delay_due = min(2 * self.delay_every, DELAY_EVERY)
-        # Who computes waits in proportion; what is more, a request waited to be woken (from its database, say), and that
-        # more threads would make up for.
-        return cpu + min(self.delay, 2 * cpu)
-
-    def _look(self):
-        """Learns whether the client left meanwhile, or the front: nobody else would end a stream that never ends."""
-        worker = self._worker
-        if self.cancelled != self.id:
-            worker.read_what_is_there()
-        if self.cancelled == self.id or worker.front_gone:
-            raise ClientGone("the client left")
-
-    def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
-        worker = self._worker
-        worker.outbox.append(wire.frame(type, self.id, flags, status, head, wall, cpu, payload))
-        worker.outbox_octets += len(payload)
-        if urgent:
-            worker.flush()
 
 
 class Worker:
@@ -203,19 +53,17 @@ class Worker:
         self._lock = threading.Lock()  # guards leader, _idle and _seats
         self.read_lock = threading.Lock()
         self._send_lock = threading.Lock()
-        self._reading = False  # the leader is waiting for requests
+        self.reading = False  # the leader is waiting for requests
         self._ended = False  # the front will send nothing more
         self.front_gone = False  # nor will it read anything
-        self._begun = 0  # requests begun, in all
-        self._flushes = 0
+        self.begun = 0  # requests begun, in all
+        self.flushes = 0
         self.usual = 0  # moving average of a slow application's wall time, nanoseconds; near 0 for a fast one
         self._seats = [Seat(self, 0)]
         self._idle = []
         self._others = []  # the threads of the seats after the first
         self.leader = self._seats[0]
-        self._watcher_parked = False
-        self._watcher_wake = threading.Lock()
-        self._watcher_wake.acquire()
+        self._watcher = Watcher(self)
         descriptor = os.open(settings["scoreboard"], os.O_RDWR)
         try:
             self._board = memoryview(mmap.mmap(descriptor, 64)).cast("I")
@@ -224,7 +72,7 @@ class Worker:
 
     def serve(self):
         """Runs on the main thread, which is the first seat's, until the front closes and everything is answered."""
-        threading.Thread(target=self._watch, name="vivarium-watcher", daemon=True).start()
+        self._watcher.start()
         self._occupy(self._seats[0])
         # Other threads may still be executing; their answers are owed.
         for thread in self._others:
@@ -269,7 +117,7 @@ class Worker:
                 board[0] = id
             if flags & wire.FLAG_HAND_OVER:
                 self._hand_over(seat)
-            self._begun += 1
+            self.begun += 1
             seat.begun_wall = begun = perf_counter_ns()
             seat.begun_cpu = thread_time_ns() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
             execute(shared, variables, body, flags & wire.FLAG_BODY_IN_FILE, seat)
@@ -316,7 +164,7 @@ class Worker:
         """Writes what was answered, then waits for requests. False: there will be none."""
         if self.outbox:
             self.flush()
-        self._reading = True
+        self.reading = True
         with self.read_lock:
             # Whoever waited for credit may have read meanwhile, or the lead be gone.
             if self.leader is seat and not self.inbox and not self._ended:
@@ -325,13 +173,9 @@ class Worker:
                 except OSError:
                     data = b""
                 self._take(data)
-        self._reading = False
-        if self._watcher_parked:
-            self._watcher_parked = False
-            try:
-                self._watcher_wake.release()
-            except RuntimeError:
-                pass  # woken by another thread already
+        self.reading = False
+        if self._watcher.parked:
+            self._watcher.wake()
         return not self._ended or bool(self.inbox) or self.leader is not seat
 
     def _take(self, data):
@@ -413,7 +257,7 @@ class Worker:
             if not count:
                 return
             self.outbox_octets = 0
-            self._flushes += 1
+            self.flushes += 1
             try:
                 self._connection.sendall(b"".join([outbox.popleft() for _ in range(count)]))
             except OSError:
@@ -455,44 +299,13 @@ class Worker:
         else:
             self.leader = None
 
-    def _watch(self):
-        """The watcher's life."""
-        seen_begun = seen_flushes = seen_id = idle = 0
-        wake = self._watcher_wake
-        while True:
-            if idle >= TICKS_TO_PARK:
-                self._watcher_parked = True
-                if self._reading:
-                    wake.acquire()
-                self._watcher_parked = False
-                idle = 0
-            wake.acquire(timeout=TICK if self.usual < 1e9 * TICK else 2 * TICK)
-            begun = self._begun
-            leader = self.leader
-            # What the leader executes: 0 for one that reads, or that has yet to begin what it has read.
-            id = -1 if leader is None else leader.id
-            if begun == seen_begun and id and id == seen_id:
-                idle = 0
-                # What such requests always take is no reason to move others.
-                if leader is None or perf_counter_ns() - leader.begun_wall > 4 * self.usual:
-                    self._rescue(begun)
-            elif self.outbox and self._flushes == seen_flushes:
-                self.flush()
-            if begun == seen_begun and self._reading:
-                idle += 1
-            else:
-                idle = 0
-            seen_begun = begun
-            seen_id = id
-            seen_flushes = self._flushes
-
-    def _rescue(self, begun):
+    def rescue(self, begun):
         """Nobody reads, and no request was begun since the last look: what waits behind the running one must not."""
         if self.outbox:
             self.flush()
         if self.leader is not None:
             with self._lock:
-                if self._begun != begun or self._reading or self.leader is None:
+                if self.begun != begun or self.reading or self.leader is None:
                     return
                 self._appoint()
                 if self.leader is not None:

@@ -1,0 +1,158 @@
+"""A seat: one thread of a worker, and the request that it executes."""
+
+import os
+import threading
+from time import perf_counter_ns, thread_time_ns
+
+from . import wire
+from .wsgi import ClientGone
+
+SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
+DELAY_EVERY = 16  # slow requests of a thread for which its waiting for a processor is read once
+STEP = 262144  # octets of a large body sent in one frame
+
+
+def open_schedstat():
+    """A descriptor of the calling thread's scheduling statistics, -1 where the kernel keeps none."""
+    try:
+        descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    if len(os.pread(descriptor, 96, 0).split()) == 3:
+        return descriptor
+    os.close(descriptor)
+    return -1
+
+
+class Seat:
+    """One thread of the worker and the request it executes: what ``wsgi.Call`` calls ``out``."""
+
+    __slots__ = (
+        "_worker",
+        "number",
+        "wake",
+        "id",
+        "cancelled",
+        "granted",
+        "used",
+        "credited",
+        "begun_wall",
+        "begun_cpu",
+        "slow",
+        "schedstat",
+        "delay",
+        "delay_at",
+        "delay_every",
+        "delay_due",
+    )
+
+    def __init__(self, worker, number):
+        self._worker = worker
+        self.number = number
+        self.wake = threading.Lock()  # held while parked; released to wake
+        self.wake.acquire()
+        self.id = 0  # the request being executed, 0 when none
+        self.cancelled = 0  # the request whose client left last; an id, for it may be over when word of it comes
+        self.granted = 0  # octets of body the front has room for, in all; written by whoever reads
+        self.used = 0  # of these, sent; written by this seat's thread alone
+        self.credited = threading.Lock()
+        self.credited.acquire()
+        self.begun_wall = 0
+        self.begun_cpu = 0
+        self.slow = True  # whether its last request was
+        self.schedstat = -1
+        self.delay = 0  # nanoseconds a request of this seat lately waited for a processor
+        self.delay_at = 0  # the sum of all such waiting when it was last read
+        self.delay_every = 1  # requests between two readings; doubled until it is DELAY_EVERY
+        self.delay_due = 1  # requests until the next one
+
+    def respond(self, status, flags, head, body, last, urgent):
+        size = len(head) + len(body)
+        if len(body) > self.granted - self.used:
+            # The head first; the body then goes as the front has room for it.
+            self._put(wire.RESPONSE, flags, status, len(head), head, False)
+            self.data(body, last, urgent)
+            return
+        self.used += len(body)
+        worker = self._worker
+        if last:
+            wall, cpu = self._end()
+            header = wire.TO_FRONT.pack(
+                size, self.id, wire.RESPONSE, flags | wire.FLAG_LAST, status, len(head), wall, cpu
+            )
+            # In one step: between two, another thread's frame could come.
+            worker.outbox.extend((header, head, body))
+            worker.outbox_octets += size
+        else:
+            self._put(wire.RESPONSE, flags, status, len(head), head + body, urgent)
+
+    def data(self, octets, last, urgent):
+        position = 0
+        size = len(octets)
+        while size - position > self.granted - self.used:
+            self._look()
+            step = min(self.granted - self.used, STEP)
+            if step > 0:
+                self.used += step
+                self._put(wire.DATA, 0, 0, 0, octets[position : position + step], True)
+                position += step
+            else:
+                self._worker.wait_for_credit(self)
+        if urgent:
+            self._look()
+        self.used += size - position
+        rest = octets[position:] if position else octets
+        wall, cpu = self._end() if last else (0, 0)
+        self._put(wire.DATA, wire.FLAG_LAST if last else 0, 0, 0, rest, urgent, wall, cpu)
+
+    def fail(self):
+        wall, cpu = self._end()
+        self._put(wire.FAIL, 0, 0, 0, b"", False, wall, cpu)
+
+    def _end(self):
+        """Wall and CPU time of the request that ends, microseconds."""
+        wall = perf_counter_ns() - self.begun_wall
+        # Asking for the thread's CPU time is a system call. Of a fast request it is known closely enough: it computed.
+        cpu = min(self._computed(), wall) if self.begun_cpu else wall
+        self.slow = wall > SLOW_FROM
+        worker = self._worker
+        if self.slow or worker.usual > SLOW_FROM:
+            # Bounded, so that one slow request among fast ones does not make the next one seem usual.
+            worker.usual += (min(wall, 4 * worker.usual + 1_000_000) - worker.usual) >> 4
+        return min(wall // 1000, wire.MICROSECONDS_MOST), min(cpu // 1000, wire.MICROSECONDS_MOST)
+
+    def _computed(self):
+        """Nanoseconds the request that ends has computed, or would have with a processor to itself.
+
+        The scheduler is to learn whether the application waits; waiting for a processor is not that, and more threads would
+        not help. The kernel tells how long a thread waited for one (proc(5): schedstat, its second figure; the first is
+        brought up to date a few times a second only); where it does not, CPU time has to do. Reading it lets go of the GIL,
+        so it is read for several requests at once.
+        """
+        cpu = thread_time_ns() - self.begun_cpu
+        if self.schedstat < 0:
+            return cpu
+        self.delay_due -= 1
+        if not self.delay_due:
+            delay = int(os.pread(self.schedstat, 96, 0).split()[1])
+            self.delay = (delay - self.delay_at) // self.delay_every
+            self.delay_at = delay
+            self.delay_every = self.delay_due = min(2 * self.delay_every, DELAY_EVERY)
+        # Who computes waits in proportion; what is more, a request waited to be woken (from its database, say), and that
+        # more threads would make up for.
+        return cpu + min(self.delay, 2 * cpu)
+
+    def _look(self):
+        """Learns whether the client left meanwhile, or the front: nobody else would end a stream that never ends."""
+        worker = self._worker
+        if self.cancelled != self.id:
+            worker.read_what_is_there()
+        if self.cancelled == self.id or worker.front_gone:
+            raise ClientGone("the client left")
+
+    def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
+        worker = self._worker
+        worker.outbox.append(wire.frame(type, self.id, flags, status, head, wall, cpu, payload))
+        worker.outbox_octets += len(payload)
+        if urgent:
+            worker.flush()
