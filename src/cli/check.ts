@@ -50,6 +50,7 @@ function describe(config: Config, file: string | undefined, verdicts: readonly L
     ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
     ...rest,
     ...(single ? [] : config.pools.flatMap((pool, index) => severalFacts(pool, facts[index] ?? []))),
+    ...(config.fronts === 1 ? [] : [["fronts", [String(config.fronts)]] as const]),
     ...(config.upstreams.length === 0 ? [] : [["upstreams", upstreamLines(config)] as const]),
     ...(single && only !== undefined ? [] : [["directory", [config.chdir]] as const]),
     ["settings", [file ?? "command line and defaults"]],

@@ -39,14 +39,18 @@ const statusSchema = v.object({
   listen: v.array(v.string()),
   startedAt: v.string(),
   uptime: count,
-  front: v.object({
-    pid: count,
-    state: v.picklist(["booting", "ready", "draining", "down"]),
-    connections: count,
-    requests: count,
-    cpu: count,
-    memory: count,
-  }),
+  fronts: v.array(
+    v.object({
+      id: count,
+      pid: count,
+      state: v.picklist(["booting", "ready", "silent", "draining", "down"]),
+      startedAt: v.string(),
+      connections: count,
+      requests: count,
+      cpu: count,
+      memory: count,
+    }),
+  ),
   mounts: v.array(v.object({ host: v.string(), path: v.string(), tries: v.array(v.string()) })),
   pools: v.array(
     v.object({

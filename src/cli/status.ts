@@ -1,7 +1,7 @@
 // vivarium status: what a running server is doing, for people or as JSON.
 import type { Command } from "commander";
 import { listenerText, placeText } from "../config/describe.js";
-import type { PoolStatus, Status, WorkerStatus } from "../supervisor/status.js";
+import type { FrontStatus, PoolStatus, Status, WorkerStatus } from "../supervisor/status.js";
 import type { ExitStatus } from "./command.js";
 import { findServer } from "./control-client.js";
 import { paint, print, table } from "./terminal.js";
@@ -9,8 +9,9 @@ import { paint, print, table } from "./terminal.js";
 const HELP = `
 Which server: the one --control names, else the one running in the current directory, else the only one of this user.
 
-Columns: busy is the number of requests a worker executes at this moment; CPU % is its processor time in percent of one
-core, since it started; memory is its proportional share (PSS).
+Columns: busy is the number of requests a worker, or an upstream server, executes at this moment; CPU % is a process's time in
+percent of one core, since it started; memory is its proportional share (PSS). Where there are several fronts, an upstream
+server's numbers are the sums over all of them, and its state the worst that one of them sees it in.
 
 Exit status: 0 a server answered, 1 none is running, 2 wrong usage.`;
 
@@ -29,7 +30,7 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
 
 /** The screen `vivarium status` prints; `now` in milliseconds since 1970, for the workers' ages. */
 export function describe(status: Status, now: number): string {
-  const { front, mounts, pools } = status;
+  const { fronts, mounts, pools } = status;
   const [only] = pools.length === 1 ? pools : [];
   const bold = (text: string): string => paint(process.stdout, "bold", text);
   const dim = (text: string): string => paint(process.stdout, "dim", text);
@@ -41,10 +42,7 @@ export function describe(status: Status, now: number): string {
     ],
     ["directory", status.chdir],
     ["supervisor", `process ${status.pid}`],
-    [
-      "front",
-      `process ${front.pid}, ${front.state}; ${counted(front.connections, "connection")} open, ${counted(front.requests, "request")}, ${megabytes(front.memory)}, CPU ${front.cpu.toFixed(1)} s`,
-    ],
+    frontsFact(fronts),
     ...(only === undefined ? [] : poolFacts(only)),
   ];
   const plain = only !== undefined && mounts.length === 1 && mounts[0]?.tries.length === 1;
@@ -54,10 +52,40 @@ export function describe(status: Status, now: number): string {
     ...(only !== undefined || pools.length === 0
       ? []
       : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5, 6, 7]))]),
+    ...(fronts.length === 1 ? [] : [frontsTable(fronts, now)]),
     ...(status.upstreams.length === 0 ? [] : [upstreamsTable(status)]),
     ...(pools.length === 0 ? [] : [workersTable(status, now)]),
   ];
   return parts.join("\n");
+}
+
+/** The only front, or what all of them have together. */
+function frontsFact(fronts: readonly FrontStatus[]): readonly string[] {
+  const sum = (name: "connections" | "requests" | "memory" | "cpu"): number =>
+    fronts.reduce((total, front) => total + front[name], 0);
+  const served = `${counted(sum("connections"), "connection")} open, ${counted(sum("requests"), "request")}, ${megabytes(sum("memory"))}, CPU ${sum("cpu").toFixed(1)} s`;
+  const [front, ...others] = fronts;
+  if (front !== undefined && others.length === 0) return ["front", `process ${front.pid}, ${front.state}; ${served}`];
+  const ready = fronts.filter(({ state }) => state === "ready").length;
+  return ["fronts", `${counted(fronts.length, "process", "processes")}, ${ready} ready; ${served}`];
+}
+
+function frontsTable(fronts: readonly FrontStatus[], now: number): string {
+  const heading = ["front", "pid", "state", "age", "connections", "requests", "CPU %", "memory"];
+  const rows = fronts.map((front) => {
+    const age = ageOf(front, now);
+    return [
+      String(front.id),
+      String(front.pid),
+      front.state,
+      duration(age),
+      front.connections.toLocaleString("en"),
+      front.requests.toLocaleString("en"),
+      percent(front.cpu, age),
+      megabytes(front.memory),
+    ];
+  });
+  return table([heading, ...rows], new Set([0, 1, 3, 4, 5, 6, 7]));
 }
 
 function mountRow(mount: Status["mounts"][number]): readonly string[] {
@@ -133,8 +161,7 @@ function workersTable({ pools, workers }: Status, now: number): string {
 }
 
 function row(worker: WorkerStatus, now: number): readonly string[] {
-  const age = Math.max(0, (now - Date.parse(worker.startedAt)) / 1000);
-  const share = age > 0 ? (100 * worker.cpu) / age : 0;
+  const age = ageOf(worker, now);
   return [
     String(worker.id),
     String(worker.pid),
@@ -142,9 +169,20 @@ function row(worker: WorkerStatus, now: number): readonly string[] {
     duration(age),
     worker.requests.toLocaleString("en"),
     String(worker.busy),
-    share.toFixed(share < 10 ? 1 : 0),
+    percent(worker.cpu, age),
     megabytes(worker.memory),
   ];
+}
+
+/** Seconds. */
+function ageOf({ startedAt }: { readonly startedAt: string }, now: number): number {
+  return Math.max(0, (now - Date.parse(startedAt)) / 1000);
+}
+
+/** Processor time in percent of one core, over `age` seconds. */
+function percent(cpu: number, age: number): string {
+  const share = age > 0 ? (100 * cpu) / age : 0;
+  return share.toFixed(share < 10 ? 1 : 0);
 }
 
 /** "45 s", "12 min", "3 h 20 min", "5 d 4 h": the two largest units. */
@@ -160,8 +198,8 @@ export function duration(seconds: number): string {
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
 }
 
-function counted(number: number, noun: string): string {
-  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+function counted(number: number, one: string, many = `${one}s`): string {
+  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
 function megabytes(octets: number): string {

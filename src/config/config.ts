@@ -151,6 +151,8 @@ export interface Config {
   readonly headTimeout: number;
   /** Seconds running requests get to finish at a stop. Default 30. */
   readonly gracefulTimeout: number;
+  /** Processes that do all I/O with clients, from 1. More than 1 only where there is no pool: its workers connect to one. */
+  readonly fronts: number;
   /** Applications that run here. */
   readonly pools: readonly PoolConfig[];
   /** Servers elsewhere that requests are passed to. */

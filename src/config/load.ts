@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { vivariumError } from "../errors.js";
 import type { Config, MountConfig, PoolConfig, UpstreamGroupConfig } from "./config.js";
+import { cores } from "./cores.js";
 import { readConfigFile } from "./file.js";
 import type { PlacedMount } from "./mounts.js";
 import { target } from "./option-readers.js";
@@ -81,6 +82,7 @@ class Loader {
       pools,
       upstreams,
       mounts,
+      fronts: this.#readFronts(pools, outside),
       chdir,
       listen: this.#pick("listen", context),
       socketMode: this.#pick("socketMode", context),
@@ -169,6 +171,16 @@ class Loader {
       preload: this.#pick("preload", context, own),
       bootTimeout: this.#pick("bootTimeout", context, own),
     };
+  }
+
+  // ---- fronts
+
+  #readFronts(pools: readonly PoolConfig[], context: ReadContext): number {
+    const fronts = this.#pick("fronts", context);
+    if (pools.length === 0) return fronts === "auto" ? cores() : fronts;
+    const source = this.#source(options.fronts.key, this.#given.flags?.fronts, `--${options.fronts.key}`);
+    if (fronts === "auto" || fronts === 1 || source === undefined) return 1;
+    throw wrong(source, " must be 1, or left out, where there is an application: its workers connect to one front.");
   }
 
   // ---- upstream groups

@@ -32,7 +32,7 @@ import {
 /** Headings of help and documentation, in their order. */
 export const groups = [
   "Application",
-  "Workers",
+  "Processes",
   "Mounts",
   "Network",
   "Requests",
@@ -61,7 +61,8 @@ export interface Option<Value> {
 export type PoolSettings = Omit<PoolConfig, "name" | "target">;
 
 /** What the options say. Pools, upstream groups and mounts are tables of vivarium.toml. */
-export interface Settings extends PoolSettings, Omit<Config, "pools" | "upstreams" | "mounts"> {
+export interface Settings extends PoolSettings, Omit<Config, "fronts" | "pools" | "upstreams" | "mounts"> {
+  readonly fronts: number | "auto";
   /** Where TARGET is: "" or "/prefix". */
   readonly mount: string;
   /** Folders that are mounted. */
@@ -113,7 +114,7 @@ export const options: Options = {
   },
   workers: {
     key: "workers",
-    group: "Workers",
+    group: "Processes",
     placeholder: "N|auto",
     summary: "worker processes; auto: one per core this process may use",
     read: orAuto(count(1, 1024), cores),
@@ -122,9 +123,18 @@ export const options: Options = {
   },
   threads: {
     key: "threads",
-    group: "Workers",
+    group: "Processes",
     placeholder: "N|auto",
     summary: "most requests a worker executes at once; auto: up to 8, as measured",
+    read: orAuto(count(1, 1024), () => "auto" as const),
+    standard: "auto",
+    initial: "auto",
+  },
+  fronts: {
+    key: "fronts",
+    group: "Processes",
+    placeholder: "N|auto",
+    summary: "processes that talk to clients; auto: one per core, but 1 where applications have workers",
     read: orAuto(count(1, 1024), () => "auto" as const),
     standard: "auto",
     initial: "auto",

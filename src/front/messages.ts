@@ -6,6 +6,8 @@ export type ToFront =
   /** First. `listeners` are descriptors of listening sockets this process inherited, several for each of `config.listen`. */
   | {
       readonly type: "start";
+      /** Which of `config.fronts` it is: 1, 2, 3 … */
+      readonly front: number;
       readonly config: Config;
       readonly listeners: readonly (readonly number[])[];
       /** The unix sockets on which to expect the workers of each pool, and the folder of their scoreboards; all in `runtime`. */

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { log } from "../channels.js";
 import type { Config } from "../config/config.js";
 import type { Drained, FromFront, FrontReport, ToFront } from "../front/messages.js";
+import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
 
 export interface FrontListener {
@@ -16,6 +17,8 @@ export interface FrontListener {
 }
 
 export interface FrontSettings {
+  /** 1, 2, 3 … */
+  readonly number: number;
   readonly config: Config;
   /** Descriptors of listening sockets in this process. */
   readonly listeners: readonly number[];
@@ -26,6 +29,9 @@ export interface FrontSettings {
   /** Upstream servers that are drained. */
   readonly drained: readonly string[];
 }
+
+/** A front that has not answered after so long, ms, is stuck, and others are not to wait for it. */
+const answerWithin = 1000;
 
 /** stdin, stdout, stderr and the channel come before the listeners. */
 const firstListener = 4;
@@ -38,11 +44,13 @@ const firstListener = 4;
  */
 const acceptors = 8;
 
+type Waiting<Answer> = Map<number, (answer: Answer | undefined) => void>;
+
 export class FrontProcess {
   readonly #child: ChildProcess;
   /** What waits for an answer, by the id of its question; told undefined where the front is gone. */
-  readonly #reports = new Map<number, (report: FrontReport | undefined) => void>();
-  readonly #drains = new Map<number, (drained: Drained | undefined) => void>();
+  readonly #reports: Waiting<FrontReport> = new Map();
+  readonly #drains: Waiting<Drained> = new Map();
   #nextId = 1;
 
   constructor(settings: FrontSettings, listener: FrontListener) {
@@ -60,7 +68,6 @@ export class FrontProcess {
     const gone = (status: number | null, signal: NodeJS.Signals | null): void => {
       for (const waiting of [this.#reports, this.#drains]) {
         for (const give of waiting.values()) give(undefined);
-        waiting.clear();
       }
       listener.frontExited(status, signal);
     };
@@ -75,16 +82,12 @@ export class FrontProcess {
       if (message.type === "listening") listener.frontListening();
       else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
       else if (message.type === "failed") listener.frontFailed(message.problem);
-      else if (message.type === "server-drained") {
-        this.#drains.get(message.id)?.(message.drained);
-        this.#drains.delete(message.id);
-      } else {
-        this.#reports.get(message.id)?.(message.report);
-        this.#reports.delete(message.id);
-      }
+      else if (message.type === "server-drained") this.#drains.get(message.id)?.(message.drained);
+      else this.#reports.get(message.id)?.(message.report);
     });
     this.#tell({
       type: "start",
+      front: settings.number,
       config: settings.config,
       listeners: settings.listeners.map((_, index) =>
         Array.from({ length: acceptors }, (__, acceptor) => firstListener + index * acceptors + acceptor),
@@ -112,23 +115,28 @@ export class FrontProcess {
     this.#tell({ type: "reopen-logs" });
   }
 
-  /** Undefined where the front is gone. */
+  /** Undefined where the front is gone, or does not answer; then it drains the server when it gets to it. */
   drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
-    if (!this.#child.connected) return Promise.resolve(undefined);
-    return new Promise((resolve) => {
-      const id = this.#nextId++;
-      this.#drains.set(id, resolve);
-      this.#tell({ type: "drain-server", id, server, undo });
-    });
+    return this.#ask(this.#drains, (id) => ({ type: "drain-server", id, server, undo }));
   }
 
-  /** Undefined where the front is gone. */
+  /** Undefined where the front is gone, or does not answer. */
   report(): Promise<FrontReport | undefined> {
+    return this.#ask(this.#reports, (id) => ({ type: "report", id }));
+  }
+
+  #ask<Answer>(waiting: Waiting<Answer>, question: (id: number) => ToFront): Promise<Answer | undefined> {
     if (!this.#child.connected) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const id = this.#nextId++;
-      this.#reports.set(id, resolve);
-      this.#tell({ type: "report", id });
+      const cancel = later(answerWithin, () => give(undefined));
+      const give = (answer: Answer | undefined): void => {
+        cancel();
+        waiting.delete(id);
+        resolve(answer);
+      };
+      waiting.set(id, give);
+      this.#tell(question(id));
     });
   }
 

@@ -15,6 +15,7 @@ export function startScreen(
     ["address", urls.map(listenerText)],
     ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
     ...config.pools.flatMap((pool, index) => poolFacts(config, pool, loaded[index])),
+    ...(config.fronts === 1 ? [] : [["fronts", [plural(config.fronts, "process", "processes")]] as const]),
     ...(config.upstreams.length === 0 ? [] : [["upstreams", upstreamLines(config)] as const]),
     [
       "log",

@@ -4,8 +4,9 @@ import { serverName, tryText } from "../config/describe.js";
 import type { FrontReport } from "../front/messages.js";
 import { version } from "../package.js";
 import type { Loaded } from "../spawn/spawner.js";
+import { sumOf } from "./front-reports.js";
 import { processUsage } from "./process-usage.js";
-import type { FrontStatus, PoolStatus, Status, WorkerStatus } from "./status.js";
+import type { FrontState, FrontStatus, PoolStatus, Status, WorkerStatus } from "./status.js";
 import type { Slot } from "./worker-slots.js";
 
 /** What is known of a pool. */
@@ -18,24 +19,33 @@ export interface KnownPool {
   readonly slots: readonly Slot[];
 }
 
+/** What is known of a front. */
+export interface KnownFront {
+  readonly number: number;
+  /** Undefined where there is none. */
+  readonly process: { readonly pid: number } | undefined;
+  readonly listening: boolean;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
 export interface Known {
   readonly config: Config;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly listen: readonly string[];
-  /** Process id; 0 where there is none. */
-  readonly front: number;
-  readonly frontListening: boolean;
+  readonly fronts: readonly KnownFront[];
+  /** What the fronts report, by number; none of one that is gone or silent. */
+  readonly reports: ReadonlyMap<number, FrontReport>;
   readonly stopping: boolean;
   readonly pools: readonly KnownPool[];
-  /** Undefined where the front is gone. */
-  readonly report: FrontReport | undefined;
 }
 
 const idlePool = { threads: 0, queue: 0, writeAhead: 0, wall: 0, cpu: 0 };
 
 export function statusOf(known: Known): Status {
-  const { config, pools, report } = known;
+  const { config, pools, fronts, reports } = known;
+  const report = sumOf(reports.values());
   return {
     version,
     pid: process.pid,
@@ -44,18 +54,14 @@ export function statusOf(known: Known): Status {
     listen: known.listen,
     startedAt: new Date(known.startedAt).toISOString(),
     uptime: (Date.now() - known.startedAt) / 1000,
-    front: {
-      pid: known.front,
-      state: frontState(known),
-      connections: report?.connections ?? 0,
-      requests: report?.requests ?? 0,
-      ...processUsage(known.front),
-    },
+    fronts: fronts.map((front) => frontStatus(front, known)),
     mounts: config.mounts.map(({ host, path, tries }) => ({ host, path, tries: tries.map(tryText) })),
     pools: pools.map((pool) => poolStatus(pool, report)),
     upstreams: report?.upstreams ?? [],
     workers: pools.flatMap((pool) =>
-      pool.slots.filter((slot) => slot.state !== "empty").map((slot) => workerStatus(slot, pool.config.name, known)),
+      pool.slots
+        .filter((slot) => slot.state !== "empty")
+        .map((slot) => workerStatus(slot, pool.config.name, known, report)),
     ),
   };
 }
@@ -73,13 +79,28 @@ function poolStatus({ config, facts, spawnerPid }: KnownPool, report: FrontRepor
   };
 }
 
-function frontState({ front, frontListening, stopping }: Known): FrontStatus["state"] {
-  if (front === 0) return "down";
-  if (stopping) return "draining";
-  return frontListening ? "ready" : "booting";
+function frontStatus(front: KnownFront, known: Known): FrontStatus {
+  const report = known.reports.get(front.number);
+  const pid = front.process?.pid ?? 0;
+  return {
+    id: front.number,
+    pid,
+    state: frontState(front, known),
+    startedAt: new Date(front.startedAt).toISOString(),
+    connections: report?.connections ?? 0,
+    requests: report?.requests ?? 0,
+    ...processUsage(pid),
+  };
 }
 
-function workerStatus(slot: Slot, pool: string, { report, stopping }: Known): WorkerStatus {
+function frontState({ number, process, listening }: KnownFront, { reports, stopping }: Known): FrontState {
+  if (process === undefined) return "down";
+  if (!listening) return "booting";
+  if (!reports.has(number)) return "silent";
+  return stopping ? "draining" : "ready";
+}
+
+function workerStatus(slot: Slot, pool: string, { stopping }: Known, report: FrontReport | undefined): WorkerStatus {
   const told = report?.workers.find((worker) => worker.id === slot.number);
   return {
     id: slot.number,

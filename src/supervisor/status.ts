@@ -27,9 +27,20 @@ export interface WorkerStatus {
   readonly memory: number;
 }
 
+/**
+ * `silent`: does not answer the supervisor, because something occupies or has stopped it; counts are 0 then. `down`: ended, and
+ * about to be replaced.
+ */
+export type FrontState = "booting" | "ready" | "silent" | "draining" | "down";
+
 export interface FrontStatus {
+  /** 1, 2, 3 …: the number in the log's lines. A replacement takes over the number of the front it replaces. */
+  readonly id: number;
+  /** 0 where there is none. */
   readonly pid: number;
-  readonly state: "booting" | "ready" | "draining" | "down";
+  readonly state: FrontState;
+  /** ISO 8601. */
+  readonly startedAt: string;
   /** Client connections open at this moment. */
   readonly connections: number;
   /** Requests received since it started. */
@@ -95,9 +106,10 @@ export interface Status {
   readonly startedAt: string;
   /** Seconds. */
   readonly uptime: number;
-  readonly front: FrontStatus;
+  readonly fronts: readonly FrontStatus[];
   readonly mounts: readonly MountStatus[];
   readonly pools: readonly PoolStatus[];
+  /** Of all fronts together: sums, and of each server the worst state that a front sees it in. */
   readonly upstreams: readonly GroupStatus[];
   /** Of all pools. */
   readonly workers: readonly WorkerStatus[];

@@ -1,7 +1,6 @@
-// The supervisor: owns the listening sockets, the front, and a PoolProcess for each pool; sees that a front that died is
-// replaced; ends them all. No octet of a request passes through it.
+// The supervisor: owns the listening sockets, the fronts, and a PoolProcess for each pool, and ends them all. No octet of a request passes through it.
 //
-//   starting ──front listens, every pool serves──▶ serving ──stop──▶ stopping ──everything ended──▶ (resolved)
+//   starting ──fronts listen, every pool serves──▶ serving ──stop──▶ stopping ──everything ended──▶ (resolved)
 //      └───────could not start, or stop─────────────────────────────────▲
 
 import { performance } from "node:perf_hooks";
@@ -13,9 +12,8 @@ import { type Listener, openListeners } from "../net/listen.js";
 import { checkAccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { ControlSocket } from "./control-socket.js";
-import { type FrontListener, FrontProcess } from "./front-process.js";
+import { Fronts, type FrontsOwner } from "./fronts.js";
 import { type PoolOwner, PoolProcess } from "./pool-process.js";
-import { replacementDelay } from "./replacement.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
 import type { Status } from "./status.js";
@@ -42,7 +40,7 @@ export async function supervise(config: Config): Promise<0 | 1> {
   return await supervisor.run();
 }
 
-class Supervisor implements PoolOwner, FrontListener {
+class Supervisor implements PoolOwner, FrontsOwner {
   readonly #config: Config;
   readonly #runtime = new RuntimeDirectory();
   readonly #startedAt = Date.now();
@@ -53,12 +51,7 @@ class Supervisor implements PoolOwner, FrontListener {
   #stopAskedAt = 0;
   #listeners: readonly Listener[] = [];
   #control: ControlSocket | undefined;
-  #front: FrontProcess | undefined;
-  #frontListening = false;
-  /** Upstream servers that were told to be drained, so that the next front knows, too. */
-  #drained: readonly string[] = [];
-  /** How often in a row one died before it could work. */
-  #frontFailures = 0;
+  #fronts: Fronts | undefined;
   #cancelDeadline: (() => void) | undefined;
   #ended: (() => void) | undefined;
   readonly #signals: readonly (readonly [NodeJS.Signals, () => void])[] = [
@@ -67,7 +60,7 @@ class Supervisor implements PoolOwner, FrontListener {
     ["SIGQUIT", () => this.#stopAsked()],
     ["SIGHUP", () => this.#hungUp()],
     ["SIGUSR2", () => this.#notKnown("SIGUSR2")],
-    ["SIGUSR1", () => this.#front?.reopenLogs()],
+    ["SIGUSR1", () => this.#fronts?.reopenLogs()],
   ];
 
   constructor(config: Config) {
@@ -85,7 +78,7 @@ class Supervisor implements PoolOwner, FrontListener {
       this.#pools = this.#startPools();
       this.#listeners = await openListeners(this.#config.listen, this.#config);
       this.#warnOfExposed();
-      this.#startFront();
+      this.#startFronts();
       this.#control = await ControlSocket.open(this.#config.control, {
         status: () => this.#status(),
         stop: () => this.#stop(),
@@ -123,24 +116,24 @@ class Supervisor implements PoolOwner, FrontListener {
     });
   }
 
-  #startFront(): void {
-    // What it would serve may have failed already, or a signal may have come.
+  #startFronts(): void {
+    // What they would serve may have failed already, or a signal may have come.
     if (this.#phase === "stopping") return;
-    this.#front = new FrontProcess(
+    this.#fronts = new Fronts(
       {
         config: this.#config,
         listeners: this.#listeners.map((listener) => listener.fd),
         wires: this.#config.pools.map((_, index) => this.#runtime.wire(index)),
         scoreboards: this.#runtime.scoreboards,
         runtime: this.#runtime.path,
-        drained: this.#drained,
       },
       this,
     );
   }
 
   #maybeServing(): void {
-    if (this.#phase !== "starting" || !this.#frontListening || !this.#pools.every((pool) => pool.serving)) return;
+    if (this.#phase !== "starting" || this.#fronts?.listening !== true) return;
+    if (!this.#pools.every((pool) => pool.serving)) return;
     this.#phase = "serving";
     const loaded = this.#pools.map((pool) => pool.facts);
     process.stderr.write(startScreen(this.#config, this.#urls(), loaded, performance.now()));
@@ -166,53 +159,40 @@ class Supervisor implements PoolOwner, FrontListener {
   }
 
   wireRemoved(): void {
-    if (!this.#frontListening) return;
+    if (this.#fronts?.listening !== true) return;
     log("error", "supervisor", `The folder ${this.#runtime.path} was removed, and the front's socket with it.`);
-    this.#frontLost();
-    this.#front?.kill();
+    for (const pool of this.#pools) pool.frontGone();
+    this.#fronts.replace();
   }
 
   poolEnded(): void {
     this.#maybeEnded();
   }
 
-  // ---- what the front tells
+  // ---- what the fronts tell
 
   frontListening(): void {
-    this.#frontListening = true;
-    this.#frontFailures = 0;
     for (const pool of this.#pools) pool.frontListening();
     this.#maybeServing();
   }
 
   frontFailed(problem: string): void {
     if (this.#phase === "starting") this.#giveUp(problem, "");
-    else log("error", "supervisor", problem);
+    else if (this.#phase === "serving") log("error", "supervisor", problem);
   }
 
   workerReady(worker: number, pid: number): void {
     for (const pool of this.#pools) pool.workerReady(worker, pid);
   }
 
-  #frontLost(): void {
-    this.#frontListening = false;
-    for (const pool of this.#pools) pool.frontGone();
-  }
-
-  frontExited(status: number | null, signal: NodeJS.Signals | null): void {
-    this.#front = undefined;
-    this.#frontLost();
-    if (this.#phase === "stopping") {
+  frontGone(): void {
+    for (const pool of this.#pools) {
+      pool.frontGone();
+      if (this.#phase !== "stopping") pool.endWorkersLater();
       // Workers end when their connection does.
-      for (const pool of this.#pools) pool.end();
-      this.#maybeEnded();
-      return;
+      else if (this.#fronts?.running !== true) pool.end();
     }
-    if (status !== null || signal !== null) {
-      log("error", "supervisor", `The front ended (${signal ?? `status ${status}`}); another takes its place.`);
-    }
-    later(replacementDelay(this.#frontFailures++), () => this.#startFront());
-    for (const pool of this.#pools) pool.endWorkersLater();
+    if (this.#phase === "stopping") this.#maybeEnded();
   }
 
   /** A web server in front is believed about who the client is, so none but it should get there. */
@@ -264,13 +244,13 @@ class Supervisor implements PoolOwner, FrontListener {
     if (this.#phase === "stopping") return;
     const wasServing = this.#phase === "serving";
     this.#phase = "stopping";
-    if (!wasServing || this.#front === undefined) {
+    if (!wasServing || this.#fronts?.running !== true) {
       this.#kill();
       return;
     }
     log("info", "supervisor", "Stopping: running requests finish first.");
     for (const pool of this.#pools) pool.stop();
-    this.#front.drain();
+    this.#fronts.drain();
     // Whoever connects now is refused, instead of waiting in a backlog that nobody looks at.
     for (const listener of this.#listeners) listener.close();
     this.#cancelDeadline = later(this.#config.gracefulTimeout * 1000, () => {
@@ -279,7 +259,7 @@ class Supervisor implements PoolOwner, FrontListener {
         "supervisor",
         `Requests still run after ${this.#config.gracefulTimeout} s (--graceful-timeout); they are ended.`,
       );
-      this.#front?.end();
+      this.#fronts?.end();
       this.#cancelDeadline = later(endAfter, () => this.#kill());
     });
   }
@@ -287,20 +267,19 @@ class Supervisor implements PoolOwner, FrontListener {
   #kill(): void {
     this.#phase = "stopping";
     for (const pool of this.#pools) pool.kill();
-    this.#front?.kill();
+    this.#fronts?.kill();
     this.#maybeEnded();
   }
 
   #maybeEnded(): void {
-    if (this.#front === undefined && this.#pools.every((pool) => pool.ended)) this.#ended?.();
+    if (this.#fronts?.running !== true && this.#pools.every((pool) => pool.ended)) this.#ended?.();
   }
 
   // ---- what is asked at the control socket
 
   async #drainServer(server: string, undo: boolean): Promise<readonly string[] | string> {
-    const drained = await this.#front?.drainServer(server, undo);
-    if (drained === undefined) return "The front is just being replaced by another; try again.";
-    this.#drained = drained.servers;
+    const drained = await this.#fronts?.drainServer(server, undo);
+    if (drained === undefined) return "No front answers: it is just being replaced, or stuck; try again.";
     const { groups } = drained;
     if (groups.length === 0) {
       const urls = this.#config.upstreams.flatMap(({ servers }) => servers.map(({ url }) => url));
@@ -315,11 +294,10 @@ class Supervisor implements PoolOwner, FrontListener {
       config: this.#config,
       startedAt: this.#startedAt,
       listen: this.#urls(),
-      front: this.#front?.pid ?? 0,
-      frontListening: this.#frontListening,
+      fronts: this.#fronts?.slots ?? [],
       stopping: this.#phase === "stopping",
       pools: this.#pools,
-      report: await this.#front?.report(),
+      reports: (await this.#fronts?.reports()) ?? new Map(),
     });
   }
 }

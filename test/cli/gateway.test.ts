@@ -4,7 +4,7 @@ import { createServer, get, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { statusAt, until } from "../faults/server.js";
+import { frontOf, statusAt, until } from "../faults/server.js";
 import { alive, type Finished } from "../support/processes.js";
 import { removeFolder, temporaryFolder } from "../support/tools.js";
 import { startGateway, type Vivarium, vivarium } from "../support/vivarium.js";
@@ -52,8 +52,15 @@ describe("vivarium gateway", () => {
 
   beforeEach(async () => {
     [one, two] = [await elsewhere("one"), await elsewhere("two")];
-    const servers = ["--upstream", urlOf(one), "--upstream", `${urlOf(two)} weight=2`];
-    const args = [...servers, "--upstream-balance", "round-robin", "--static", "/=public", "--access-log", "off"];
+    const servers = [
+      "--upstream",
+      urlOf(one),
+      "--upstream",
+      `${urlOf(two)} weight=2`,
+      "--upstream-balance",
+      "round-robin",
+    ];
+    const args = ["--fronts=1", ...servers, "--static", "/=public", "--access-log", "off"];
     gateway = await startGateway({ cwd: folder, args, env: { PATH: "" } });
   });
   afterEach(async () => {
@@ -109,9 +116,9 @@ describe("vivarium gateway", () => {
       return names;
     };
     assert.deepEqual(await asked(), new Set(["one /"]));
-    const { front } = await statusAt(gateway.control);
-    process.kill(front.pid, "SIGKILL");
-    await until(() => !alive(front.pid), "the front is gone");
+    const { pid } = frontOf(await statusAt(gateway.control));
+    process.kill(pid, "SIGKILL");
+    await until(() => !alive(pid), "the front is gone");
     assert.deepEqual(await asked(), new Set(["one /"]));
     const states = async (): Promise<unknown> =>
       (await statusAt(gateway.control)).upstreams[0]?.servers.map(({ state }) => state);

@@ -116,6 +116,40 @@ test("the screen of a server of several things shows each", () => {
   assert.equal(screen, SEVERAL);
 });
 
+const FRONTS = `gateway
+address     http://127.0.0.1:8000
+uptime      2 h 3 min (Vivarium 0.1.0)
+directory   /srv/guestbook
+supervisor  process 1
+fronts      2 processes, 1 ready; 3 connections open, 34,522 requests, 49.0 MiB, CPU 1.3 s
+
+mount  answered by
+/      upstream old
+
+front  pid  state         age  connections  requests  CPU %    memory
+    1   12  ready   2 h 3 min            1    34,512    0.0  48.0 MiB
+    2   13  silent        2 s            2        10    2.5   1.0 MiB
+`;
+
+test("the screen of several fronts shows each, and what they have together", () => {
+  const [front] = exampleStatus.fronts;
+  assert.ok(front !== undefined);
+  const other = { id: 2, pid: 13, state: "silent", startedAt: "2030-01-01T02:03:02.000Z", connections: 2 } as const;
+  const screen = describeStatus(
+    {
+      ...exampleStatus,
+      name: "gateway",
+      listen: ["http://127.0.0.1:8000"],
+      fronts: [front, { ...other, requests: 10, cpu: 0.05, memory: 2 ** 20 }],
+      mounts: [{ host: "", path: "", tries: ["upstream old"] }],
+      pools: [],
+      workers: [],
+    },
+    Date.parse("2030-01-01T02:03:04.000Z"),
+  );
+  assert.equal(screen, FRONTS);
+});
+
 test("durations are told by their two largest units", () => {
   assert.deepEqual([0, 59.9, 60, 3599, 3600, 86_399, 90_000].map(duration), [
     "0 s",

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Config } from "../../src/config/config.js";
+import { cores } from "../../src/config/cores.js";
 import { type Given, loadConfig } from "../../src/config/load.js";
 import { removeFolder, temporaryFolder } from "../support/tools.js";
 
@@ -53,6 +54,7 @@ describe("configuration", () => {
         { url: "http://127.0.0.1:8000", protocol: "http", endpoint: { kind: "tcp", host: "127.0.0.1", port: 8000 } },
       ],
       chdir: folder,
+      fronts: 1,
       upstreams: [],
       mounts: [{ host: "", path: "", tries: [{ kind: "pool", name: "main" }] }],
       trustedProxies: [],
@@ -71,6 +73,21 @@ describe("configuration", () => {
     });
     assert.ok(workers >= 1 && python.startsWith("/") && control.endsWith(`-${process.pid}.sock`) && tempDir !== "");
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen) && Object.isFrozen(config.listen[0]));
+  });
+
+  test("there is one front for applications, and else one per core, or as many as are asked for", async () => {
+    const files = { static: ["/=site"] };
+    assert.equal((await load({ flags: files })).fronts, cores());
+    assert.equal((await load({ flags: { ...files, fronts: "auto" } })).fronts, cores());
+    assert.equal((await load({ flags: { ...files, fronts: "3" } })).fronts, 3);
+    for (const fronts of ["1", "auto"]) assert.equal((await load({ target: "app:app", flags: { fronts } })).fronts, 1);
+  });
+
+  test("several fronts for an application are refused", async () => {
+    const reason = "fronts must be 1, or left out, where there is an application: its workers connect to one front\\.$";
+    const code = "ERR_CONFIG_VALUE";
+    await rejects(load({ target: "app:app", flags: { fronts: "2" } }), code, new RegExp(`^--${reason}`, "u"));
+    await rejects(loadToml('target = "app:app"\nfronts = 2'), code, new RegExp(`/vivarium\\.toml: ${reason}`, "u"));
   });
 
   test("a file gives every kind of value", async () => {

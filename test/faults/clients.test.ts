@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
-import { request, Server, until } from "./server.js";
+import { frontOf, request, Server, until } from "./server.js";
 
 describe("a streaming response", () => {
   test("arrives chunk by chunk: each is received before the next is made", async () => {
@@ -31,9 +31,9 @@ describe("a client that leaves", () => {
       await server.recorded("begin slow");
       const leaving = server.begin("/leaving");
       const staying = server.begin("/staying");
-      await until(async () => (await server.status()).front.requests === 3, "three requests have arrived");
+      await until(async () => (await server.front()).requests === 3, "three requests have arrived");
       leaving.leave();
-      await until(async () => (await server.status()).front.connections === 2, "the client has left");
+      await until(async () => (await server.front()).connections === 2, "the client has left");
       server.release("slow");
       assert.equal((await slow.response()).text, "waited");
       assert.equal((await staying.response()).text, "staying");
@@ -51,7 +51,7 @@ describe("a client that leaves", () => {
         const stream = server.begin("/stream/s");
         await stream.received("one");
         stream.leave();
-        await until(async () => (await server.status()).front.connections === 0, "the client has left");
+        await until(async () => (await server.front()).connections === 0, "the client has left");
         server.release("s");
         await server.recorded("s closed");
         assert.ok(!server.record().includes("s gives nine"), server.record().join());
@@ -99,7 +99,7 @@ describe("a client that reads slowly", () => {
     const server = await Server.start({ args: ["--workers", "1", "--threads", "2"] });
     try {
       for (let i = 0; i < 50; i += 1) assert.equal(await server.text("/fast"), "fast");
-      const before = (await server.status()).front.memory;
+      const before = (await server.front()).memory;
       const readers = Array.from({ length: 1 }, () => server.begin("/mebibytes/64"));
       for (const reader of readers) {
         await reader.received("HTTP/1.1 200");
@@ -108,7 +108,7 @@ describe("a client that reads slowly", () => {
       for (let i = 0; i < 50; i += 1) assert.equal(await server.text("/fast"), "fast");
       const status = await server.status();
       assert.equal(status.workers[0]?.busy, 1);
-      const growth = status.front.memory - before;
+      const growth = frontOf(status).memory - before;
       assert.ok(growth < 32 * 2 ** 20, `the front grew by ${growth} octets`);
       assert.ok(!server.record().some((line) => line.startsWith("closed 64")));
     } finally {

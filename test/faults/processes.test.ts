@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { alive, descendants, waitUntilGone } from "../support/processes.js";
 import { pythons, removeFolder, temporaryFolder } from "../support/tools.js";
-import { application, Server, statusAt, until } from "./server.js";
+import { application, frontOf, Server, statusAt, until } from "./server.js";
 
 /** Waits until so many workers are ready, none of which has one of these process ids. */
 async function ready(server: Server, workers: number, notThese: readonly number[] = []): Promise<void> {
   await until(async () => {
     const status = await server.status();
     const fresh = status.workers.filter(({ state, pid }) => state === "ready" && !notThese.includes(pid));
-    return status.front.state === "ready" && fresh.length === workers;
+    return frontOf(status).state === "ready" && fresh.length === workers;
   }, `${workers} workers are ready`);
 }
 
@@ -29,7 +29,7 @@ describe("a worker that dies", () => {
       await server.recorded("begin slow-1");
       await server.recorded("begin slow-2");
       const behind = Array.from({ length: 30 }, (_, n) => server.begin(`/behind-${n}`));
-      await until(async () => (await server.status()).front.requests === 72, "all have arrived");
+      await until(async () => (await server.front()).requests === 72, "all have arrived");
       const pids = (await server.status()).workers.map(({ pid }) => pid);
       for (const pid of pids) process.kill(pid, "SIGKILL");
       for (const connection of slow) assert.equal((await connection.response()).status, 502);
@@ -158,12 +158,12 @@ describe("the front dies", () => {
     const server = await Server.start({ args: ["--workers", "2"] });
     try {
       for (let times = 0; times < 2; times += 1) {
-        const before = await server.status();
-        process.kill(before.front.pid, "SIGKILL");
-        await until(() => !alive(before.front.pid), "the front is gone");
+        const { pid } = await server.front();
+        process.kill(pid, "SIGKILL");
+        await until(() => !alive(pid), "the front is gone");
         // Nobody accepts now; the connection waits in the backlog.
         assert.equal(await server.text("/again"), "again");
-        assert.notEqual((await server.status()).front.pid, before.front.pid);
+        assert.notEqual((await server.front()).pid, pid);
         await ready(server, 2);
       }
       await server.logged(/The front ended \(SIGKILL\); another takes its place/);
@@ -179,7 +179,7 @@ describe("the front dies while its workers execute what does not end", () => {
     try {
       server.begin("/wait/never");
       await server.recorded("begin never");
-      process.kill((await server.status()).front.pid, "SIGKILL");
+      process.kill((await server.front()).pid, "SIGKILL");
       assert.equal(await server.text("/again"), "again");
       await server.logged(/Worker 1 still executes what the front that ended gave it: it is ended\./);
     } finally {

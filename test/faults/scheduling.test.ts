@@ -18,7 +18,7 @@ async function traffic(server: Server, connections: readonly Connection[]): Prom
       }
     }),
   );
-  assert.equal((await server.status()).front.state, "ready");
+  assert.equal((await server.front()).state, "ready");
   return wrong;
 }
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { PoolStatus, Status } from "../../src/supervisor/status.js";
+import type { FrontStatus, PoolStatus, Status } from "../../src/supervisor/status.js";
 import { Connection, type Response } from "../conformance/wsgi/connection.js";
 import type { Exit } from "../support/processes.js";
 import { removeFolder, root, temporaryFolder } from "../support/tools.js";
@@ -44,6 +44,13 @@ export function statusAt(control: string): Promise<Status> {
       resolve(status);
     });
   });
+}
+
+/** The only front. */
+export function frontOf({ fronts }: Status): FrontStatus {
+  const [front, ...others] = fronts;
+  if (front === undefined || others.length > 0) throw new Error(`there are ${fronts.length} fronts`);
+  return front;
 }
 
 export function request(path: string, fields = "", method = "GET"): string {
@@ -101,6 +108,11 @@ export class Server {
 
   status(): Promise<Status> {
     return statusAt(this.vivarium.control);
+  }
+
+  /** What the status says of the front. */
+  async front(): Promise<FrontStatus> {
+    return frontOf(await this.status());
   }
 
   /** What the status says of the first pool. */

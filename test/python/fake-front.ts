@@ -67,6 +67,7 @@ export function configuration(folder: string): Config {
     gracefulTimeout: 30,
     socketMode: 0o660,
     socketOwner: "",
+    fronts: 1,
     pools: [],
     upstreams: [],
     mounts: [],

@@ -15,7 +15,7 @@ async function firstNews(config: Config, folder: string): Promise<unknown> {
   });
   const news = await new Promise((resolve) => {
     front = new FrontProcess(
-      { config, listeners: [], wires: [], scoreboards: folder, runtime: folder, drained: [] },
+      { number: 1, config, listeners: [], wires: [], scoreboards: folder, runtime: folder, drained: [] },
       {
         frontListening: () => resolve("listening"),
         workerReady: () => resolve("a worker is ready"),

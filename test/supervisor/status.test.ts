@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { describe, test } from "node:test";
-import { Server, until } from "../faults/server.js";
+import { frontOf, Server, until } from "../faults/server.js";
 import { alive, run } from "../support/processes.js";
 import { vivarium } from "../support/vivarium.js";
 
@@ -31,14 +31,18 @@ describe("the status of a running server", () => {
         listen: ["string"],
         startedAt: "string",
         uptime: "number",
-        front: {
-          pid: "number",
-          state: "string",
-          connections: "number",
-          requests: "number",
-          cpu: "number",
-          memory: "number",
-        },
+        fronts: [
+          {
+            id: "number",
+            pid: "number",
+            state: "string",
+            startedAt: "string",
+            connections: "number",
+            requests: "number",
+            cpu: "number",
+            memory: "number",
+          },
+        ],
         mounts: [{ host: "string", path: "string", tries: ["string"] }],
         pools: [
           {
@@ -74,7 +78,8 @@ describe("the status of a running server", () => {
       assert.equal(status.pid, pid);
       assert.deepEqual(status.listen, [url]);
       assert.equal(status.chdir, server.folder);
-      assert.deepEqual([status.front.state, status.front.requests], ["ready", 21]);
+      const front = frontOf(status);
+      assert.deepEqual([front.state, front.requests], ["ready", 21]);
       assert.equal(status.pools[0]?.threadsMost, 3);
       assert.deepEqual(
         status.workers.map(({ id, state }) => [id, state]),
@@ -86,11 +91,9 @@ describe("the status of a running server", () => {
       const sum = (pick: (worker: (typeof status.workers)[number]) => number): number =>
         status.workers.reduce((total, worker) => total + pick(worker), 0);
       assert.deepEqual([sum((worker) => worker.requests), sum((worker) => worker.busy)], [20, 1]);
-      const processes = [status.front, status.pools[0]?.spawner ?? { pid: 0 }, ...status.workers].map(
-        (each) => each.pid,
-      );
+      const processes = [front, status.pools[0]?.spawner ?? { pid: 0 }, ...status.workers].map((each) => each.pid);
       assert.ok(processes.every(alive) && new Set(processes).size === 4, processes.join());
-      assert.ok([status.front, ...status.workers].every(({ memory }) => memory > 2 ** 20));
+      assert.ok([front, ...status.workers].every(({ memory }) => memory > 2 ** 20));
       assert.ok(Math.abs(Date.parse(status.startedAt) + status.uptime * 1000 - Date.now()) < 60_000);
       server.release("slow");
     } finally {
@@ -108,7 +111,7 @@ describe("the status of a running server", () => {
       server.vivarium.process.kill("SIGTERM");
       await server.logged(/Stopping/);
       const status = await server.status();
-      assert.deepEqual([status.front.state, status.workers[0]?.state], ["draining", "draining"]);
+      assert.deepEqual([frontOf(status).state, status.workers[0]?.state], ["draining", "draining"]);
       server.release("slow");
       for (const connection of waiting) assert.equal((await connection.response()).status, 200);
     } finally {

@@ -64,7 +64,7 @@ def app(environ, start_response):
     const slow = server.begin("/wait/slow");
     await server.recorded("begin slow");
     const waiting = ["a", "b", "c"].map((name) => server.begin(`/${name}`));
-    await until(async () => (await server.status()).front.requests === 4, "four requests have arrived");
+    await until(async () => (await server.front()).requests === 4, "four requests have arrived");
     server.vivarium.process.kill("SIGTERM");
     await server.logged(/Stopping/);
     server.release("slow");

@@ -13,7 +13,18 @@ export const exampleStatus: Status = {
   listen: ["http://127.0.0.1:8000", "fastcgi://unix:/run/guestbook.sock"],
   startedAt: "2030-01-01T00:00:00.000Z",
   uptime: 7384,
-  front: { pid: 12, state: "ready", connections: 1, requests: 34512, cpu: 1.25, memory: 50331648 },
+  fronts: [
+    {
+      id: 1,
+      pid: 12,
+      state: "ready",
+      startedAt: "2030-01-01T00:00:00.000Z",
+      connections: 1,
+      requests: 34512,
+      cpu: 1.25,
+      memory: 50331648,
+    },
+  ],
   mounts: [{ host: "", path: "", tries: ["pool main"] }],
   pools: [
     {

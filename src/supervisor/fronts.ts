@@ -1,0 +1,162 @@
+// The fronts of a server: processes that do all the same, with the same listening sockets, each in a slot with a number. One
+// that dies takes its own connections with it and nothing else: the others serve on, and another takes its slot.
+import { log } from "../channels.js";
+import type { Drained, FrontReport } from "../front/messages.js";
+import { later } from "../net/deadline.js";
+import { FrontProcess, type FrontSettings } from "./front-process.js";
+import { replacementDelay } from "./replacement.js";
+
+export interface FrontsOwner {
+  /** One more front accepts clients; workers may connect to it. */
+  frontListening(): void;
+  workerReady(worker: number, pid: number): void;
+  /** A front cannot serve: why, in a sentence. */
+  frontFailed(problem: string): void;
+  /** A front is gone. It is replaced, unless all were told to stop. */
+  frontGone(): void;
+}
+
+export interface FrontSlot {
+  /** 1, 2, 3 … */
+  readonly number: number;
+  process: FrontProcess | undefined;
+  /** Whether it accepts clients. */
+  listening: boolean;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  /** How often in a row one died before it could work. */
+  failures: number;
+}
+
+export class Fronts {
+  readonly #settings: Omit<FrontSettings, "number" | "drained">;
+  readonly #owner: FrontsOwner;
+  readonly slots: readonly FrontSlot[];
+  /** Upstream servers that were told to be drained, so that the next front knows, too. */
+  #drained: readonly string[] = [];
+  #stopping = false;
+
+  /** Starts them. */
+  constructor(settings: Omit<FrontSettings, "number" | "drained">, owner: FrontsOwner) {
+    this.#settings = settings;
+    this.#owner = owner;
+    this.slots = Array.from({ length: settings.config.fronts }, (_, index) => ({
+      number: index + 1,
+      process: undefined,
+      listening: false,
+      startedAt: 0,
+      failures: 0,
+    }));
+    for (const slot of this.slots) this.#start(slot);
+  }
+
+  /** Whether every one of them accepts clients. */
+  get listening(): boolean {
+    return this.slots.every((slot) => slot.listening);
+  }
+  /** Whether there is a process. */
+  get running(): boolean {
+    return this.#processes.length > 0;
+  }
+
+  // ---- what the supervisor tells
+
+  /** They finish what they have and end; none is replaced any more. */
+  drain(): void {
+    this.#stopping = true;
+    for (const front of this.#processes) front.drain();
+  }
+
+  /** After `drain`: what still runs is cut. */
+  end(): void {
+    for (const front of this.#processes) front.end();
+  }
+
+  /** Ends them at once; none is replaced any more. */
+  kill(): void {
+    this.#stopping = true;
+    for (const front of this.#processes) front.kill();
+  }
+
+  /** Ends them at once, and others take their place. */
+  replace(): void {
+    for (const slot of this.slots) {
+      slot.listening = false;
+      slot.process?.kill();
+    }
+  }
+
+  reopenLogs(): void {
+    for (const front of this.#processes) front.reopenLogs();
+  }
+
+  /** Undefined where there is no front at the moment. */
+  async drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
+    const asked = new Set<FrontProcess>();
+    const groups = new Set<string>();
+    const servers = new Set<string>();
+    let answered = false;
+    // A front that started meanwhile was told what was drained before, so it is asked, too.
+    for (;;) {
+      const fronts = this.#processes.filter((front) => !asked.has(front));
+      if (fronts.length === 0) break;
+      for (const front of fronts) asked.add(front);
+      for (const drained of await Promise.all(fronts.map((front) => front.drainServer(server, undo)))) {
+        if (drained === undefined) continue;
+        answered = true;
+        for (const group of drained.groups) groups.add(group);
+        for (const each of drained.servers) servers.add(each);
+      }
+      if (answered) this.#drained = [...servers];
+    }
+    return answered ? { groups: [...groups], servers: this.#drained } : undefined;
+  }
+
+  /** By the number of the front; none of one that is gone. */
+  async reports(): Promise<ReadonlyMap<number, FrontReport>> {
+    const reports = await Promise.all(this.slots.map((slot) => slot.process?.report()));
+    return new Map(
+      this.slots.flatMap(({ number }, index) => {
+        const report = reports[index];
+        return report === undefined ? [] : [[number, report] as const];
+      }),
+    );
+  }
+
+  get #processes(): readonly FrontProcess[] {
+    return this.slots.flatMap((slot) => slot.process ?? []);
+  }
+
+  // ---- one of them
+
+  #start(slot: FrontSlot): void {
+    if (this.#stopping) return;
+    slot.startedAt = Date.now();
+    slot.process = new FrontProcess(
+      { ...this.#settings, number: slot.number, drained: this.#drained },
+      {
+        frontListening: () => {
+          slot.listening = true;
+          slot.failures = 0;
+          this.#owner.frontListening();
+        },
+        workerReady: (worker, pid) => this.#owner.workerReady(worker, pid),
+        frontFailed: (problem) => this.#owner.frontFailed(problem),
+        frontExited: (status, signal) => this.#exited(slot, status, signal),
+      },
+    );
+  }
+
+  #exited(slot: FrontSlot, status: number | null, signal: NodeJS.Signals | null): void {
+    slot.process = undefined;
+    slot.listening = false;
+    if (!this.#stopping) {
+      if (status !== null || signal !== null) {
+        const which = this.slots.length === 1 ? "The front" : `Front ${slot.number}`;
+        log("error", "supervisor", `${which} ended (${signal ?? `status ${status}`}); another takes its place.`);
+      }
+      later(replacementDelay(slot.failures++), () => this.#start(slot));
+    }
+    this.#owner.frontGone();
+  }
+}
