@@ -5,7 +5,10 @@ import { build, ensurePackages } from "./setup/node.mjs";
 import { ensureTools } from "./setup/tools.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const needed = ["wrk", "nginx", "uwsgi", "uwsgi-python", "apache2", "mod-wsgi", "venv-bench"];
+const needed = [
+  ...["wrk", "nginx", "uwsgi", "uwsgi-python", "apache2", "apxs"],
+  ...["venv-bench", "venv-peers", "venv-mod-wsgi"],
+];
 
 function say(line) {
   process.stderr.write(`${line}\n`);

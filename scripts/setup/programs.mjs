@@ -81,6 +81,8 @@ export const programs = {
     packages: ["libapache2-mod-wsgi-py3"],
     find: () => firstReadable("/usr/lib/apache2/modules/mod_wsgi.so"),
   },
+  // What mod_wsgi of the Python package registry is compiled with.
+  apxs: { packages: ["apache2-dev", "python3-dev", "gcc", "libc6-dev"], find: () => which("apxs", "apxs2") },
   "php-fpm": { packages: ["php-fpm"], find: findPhpFpm },
   "mod-fcgid": {
     packages: ["libapache2-mod-fcgid"],
@@ -93,6 +95,9 @@ export const programs = {
   postgresql: { packages: ["postgresql"], find: findPostgresBin },
   chromium: { packages: ["chromium"], find: () => which("chromium", "chromium-browser", "google-chrome") },
 };
+
+/** What only the benchmark runs: nothing of a test waits for it to be installed. */
+export const onlyForBenchmark = ["apxs", "venv-peers", "venv-mod-wsgi"];
 
 /** Names of the programs that are not here. */
 export function missingPrograms() {

@@ -1,6 +1,6 @@
 // Everything from outside that tests and benchmark need, installed if missing.
 import { canInstall, installPackages } from "./debian.mjs";
-import { missingPrograms, programs } from "./programs.mjs";
+import { missingPrograms, onlyForBenchmark, programs } from "./programs.mjs";
 import { findPythons } from "./pythons.mjs";
 import { ensureVirtualenv, virtualenvs } from "./virtualenvs.mjs";
 
@@ -19,11 +19,11 @@ function installPrograms(missing, say) {
 
 /**
  * Installs what is missing and returns what still is, as [{name, why, needed}]: programs by the names in programs.mjs,
- * virtual environments by theirs, Python versions as "python3.X". The last are not needed: Debian has one Python per
+ * virtual environments by theirs, Python versions as "python3.X". Without `only`: all that tests need. The last are not needed: Debian has one Python per
  * release, and tests over several versions take those that are here. Quick when nothing is missing.
  */
 export function ensureTools({ root, say = progress, only = undefined }) {
-  const wanted = (name) => only === undefined || only.includes(name);
+  const wanted = (name) => (only === undefined ? !onlyForBenchmark.includes(name) : only.includes(name));
   const lacking = missingPrograms().filter(wanted);
   const asRoot = canInstall();
   if (lacking.length > 0 && asRoot) installPrograms(lacking, say);

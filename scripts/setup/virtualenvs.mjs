@@ -5,12 +5,16 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isExecutable, which } from "./programs.mjs";
 
-/** Name → requirements, in pip's words, and what cannot run without it. */
+/** Name → requirements, in pip's words. */
 export const virtualenvs = {
   "venv-frameworks": ["Flask", "Django", "psycopg[binary]", "psycopg2-binary"],
   "venv-bench": ["gunicorn", "Flask"],
   // The last that was released: 1.0.3 of 2018, for Python 3.
   "venv-flup": ["flup==1.0.3"],
+  // The benchmark's peers, each as it is published now.
+  "venv-peers": ["gunicorn[gevent]", "granian", "uvicorn", "uvloop", "httptools"],
+  // By itself, because it is compiled, against Apache and this Python: where that fails, the others are here all the same.
+  "venv-mod-wsgi": ["setuptools", "wheel", "mod_wsgi"],
 };
 
 /**

@@ -101,9 +101,19 @@ export function flupPython(): string {
   return virtualenvPython("venv-flup");
 }
 
-function virtualenvPython(name: string): string {
+/** The interpreter of the virtual environment with the benchmark's peers. */
+export function peersPython(): string {
+  return virtualenvPython("venv-peers", "npm run bench");
+}
+
+/** The interpreter of the virtual environment with mod_wsgi. */
+export function modWsgiPython(): string {
+  return virtualenvPython("venv-mod-wsgi", "npm run bench");
+}
+
+function virtualenvPython(name: string, maker = "npm test"): string {
   const path = join(root, ".cache", name, "bin", "python");
-  if (!isExecutable(path)) throw new Error(`${path} is missing; npm test makes it`);
+  if (!isExecutable(path)) throw new Error(`${path} is missing; ${maker} makes it`);
   return path;
 }
 
