@@ -2,23 +2,12 @@
 
 import type { RunningProcess } from "../test/support/processes.js";
 import { nginx, uwsgi } from "../test/support/tools.js";
-import {
-  applicationSocket,
-  configure,
-  needs,
-  nginxVersion,
-  type Place,
-  type Server,
-  startCommand,
-  startNginx,
-  startUwsgi,
-  startVivarium,
-  uwsgiVersion,
-  vivariumUnavailable,
-  vivariumVersion,
-} from "./servers.js";
+import { nginxVersion, startNginx, startUwsgi, uwsgiVersion } from "./peers.js";
+import { applicationSocket, configure, needs, type Place, type Server } from "./server.js";
+import { startCommand, startVivarium, vivariumUnavailable, vivariumVersion } from "./vivarium.js";
 
 const workers = "`--workers 2 --access-log off`";
+const lacks = "as vivarium";
 
 /** Vivarium behind nginx: the same nginx as in front of uWSGI, over a unix socket too. */
 function behindNginx(protocol: "http" | "fastcgi" | "scgi" | "uwsgi", connections: string): Server {
@@ -26,6 +15,7 @@ function behindNginx(protocol: "http" | "fastcgi" | "scgi" | "uwsgi", connection
   const trust = protocol === "http" ? ["--trusted-proxies", "unix"] : [];
   return {
     name: `vivarium-${protocol}`,
+    lacks,
     settings: `nginx with 2 workers over a unix socket, ${connections}, to Vivarium with ${workers}`,
     unavailable: () => vivariumUnavailable() ?? needs(nginx),
     version: async () => `${await nginxVersion()}, Vivarium ${await vivariumVersion()}`,
@@ -54,12 +44,13 @@ function startGateway(place: Place, { protocol, keepAlive, multiplex }: Upstream
 function overFastCgi(name: string, connections: string, upstream: Omit<Upstream, "protocol">): Server {
   return {
     name: `vivarium-${name}`,
+    lacks,
     settings: `\`vivarium gateway\` over a unix socket, ${connections}, to Vivarium with ${workers}`,
     unavailable: vivariumUnavailable,
     version: vivariumVersion,
     start: (place) => [
       startGateway(place, { protocol: "fastcgi", ...upstream }),
-      startVivarium(place, `fastcgi://unix:${applicationSocket(place)}`, []),
+      startVivarium(place, `fastcgi://unix:${applicationSocket(place)}`),
     ],
   };
 }
@@ -71,6 +62,7 @@ export const doorServers: readonly Server[] = [
   behindNginx("scgi", "a connection per request"),
   {
     name: "vivarium-gateway",
+    lacks,
     settings: "`vivarium gateway --access-log off` over a unix socket to the uWSGI of nginx+uwsgi",
     unavailable: () => vivariumUnavailable() ?? needs(uwsgi),
     version: async () => `Vivarium ${await vivariumVersion()}, ${await uwsgiVersion()}`,

@@ -4,22 +4,21 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { run } from "../test/support/processes.js";
 import { python, root } from "../test/support/tools.js";
-import { doorServers } from "./doors.js";
+import { measureBare } from "./bare.js";
 import { measure, type Result } from "./measure.js";
 import { drawPlot } from "./plot.js";
 import { describeMachine } from "./process-tree.js";
 import { markdownReport, terminalReport } from "./report.js";
 import type { BenchRun } from "./run.js";
 import { direct, scenarios } from "./scenarios.js";
-import { servers as directServers, pythonVersion, type Server } from "./servers.js";
+import { pythonVersion, type Server } from "./server.js";
+import { servers } from "./servers.js";
 import { measureStartUp } from "./startup.js";
 import { measureTransfers } from "./transfer.js";
 
-const servers = [...directServers, ...doorServers];
-
 const usage = `Usage: npm run bench [-- NAME… --seconds N --rounds N --only SERVER,… --output DIR]
 
-  NAME       ${scenarios.map(({ name }) => name).join(" ")} startup transfer
+  NAME       ${scenarios.map(({ name }) => name).join(" ")} bare startup transfer
              (default: all; doors means doors-gateway and doors-multiplex, too)
   --seconds  how long each server is measured per round (default 5)
   --rounds   how often (default 3)
@@ -35,7 +34,7 @@ interface Choice {
   readonly output: string;
 }
 
-const allNames = [...scenarios.map(({ name }) => name), "startup", "transfer"];
+const allNames = [...scenarios.map(({ name }) => name), "bare", "startup", "transfer"];
 
 /** The names that one on the command line stands for: itself, and those that go on from it with a hyphen. */
 function meant(name: string): readonly string[] {
@@ -121,9 +120,10 @@ async function perform(choice: Choice): Promise<BenchRun> {
     rounds: choice.rounds,
     iterations,
     servers: await Promise.all(
-      here.map(async ({ name, settings, version }) => ({ name, settings, version: await version() })),
+      here.map(async ({ name, settings, lacks, version }) => ({ name, settings, lacks, version: await version() })),
     ),
     results,
+    bare: choice.names.includes("bare") ? await measureBare(choice.rounds, say) : [],
     startUps: choice.names.includes("startup") ? await measureStartUp(7, say) : [],
     transfers: choice.names.includes("transfer") ? await measureTransfers(here, say) : [],
   };

@@ -8,7 +8,7 @@ import type { RunningProcess } from "../test/support/processes.js";
 import { ask } from "./client.js";
 import { cpuMicroseconds, machineMicroseconds, memoryOctets, ownMicroseconds } from "./process-tree.js";
 import type { Check, Scenario } from "./scenarios.js";
-import { clearPlace, type Place, preparePlace, type Server } from "./servers.js";
+import { clearPlace, type Demand, type Place, preparePlace, type Server, usual } from "./server.js";
 import { load, writeScript } from "./wrk.js";
 
 export interface Result {
@@ -24,6 +24,8 @@ export interface Result {
   readonly memory: number;
   /** Share of the machine's cores that processes other than this server and wrk used meanwhile: the run's disturbance. */
   readonly others: number;
+  /** How far the rounds' CPU per request lay from their middle at most, as a share of it: the noise of this figure. */
+  readonly noise: number;
   /** Of all rounds together. */
   readonly badStatus: number;
   readonly socketErrors: number;
@@ -35,7 +37,7 @@ export interface Options {
   readonly say: (line: string) => void;
 }
 
-type Sample = Omit<Result, "scenario" | "server">;
+type Sample = Omit<Result, "scenario" | "server" | "noise">;
 
 /** A server that was started for measuring. */
 export interface Running {
@@ -53,8 +55,14 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? high : ((sorted[middle - 1] ?? high) + high) / 2;
 }
 
-export async function startServer(server: Server, threads: number): Promise<Running> {
-  const place = await preparePlace(threads);
+/** How far the farthest of these is from their median, as a share of it. */
+export function spread(values: readonly number[]): number {
+  const middle = median(values);
+  return Math.max(...values.map((value) => Math.abs(value - middle))) / middle;
+}
+
+export async function startServer(server: Server, demand: Demand): Promise<Running> {
+  const place = await preparePlace(demand);
   const processes = server.start(place);
   const running = {
     server,
@@ -131,6 +139,7 @@ function summarize(scenario: Scenario, server: Server, samples: readonly Sample[
     cpuPerRequest: middle((s) => s.cpuPerRequest),
     memory: middle((s) => s.memory),
     others: middle((s) => s.others),
+    noise: spread(samples.map((s) => s.cpuPerRequest)),
     badStatus: sum((s) => s.badStatus),
     socketErrors: sum((s) => s.socketErrors),
   };
@@ -138,7 +147,7 @@ function summarize(scenario: Scenario, server: Server, samples: readonly Sample[
 
 /** One server, started for this sample alone, checked, warmed for a second. */
 async function round(scenario: Scenario, server: Server, options: Options): Promise<Sample> {
-  const running = await startServer(server, scenario.threads);
+  const running = await startServer(server, { ...usual, threads: scenario.threads });
   try {
     for (const check of scenario.checks) await answersRight(running.url, check);
     const script = writeScript(running.place, scenario.script);

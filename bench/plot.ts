@@ -1,7 +1,7 @@
 // The run as a picture: for each scenario a group of bars, requests/s on the left and CPU per request on the right,
 // each group on a scale of its own (hello and compute are two orders of magnitude apart).
 import { type BenchRun, referenceOf, subject } from "./run.js";
-import { type Scenario, scenarios } from "./scenarios.js";
+import { limitNames, type Scenario, scenarios } from "./scenarios.js";
 
 const width = 980;
 const margin = 16;
@@ -26,6 +26,7 @@ const style = `
   rect { fill: #a9b1ba; }
   rect.ours { fill: #1f883d; }
   rect.reference { fill: #6e7781; }
+  rect.limit { fill: none; stroke: #6e7781; }
   line { stroke: #d0d7de; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; }
@@ -33,6 +34,7 @@ const style = `
     rect { fill: #57606a; }
     rect.ours { fill: #3fb950; }
     rect.reference { fill: #8b949e; }
+    rect.limit { fill: none; stroke: #8b949e; }
     line { stroke: #3d444d; }
   }`;
 
@@ -50,6 +52,7 @@ function format(value: number): string {
 
 function kind(server: string, scenario: string): string {
   if (server === referenceOf(scenario)) return "reference";
+  if (limitNames.includes(server)) return "limit";
   return server.startsWith(subject) ? "ours" : "";
 }
 

@@ -2,13 +2,18 @@
 import { median } from "./measure.js";
 import { type BenchRun, find, metrics, referenceOf, subject } from "./run.js";
 import { scenarios } from "./scenarios.js";
-import { shortfalls, targets } from "./verdicts.js";
+import { targets } from "./targets.js";
+import { shortfalls } from "./verdicts.js";
 import { connections } from "./wrk.js";
 
 type Row = readonly string[];
 
 function format(value: number, digits: number): string {
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(0)} %`;
 }
 
 /** First column to the left, numbers to the right. */
@@ -31,7 +36,7 @@ function plainTable(head: Row, rows: readonly Row[]): string {
 
 function scenarioHead(scenario: string): Row {
   const base = referenceOf(scenario);
-  return ["server", ...metrics.map(({ name }) => name), `requests/s vs ${base}`, `CPU vs ${base}`, "errors"];
+  return ["server", ...metrics.map(({ name }) => name), `requests/s vs ${base}`, `CPU vs ${base}`, "CPU ±", "errors"];
 }
 
 function scenarioRows(run: BenchRun, scenario: string): readonly Row[] {
@@ -50,6 +55,7 @@ function scenarioRows(run: BenchRun, scenario: string): readonly Row[] {
         ...metrics.map(({ of, digits }) => format(of(result), digits)),
         against(result.requestsPerSecond, base?.requestsPerSecond),
         against(result.cpuPerRequest, base?.cpuPerRequest),
+        percent(result.noise),
         errors.join(", ") || "0",
       ];
     });
@@ -89,6 +95,10 @@ function transferRows(run: BenchRun): readonly Row[] {
 
 const transferHead: Row = ["1 GiB through", "MiB/s", "memory grows by MiB"];
 
+function bareRows(run: BenchRun): readonly Row[] {
+  return run.bare.map(({ python, cpuPerCall }) => [`Python ${python}`, format(cpuPerCall, 2)]);
+}
+
 interface Section {
   readonly title: string;
   readonly head: Row;
@@ -111,6 +121,11 @@ function sections(run: BenchRun): readonly Section[] {
       head: scenarioHead(name),
       rows: scenarioRows(run, name),
     })),
+    {
+      title: "The application alone: hello called in a loop, a fresh environ each time",
+      head: ["interpreter", "CPU µs/call"],
+      rows: bareRows(run),
+    },
     { title: "Start-up to the first answer", head: ["command", "ms"], rows: startUpRows(run) },
     { title: "1 GiB", head: transferHead, rows: transferRows(run) },
   ];
@@ -128,7 +143,6 @@ export function terminalReport(run: BenchRun): string {
 /** "2 % (at most 5 %)": the median over all servers and scenarios, and the most. */
 function disturbance(run: BenchRun): string {
   const shares = run.results.map(({ others }) => others);
-  const percent = (share: number): string => `${(share * 100).toFixed(0)} %`;
   return shares.length === 0
     ? "an unknown share"
     : `${percent(median(shares))} (at most ${percent(Math.max(...shares))})`;
@@ -139,15 +153,15 @@ function method(run: BenchRun): string {
 Every server of a scenario is started and must give the right answers; then they are measured in turn, ${run.seconds} s each
 after 1 s of warming up, in ${run.rounds} rounds that each begin with another server. Figures are medians of the rounds, errors are
 sums. CPU is user and system time of all processes of the server, children that ended included, over the requests
-answered; memory is their proportional set size after the load. All run the same WSGI application (bench/apps/app.py), which does not
-log, with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. Where mod_wsgi-embedded has one thread, its two
+answered, "CPU ±" how far the farthest round lay from the median; memory is their proportional set size after the load. All run the same WSGI application (bench/apps/app.py), which does not
+log, or where the table of servers says so the same pages as an ASGI application (bench/apps/asgi_app.py: it waits with await), with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. Where mod_wsgi-embedded has one thread, its two
 processes belong to two connections at a time: its p50 is theirs, its p99 what the waiting ones see; with more threads, it closes kept-alive
 connections while all threads are busy, which wrk counts as errors. In mix, wrk's p99 says little, as it sees only the
 connections that were free to ask. 2 ms of computing were ${run.iterations} iterations here.`;
 }
 
 export function markdownReport(run: BenchRun): string {
-  const facts = run.servers.map(({ name, version, settings }) => [name, version, settings].join(" | "));
+  const facts = run.servers.map((s) => [s.name, s.version, s.settings, s.lacks].join(" | "));
   const parts = [
     "# Benchmark: Vivarium and its peers",
     "Written by `npm run bench`; not by hand.",
@@ -159,7 +173,7 @@ export function markdownReport(run: BenchRun): string {
         `## ${title}\n\n${rows.length > 0 ? markdownTable(columns, rows) : empty}`,
     ),
     `## Method\n\n${method(run)}`,
-    `## Servers\n\n| server | version | settings |\n| --- | --- | --- |\n${facts.map((fact) => `| ${fact} |`).join("\n")}`,
+    `## Servers\n\n| server | version | settings | what it leaves out |\n| --- | --- | --- | --- |\n${facts.map((fact) => `| ${fact} |`).join("\n")}`,
   ];
   return `${parts.join("\n\n")}\n`;
 }

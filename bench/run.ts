@@ -1,6 +1,7 @@
 // What one run of the benchmark found.
+import type { BareLoop } from "./bare.js";
 import type { Result } from "./measure.js";
-import { scenarios } from "./scenarios.js";
+import { limitNames, scenarios } from "./scenarios.js";
 import type { StartUp } from "./startup.js";
 import type { Transfer } from "./transfer.js";
 
@@ -8,6 +9,7 @@ export interface ServerFacts {
   readonly name: string;
   readonly version: string;
   readonly settings: string;
+  readonly lacks: string;
 }
 
 export interface BenchRun {
@@ -21,6 +23,7 @@ export interface BenchRun {
   readonly iterations: number;
   readonly servers: readonly ServerFacts[];
   readonly results: readonly Result[];
+  readonly bare: readonly BareLoop[];
   readonly startUps: readonly StartUp[];
   readonly transfers: readonly Transfer[];
 }
@@ -28,6 +31,13 @@ export interface BenchRun {
 /** The server ratios refer to, unless the scenario names another. */
 export const reference = "nginx+uwsgi";
 export const subject = "vivarium";
+/** Vivarium in its two modes. */
+const modes: readonly string[] = [subject, "vivarium-embedded"];
+
+/** Whether it is another server that runs an application: neither Vivarium nor a limit. */
+export function isPeer(server: string): boolean {
+  return !server.startsWith(subject) && !limitNames.includes(server);
+}
 
 export function find(run: BenchRun, scenario: string, server: string): Result | undefined {
   return run.results.find((result) => result.scenario === scenario && result.server === server);
@@ -37,10 +47,10 @@ export function referenceOf(scenario: string): string {
   return scenarios.find(({ name }) => name === scenario)?.reference ?? reference;
 }
 
-/** Vivarium's own results in a scenario: that of the plain server, else those of all its variants. */
+/** Vivarium's own results in a scenario: those of its modes, else those of all its variants. */
 export function ours(run: BenchRun, scenario: string): readonly Result[] {
-  const plain = find(run, scenario, subject);
-  if (plain !== undefined) return [plain];
+  const plain = run.results.filter((result) => result.scenario === scenario && modes.includes(result.server));
+  if (plain.length > 0) return plain;
   return run.results.filter((result) => result.scenario === scenario && result.server.startsWith(subject));
 }
 

@@ -7,15 +7,17 @@ export interface Check {
   readonly expected: string | RegExp;
 }
 
+const peers = ["nginx+uwsgi", "gunicorn-sync", "gunicorn-gthread", "mod_wsgi-embedded", "mod_wsgi-daemon"];
+const newer = ["granian-wsgi", "uvicorn"];
+
 /** The servers that are asked directly, as a browser would: most scenarios are about these. */
-export const direct: readonly string[] = [
-  "vivarium",
-  "nginx+uwsgi",
-  "gunicorn-sync",
-  "gunicorn-gthread",
-  "mod_wsgi-embedded",
-  "mod_wsgi-daemon",
-];
+export const direct: readonly string[] = ["vivarium", "vivarium-embedded", ...peers, ...newer];
+
+/** Further ways to run two of them, where the difference shows. */
+const variants = ["gunicorn-gevent", "granian-asgi"];
+
+/** What answers without an application: bounds, and nobody's peers. */
+export const limitNames: readonly string[] = ["nginx-constant", "node-constant"];
 
 export interface Scenario {
   readonly name: string;
@@ -37,13 +39,20 @@ const hello: Check = { method: "GET", path: "/hello", expected: "Hello, world!\n
 const body = new Uint8Array(102_400).fill(117);
 
 export const scenarios: readonly Scenario[] = [
-  { name: "hello", title: "Hello, world", path: "/hello", threads: 1, servers: direct, checks: [hello] },
+  {
+    name: "hello",
+    title: "Hello, world",
+    path: "/hello",
+    threads: 1,
+    servers: [...direct, ...variants, ...limitNames],
+    checks: [hello],
+  },
   {
     name: "wait",
     title: "A page that waits 5 ms",
     path: "/wait",
     threads: 8,
-    servers: ["vivarium", "vivarium-auto", ...direct.slice(1)],
+    servers: ["vivarium", "vivarium-auto", ...direct.slice(1), ...variants],
     checks: [{ ...hello, path: "/wait" }],
   },
   {

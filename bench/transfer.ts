@@ -4,7 +4,7 @@ import { setInterval } from "node:timers";
 import { answersRight, type Running, startServer, stopServer } from "./measure.js";
 import { memoryOctets } from "./process-tree.js";
 import { direct } from "./scenarios.js";
-import type { Server } from "./servers.js";
+import { type Server, usual } from "./server.js";
 
 export interface Transfer {
   readonly server: string;
@@ -92,7 +92,7 @@ export async function measureTransfers(
   const results: Transfer[] = [];
   for (const server of servers.filter(({ name }) => direct.includes(name))) {
     try {
-      const running = await startServer(server, 1);
+      const running = await startServer(server, usual);
       try {
         // A small one first: what a server allocates once is not growth.
         await answersRight(running.url, { method: "GET", path: "/hello", expected: "Hello, world!\n" });

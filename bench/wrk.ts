@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../test/support/processes.js";
 import { root, wrk } from "../test/support/tools.js";
-import type { Place } from "./servers.js";
+import type { Place } from "./server.js";
 
 export interface Load {
   readonly requests: number;

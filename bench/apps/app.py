@@ -6,6 +6,8 @@ import time
 HELLO = b"Hello, world!\n"
 BIG = b"x" * 102400
 CHUNK = b"y" * 65536
+# Replaced by what measures how long a reload takes.
+VERSION = b"1\n"
 ITERATIONS = int(os.environ.get("BENCH_ITERATIONS", "20000"))
 
 
@@ -16,6 +18,10 @@ def answer(start_response, body):
 
 def hello(environ, start_response):
     return answer(start_response, HELLO)
+
+
+def version(environ, start_response):
+    return answer(start_response, VERSION)
 
 
 def wait(environ, start_response):
@@ -72,6 +78,7 @@ def download(environ, start_response):
 
 PAGES = {
     "/hello": hello,
+    "/version": version,
     "/wait": wait,
     "/slow": slow,
     "/compute": compute,

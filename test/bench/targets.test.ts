@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { targets } from "../../bench/targets.js";
+import { result, runOf } from "./runs.js";
+
+test("a target is reached, missed, or not measured", () => {
+  const run = runOf(
+    result("vivarium", "hello", { cpuPerRequest: 22, requestsPerSecond: 1400 }),
+    result("nginx+uwsgi", "hello"),
+  );
+  const [cpu, rate, most, wait] = targets(run);
+  assert.deepEqual([cpu?.found, cpu?.reached], ["0.44 ×", false]);
+  assert.deepEqual([rate?.found, rate?.reached], ["1.40 ×", true]);
+  assert.deepEqual([most?.found, most?.reached], ["1.40 ×", true]);
+  assert.equal(wait?.found, undefined);
+});
+
+test("a door's targets hold the variant of that protocol against the reference", () => {
+  const run = runOf(
+    result("vivarium-fastcgi", "doors", { requestsPerSecond: 1100, cpuPerRequest: 40 }),
+    result("vivarium-scgi", "doors", { cpuPerRequest: 75 }),
+    result("nginx+uwsgi", "doors"),
+  );
+  const found = targets(run).filter((target) => target.found !== undefined);
+  assert.deepEqual(
+    found.map(({ found, reached }) => [found, reached]),
+    [
+      ["0.80 ×", true],
+      ["1.10 ×", true],
+      ["1.50 ×", false],
+    ],
+  );
+});
+
+test("embedded mode is held against nginx and uWSGI, Granian, and nginx with a constant", () => {
+  const run = runOf(
+    result("vivarium-embedded", "hello", { cpuPerRequest: 20 }),
+    result("nginx+uwsgi", "hello"),
+    result("granian-wsgi", "hello", { cpuPerRequest: 20 }),
+    result("nginx-constant", "hello", { cpuPerRequest: 10 }),
+  );
+  const found = targets(run).filter((target) => target.what.includes("vivarium-embedded"));
+  assert.deepEqual(
+    found.map(({ found, reached }) => [found, reached]),
+    [
+      ["0.40 ×", false],
+      ["1.00 ×", false],
+      ["2.00 ×", true],
+    ],
+  );
+});
