@@ -74,6 +74,8 @@ export type Outcome =
  */
 export interface Exchange {
   readonly request: Request;
+  /** What it is called on pages and in the log: made when it is asked for first (src/request-id.ts). */
+  readonly id: string;
   /** True from the moment the client left or the response ended. A handler that has not begun must not begin. */
   readonly ended: boolean;
   /** Begins the response, with the first octets of its body, if any. `last` says that the body is whole. */

@@ -1,5 +1,6 @@
 import { log } from "../channels.js";
 import type { Exchange, Handler, Request, ResponseHead } from "../exchange.js";
+import { requestId } from "../request-id.js";
 import { plainPage } from "./page.js";
 
 /** The connection an exchange belongs to, as far as answering goes. It is told only of exchanges that have not ended. */
@@ -27,12 +28,18 @@ export class IncomingExchange implements Exchange {
   /** performance.now() when the request was whole; 0 where nobody wants to know. */
   readonly started: number;
   readonly #sink: ResponseSink;
+  #id: string | undefined = undefined;
 
   constructor(sink: ResponseSink, request: Request, inputEnded: boolean, started: number) {
     this.#sink = sink;
     this.request = request;
     this.inputEnded = inputEnded;
     this.started = started;
+  }
+
+  get id(): string {
+    this.#id ??= requestId(this.request);
+    return this.#id;
   }
 
   /** Gives itself to its handler; where that throws, answers 500 or cuts the response. */
@@ -42,7 +49,7 @@ export class IncomingExchange implements Exchange {
     } catch (error) {
       const { method, target } = this.request;
       const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      log("error", "ingress", `${method} ${target} failed in its handler: ${reason}`);
+      log("error", "ingress", `${method} ${target} failed in its handler (request id ${this.id}): ${reason}`);
       if (this.status === 0) this.refuse(500, "The server failed to handle this request.");
       else this.cut();
     }
@@ -63,7 +70,9 @@ export class IncomingExchange implements Exchange {
   }
 
   refuse(status: number, sentence: string, fields?: string): void {
-    const page = plainPage(status, sentence, fields);
+    // Whoever shows such a page to those who run the server wants to be understood.
+    const id = status === 500 || (status >= 502 && status <= 504) ? `\n\nRequest id: ${this.id}` : "";
+    const page = plainPage(status, `${sentence}${id}`, fields);
     this.respond(page.head, page.body, true);
   }
 }

@@ -146,6 +146,9 @@ class RedirectableExchange implements Exchange {
   get request(): Request {
     return this.#inner.request;
   }
+  get id(): string {
+    return this.#inner.id;
+  }
   get ended(): boolean {
     return this.#redirected ? this.#over : this.#inner.ended;
   }

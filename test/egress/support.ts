@@ -254,6 +254,7 @@ export function requestOf({
 /** Notes what it is told. The client takes what it is given when the test says so, or at once. */
 export class FakeExchange implements Exchange {
   readonly request: Request;
+  readonly id: string = "0123456789abcdef";
   ended = false;
   inputEnded = false;
   onInputEnd: (() => void) | undefined = undefined;

@@ -19,6 +19,7 @@ export async function until(condition: () => boolean): Promise<void> {
 
 export class TestExchange implements Exchange {
   readonly request: Exchange["request"];
+  readonly id: string = "0123456789abcdef";
   ended = false;
   inputEnded = false;
   onInputEnd: (() => void) | undefined;

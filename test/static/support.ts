@@ -50,6 +50,7 @@ function encode(method: string, path: string, fields: Readonly<Record<string, st
 /** What a client would see. Octets leave when the test calls `flush`, or at once. */
 export class FakeExchange implements Exchange {
   readonly request: Request;
+  readonly id: string = "0123456789abcdef";
   ended = false;
   readonly inputEnded = false;
   onInputEnd: (() => void) | undefined = undefined;
