@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { run } from "../test/support/processes.js";
 import { python, pythons, root } from "../test/support/tools.js";
-import { median } from "./measure.js";
 import { plainEnvironment } from "./server.js";
+import { median } from "./statistics.js";
 
 export interface BareLoop {
   /** "3.11.2" */

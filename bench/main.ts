@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { run } from "../test/support/processes.js";
 import { python, root } from "../test/support/tools.js";
 import { measureBare } from "./bare.js";
+import { compareMicros } from "./comparison.js";
 import { measure, type Result } from "./measure.js";
 import { drawPlot } from "./plot.js";
 import { describeMachine } from "./process-tree.js";
@@ -17,6 +18,7 @@ import { measureStartUp } from "./startup.js";
 import { measureTransfers } from "./transfer.js";
 
 const usage = `Usage: npm run bench [-- NAME… --seconds N --rounds N --only SERVER,… --output DIR]
+       npm run bench -- micro [--against REF]  (see npm run bench -- micro --help)
 
   NAME       ${scenarios.map(({ name }) => name).join(" ")} bare startup transfer
              (default: all; doors means doors-gateway and doors-multiplex, too)
@@ -131,6 +133,7 @@ async function perform(choice: Choice): Promise<BenchRun> {
 
 /** Runs the benchmark; the exit status comes back. */
 export async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === "micro") return compareMicros(args.slice(1));
   let choice: Choice | undefined;
   try {
     choice = choose(args);

@@ -9,6 +9,7 @@ import { ask } from "./client.js";
 import { cpuMicroseconds, machineMicroseconds, memoryOctets, ownMicroseconds } from "./process-tree.js";
 import type { Check, Scenario } from "./scenarios.js";
 import { clearPlace, type Demand, type Place, preparePlace, type Server, usual } from "./server.js";
+import { median, spread } from "./statistics.js";
 import { load, writeScript } from "./wrk.js";
 
 export interface Result {
@@ -46,19 +47,6 @@ export interface Running {
   readonly processes: readonly RunningProcess[];
   readonly roots: readonly number[];
   readonly url: string;
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const high = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? high : ((sorted[middle - 1] ?? high) + high) / 2;
-}
-
-/** How far the farthest of these is from their median, as a share of it. */
-export function spread(values: readonly number[]): number {
-  const middle = median(values);
-  return Math.max(...values.map((value) => Math.abs(value - middle))) / middle;
 }
 
 export async function startServer(server: Server, demand: Demand): Promise<Running> {

@@ -1,38 +1,11 @@
 // The run as text: aligned tables for a terminal, Markdown for bench/RESULTS.md.
-import { median } from "./measure.js";
 import { type BenchRun, find, metrics, referenceOf, subject } from "./run.js";
 import { scenarios } from "./scenarios.js";
+import { median } from "./statistics.js";
+import { format, markdownTable, percent, plainTable, type Row } from "./table.js";
 import { targets } from "./targets.js";
 import { shortfalls } from "./verdicts.js";
 import { connections } from "./wrk.js";
-
-type Row = readonly string[];
-
-function format(value: number, digits: number): string {
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(0)} %`;
-}
-
-/** First column to the left, numbers to the right. */
-function markdownTable(head: Row, rows: readonly Row[]): string {
-  const rule = head.map((_, column) => (column === 0 ? "---" : "---:"));
-  return [head, rule, ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
-}
-
-function plainTable(head: Row, rows: readonly Row[]): string {
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] ?? "").length)));
-  return [head, ...rows]
-    .map((row) =>
-      row
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
-}
 
 function scenarioHead(scenario: string): Row {
   const base = referenceOf(scenario);

@@ -5,7 +5,7 @@ import { freePort } from "../test/support/ports.js";
 import { descendants, type RunningProcess, start, waitUntilGone } from "../test/support/processes.js";
 import { benchPython, program, removeFolder, root, temporaryFolder } from "../test/support/tools.js";
 import { ask } from "./client.js";
-import { median } from "./measure.js";
+import { median } from "./statistics.js";
 
 export interface StartUp {
   readonly name: string;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { median, spread } from "../../bench/measure.js";
 import { drawPlot } from "../../bench/plot.js";
 import { markdownReport } from "../../bench/report.js";
+import { median, spread } from "../../bench/statistics.js";
 import { shortfalls } from "../../bench/verdicts.js";
 import { result, runOf } from "./runs.js";
 
