@@ -4,7 +4,7 @@ import type { Body, ResponseHead } from "../exchange.js";
 import { BodyFile, type BodyTaker } from "./body-file.js";
 import type { DriverOptions, FailureKind, UpstreamCall, UpstreamEvents, UpstreamRequest } from "./driver.js";
 import type { SerialCodec } from "./serial-codec.js";
-import { phases, type SocketOwner, type SocketPool, type UpstreamSocket } from "./socket.js";
+import { phases, type SocketOwner, UpstreamSocket } from "./socket.js";
 
 /** A body up to this is copied behind its head: one buffer costs less than two. */
 const copied = 16384;
@@ -16,7 +16,6 @@ const unreadBody = 65536;
 /** Whose a connection is. */
 export interface SerialOwner {
   readonly options: DriverOptions;
-  readonly sockets: SocketPool;
   /** A connection's request ended. True: the connection is kept. */
   release(connection: SerialConnection, reusable: boolean): boolean;
   /** A connection that was kept turned out to be closed when a request came. */
@@ -70,7 +69,7 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     this.#anySent = false;
     this.#anyReceived = false;
     this.#responding = false;
-    if (this.#socket === undefined) this.#socket = this.#owner.sockets.open(this);
+    if (this.#socket === undefined) this.#socket = new UpstreamSocket(options, this);
     else this.#send(this.#socket);
   }
 

@@ -4,7 +4,6 @@ import type { DriverOptions, UpstreamCall, UpstreamDriver, UpstreamEvents, Upstr
 import { Scarcity } from "./scarcity.js";
 import type { CreateSerialCodec } from "./serial-codec.js";
 import { SerialConnection, type SerialOwner } from "./serial-connection.js";
-import { SocketPool } from "./socket.js";
 
 /**
  * Ticks (a second) for which a connection that lies idle is good for a request that must not be sent twice. Servers close
@@ -15,7 +14,6 @@ const freshTicks = 4;
 const settledTicks = 2;
 export class SerialDriver implements UpstreamDriver, SerialOwner {
   readonly options: DriverOptions;
-  readonly sockets: SocketPool;
   readonly #createCodec: CreateSerialCodec;
   /** The one used last is the first to be used again: the others may go. */
   readonly #idle: SerialConnection[] = [];
@@ -32,7 +30,6 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
   constructor(options: DriverOptions, createCodec: CreateSerialCodec) {
     this.options = options;
     this.#scarcity = new Scarcity(options.deadlines, () => this.#closeIdle());
-    this.sockets = new SocketPool(options);
     this.#createCodec = createCodec;
   }
 

@@ -1,13 +1,9 @@
 // A connection to a server of an upstream group: makes it, watches its deadlines, and says in one way what ended it. What is
 // on the connection is its owner's affair, who says in which phase it is.
-//
-// Protocols with a connection for each request make thousands a second, and of what Node's Socket then costs, half is its
-// construction (60 µs of CPU a connection; 33 with a Socket that is connected again, as little as with libuv's handle alone).
-// So a socket that served and was closed in order is kept, in a SocketPool, and connected again.
-import type { IpcSocketConnectOpts, OnReadOpts, TcpSocketConnectOpts } from "node:net";
+import { connect } from "../net/bare-connect.js";
+import type { Connection, ConnectionOwner, Destination } from "../net/connection.js";
 import { later, type Timed, ticks } from "../net/deadline.js";
 import type { DriverOptions, FailureKind } from "./driver.js";
-import { ReadToTheEnd } from "./read-to-the-end.js";
 
 /** What a connection is at; decides how long it may take, and what it is called when that was too long. */
 export interface Phase {
@@ -50,132 +46,52 @@ export interface SocketOwner {
 /** Milliseconds after which a unix socket whose backlog was full is tried again. */
 const backlogPause = 5;
 
-const empty: Uint8Array = new Uint8Array(0);
-
-/** What every socket reads into, one read at a time. */
-const inbox = Buffer.allocUnsafeSlow(65536);
-
-/** The most closed sockets kept. */
-const closedMost = 256;
-
-/** The sockets of one server: gives new connections, each perhaps on a socket that had one before. */
-export class SocketPool {
-  readonly #options: DriverOptions;
-  readonly #closed: UpstreamSocket[] = [];
-
-  constructor(options: DriverOptions) {
-    this.#options = options;
-  }
-
-  /** Begins to connect. Nothing is told to the owner before this returned. */
-  open(owner: SocketOwner): UpstreamSocket {
-    const socket = this.#closed.pop();
-    if (socket === undefined) return new UpstreamSocket(this.#options, owner, this);
-    socket.reopen(owner);
-    return socket;
-  }
-
-  /** A socket is closed and as good as new. */
-  keep(socket: UpstreamSocket): void {
-    if (this.#closed.length < closedMost) this.#closed.push(socket);
-  }
-}
-
-export class UpstreamSocket implements Timed {
+export class UpstreamSocket implements Timed, ConnectionOwner {
   deadline = 0;
   readonly #options: DriverOptions;
-  readonly #pool: SocketPool | undefined;
-  readonly #destination: TcpSocketConnectOpts | IpcSocketConnectOpts;
-  #owner: SocketOwner;
-  #socket: ReadToTheEnd;
+  readonly #owner: SocketOwner;
+  #connection: Connection;
   #phase: Phase = phases.connecting;
-  #error: NodeJS.ErrnoException | undefined;
   #closed = false;
-  /** When it was closed, everything that was written had left, and nothing had gone wrong. */
-  #clean = false;
-  #reading = true;
-  #gathering = false;
+  /** What is to leave at the end of this turn. */
+  #gathered: Uint8Array[] | undefined;
 
   /** Begins to connect. Nothing is told to the owner before the constructor returned. */
-  constructor(options: DriverOptions, owner: SocketOwner, pool?: SocketPool) {
-    const { address, keepAlive } = options;
+  constructor(options: DriverOptions, owner: SocketOwner) {
     this.#options = options;
     this.#owner = owner;
-    this.#pool = pool;
-    // A connection for one request writes it at once, and has no small packet behind a large one to hold back.
-    this.#destination =
-      address.kind === "unix"
-        ? { path: address.path }
-        : { host: address.host, port: address.port, noDelay: keepAlive > 0 };
-    this.#begin();
-    this.#socket = this.#create();
-  }
-
-  /** As the constructor, for a socket that its pool kept. */
-  reopen(owner: SocketOwner): void {
-    this.#owner = owner;
-    this.#begin();
-    this.#socket.connect(this.#destination);
-  }
-
-  #begin(): void {
-    this.#closed = false;
-    this.#clean = false;
-    this.#reading = true;
-    this.#gathering = false;
-    this.#options.deadlines.watch(this);
+    options.deadlines.watch(this);
     this.enter(phases.connecting);
+    this.#connection = connect(destinationOf(options), this);
   }
 
-  #create(): ReadToTheEnd {
-    // Half-open, so that Node does not answer a FIN with a shutdown of its own: one system call less, we close anyway. With
-    // `onread` nothing is ever kept in the Socket, so that none of it can come out in its next connection.
-    const onread: OnReadOpts = {
-      buffer: inbox,
-      callback: (length) => {
-        if (!this.#closed) this.#owner.socketReceived(Buffer.from(inbox.subarray(0, length)));
-        return true;
-      },
-    };
-    const options = { allowHalfOpen: true, onread };
-    const socket = new ReadToTheEnd(options);
-    socket.on("connect", () => {
-      if (!this.#closed) this.#owner.socketConnected();
-    });
-    socket.on("drain", () => {
-      if (!this.#closed) this.#owner.socketDrained();
-    });
-    socket.on("end", () => this.#inputEnded());
-    socket.on("error", (error) => {
-      this.#error = error;
-    });
-    socket.on("close", () => this.#onClose());
-    socket.connect(this.#destination);
-    return socket;
+  connectionMade(): void {
+    this.#owner.socketConnected();
   }
 
-  #inputEnded(): void {
-    if (this.#closed) return;
+  connectionReceived(octets: Buffer): void {
+    this.#owner.socketReceived(octets);
+  }
+
+  connectionDrained(): void {
+    this.#owner.socketDrained();
+  }
+
+  connectionEnded(): void {
     if (this.#phase === phases.lingering) this.close();
     else this.#owner.socketInputEnded();
   }
 
-  #onClose(): void {
-    if (this.#closed) {
-      if (this.#clean && this.#error === undefined) this.#pool?.keep(this);
-      return;
-    }
-    const error = this.#error;
+  connectionLost(code: string): void {
     const connecting = this.#phase === phases.connecting;
     // So says a unix socket whose backlog is full (unix(7)); TCP would have waited by itself.
-    if (connecting && error?.code === "EAGAIN") {
-      this.#error = undefined;
+    if (connecting && code === "EAGAIN") {
       later(backlogPause, () => {
-        if (!this.#closed) this.#socket = this.#create();
+        if (!this.#closed) this.#connection = connect(destinationOf(this.#options), this);
       });
       return;
     }
-    this.#lose(connecting ? "refused" : "closed", sentenceOf(error));
+    this.#lose(connecting ? "refused" : "closed", sentenceOf(code));
   }
 
   /** The deadline passed. */
@@ -203,56 +119,53 @@ export class UpstreamSocket implements Timed {
 
   /** The server takes nothing more. What it has sent is still read. */
   get broken(): boolean {
-    return this.#socket.broken !== undefined;
+    return this.#connection.broken;
   }
 
   /** Whether all that was written has left this process. */
   get flushed(): boolean {
-    return this.#socket.writableLength === 0;
+    return this.#gathered === undefined && this.#connection.flushed;
   }
 
   /** Writes octets that do not change afterwards. False: wait for `socketDrained`. */
   write(octets: Uint8Array): boolean {
-    return this.#socket.write(octets);
+    if (this.#gathered === undefined) return this.#connection.write(octets);
+    this.#gathered.push(octets);
+    return true;
   }
 
   /** Several pieces in one system call. */
   writeAll(pieces: readonly Uint8Array[]): boolean {
-    this.#socket.cork();
-    let more = true;
-    for (const octets of pieces) more = this.#socket.write(octets);
-    this.#socket.uncork();
-    return more;
+    if (this.#gathered === undefined) return this.#connection.writeAll(pieces);
+    this.#gathered.push(...pieces);
+    return true;
   }
 
   /** What is written from now on leaves at the end of this turn of the event loop, in one piece. */
   gather(): void {
-    if (this.#gathering) return;
-    this.#gathering = true;
-    this.#socket.cork();
-    process.nextTick(() => {
-      this.#gathering = false;
-      this.#socket.uncork();
-    });
+    if (this.#gathered !== undefined) return;
+    this.#gathered = [];
+    process.nextTick(() => this.#release());
+  }
+
+  #release(): void {
+    const pieces = this.#gathered;
+    this.#gathered = undefined;
+    if (pieces !== undefined && pieces.length > 0) this.#connection.writeAll(pieces);
   }
 
   /** Calls back when all that was written before has left. */
   whenFlushed(flushed: () => void): void {
-    this.#socket.write(empty, (error) => {
-      if (!error && !this.#closed) flushed();
-    });
+    this.#release();
+    this.#connection.whenFlushed(flushed);
   }
 
   pause(): void {
-    if (!this.#reading) return;
-    this.#reading = false;
-    this.#socket.pause();
+    this.#connection.pause();
   }
 
   resume(): void {
-    if (this.#reading) return;
-    this.#reading = true;
-    this.#socket.resume();
+    this.#connection.resume();
   }
 
   /**
@@ -273,22 +186,20 @@ export class UpstreamSocket implements Timed {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const socket = this.#socket;
-    this.#clean =
-      socket.broken === undefined &&
-      !socket.connecting &&
-      socket.writableLength === 0 &&
-      !socket.writableNeedDrain &&
-      this.#reading;
     this.#options.deadlines.unwatch(this);
-    socket.destroy();
+    this.#connection.close();
   }
 }
 
-function sentenceOf(error: NodeJS.ErrnoException | undefined): string {
-  switch (error?.code) {
-    case undefined:
-      return error === undefined ? "The connection was closed." : `The connection failed: ${error.message}.`;
+function destinationOf({ address, keepAlive }: DriverOptions): Destination {
+  // A connection for one request writes it at once, and has no small packet behind a large one to hold back.
+  return address.kind === "unix" ? address : { ...address, noDelay: keepAlive > 0 };
+}
+
+function sentenceOf(code: string): string {
+  switch (code) {
+    case "":
+      return "The connection was closed.";
     case "ECONNREFUSED":
       return "The connection was refused.";
     case "ENOENT":
@@ -303,6 +214,6 @@ function sentenceOf(error: NodeJS.ErrnoException | undefined): string {
     case "EPIPE":
       return "The connection was closed while the request was sent.";
     default:
-      return `The connection failed (${error?.code}).`;
+      return `The connection failed (${code}).`;
   }
 }

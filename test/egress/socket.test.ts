@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { describe, type TestContext, test } from "node:test";
+import { test } from "node:test";
 import type { DriverOptions, FailureKind } from "../../src/egress/driver.js";
-import { phases, type SocketOwner, SocketPool, UpstreamSocket } from "../../src/egress/socket.js";
+import { phases, type SocketOwner, UpstreamSocket } from "../../src/egress/socket.js";
 import { Deadlines } from "../../src/net/deadline.js";
-import { type Accepted, eventually, type FakeServer, fakeServer, freePort, settle } from "./support.js";
+import { eventually, fakeServer, freePort, settle } from "./support.js";
 
 class Owner implements SocketOwner {
   events = "";
@@ -49,97 +49,49 @@ function optionsFor(port: number, deadlines = new Deadlines(false)): DriverOptio
   };
 }
 
-/** A connection that was opened, carried `text` and was closed by the server. */
-async function served(pool: SocketPool, server: FakeServer, text: string): Promise<UpstreamSocket> {
+test("each phase has its own deadline", async (context) => {
+  const server = await fakeServer(context);
+  const deadlines = new Deadlines(false);
   const owner = new Owner();
-  const socket = pool.open(owner);
+  const socket = new UpstreamSocket(optionsFor(server.port, deadlines), owner);
   await owner.until("connected ");
-  socket.write(Buffer.from("question"));
-  const connection = server.accepted.at(-1);
-  await eventually(() => server.accepted.at(-1) !== undefined && server.accepted.at(-1)?.received === "question");
-  (connection ?? server.accepted.at(-1))?.socket.end(text);
-  await owner.until(`${text} ended `);
-  assert.equal(owner.events, `connected ${text} ended `);
-  socket.close();
-  await settle();
-  return socket;
-}
-
-describe("a socket that was closed in order", () => {
-  test("is connected again, and nothing of the connection before is left", async (context) => {
-    const server = await fakeServer(context);
-    const pool = new SocketPool(optionsFor(server.port));
-    const first = await served(pool, server, "one");
-    for (const text of ["two", "three"]) assert.equal(await served(pool, server, text), first);
-    assert.equal(server.accepted.length, 3);
-  });
-
-  test("has its own deadlines each time", async (context) => {
-    const server = await fakeServer(context);
-    const deadlines = new Deadlines(false);
-    const pool = new SocketPool(optionsFor(server.port, deadlines));
-    const first = await served(pool, server, "one");
-    deadlines.advance(100);
-    const owner = new Owner();
-    const socket = pool.open(owner);
-    assert.equal(socket, first);
-    await owner.until("connected ");
-    socket.enter(phases.waiting);
-    deadlines.advance(3);
-    assert.equal(owner.lost, undefined);
-    deadlines.advance(1);
-    assert.equal(owner.lost, "first-byte-timeout");
-  });
+  deadlines.advance(3);
+  socket.enter(phases.waiting);
+  deadlines.advance(3);
+  assert.equal(owner.lost, undefined);
+  deadlines.advance(1);
+  assert.equal(owner.lost, "first-byte-timeout");
 });
 
-describe("a socket is not connected again", () => {
-  async function again(
-    context: TestContext,
-    end: (socket: UpstreamSocket, connection: Accepted) => void,
-  ): Promise<boolean> {
-    const server = await fakeServer(context);
-    const pool = new SocketPool(optionsFor(server.port));
-    const owner = new Owner();
-    const socket = pool.open(owner);
-    await owner.until("connected ");
-    end(socket, await server.connection());
-    await settle();
-    socket.close();
-    await settle();
-    const next = pool.open(new Owner());
-    context.after(() => next.close());
-    return next === socket;
-  }
-
-  test("after it was reset", async (context) => {
-    assert.equal(await again(context, (_, { socket }) => socket.resetAndDestroy()), false);
-  });
-
-  test("while something it was given to write has not left", async (context) => {
-    const write = (socket: UpstreamSocket, connection: Accepted): void => {
-      connection.socket.pause();
-      socket.write(Buffer.alloc(30_000_000));
-    };
-    assert.equal(await again(context, write), false);
-  });
-
-  test("while it is paused", async (context) => {
-    assert.equal(await again(context, (socket) => socket.pause()), false);
-  });
+test("what is gathered leaves in one piece at the end of the turn", async (context) => {
+  const server = await fakeServer(context);
+  const owner = new Owner();
+  const socket = new UpstreamSocket(optionsFor(server.port), owner);
+  context.after(() => socket.close());
+  await owner.until("connected ");
+  const connection = await server.connection();
+  const chunks: string[] = [];
+  connection.socket.on("data", (chunk: Buffer) => chunks.push(chunk.toString()));
+  socket.gather();
+  socket.write(Buffer.from("one "));
+  socket.writeAll([Buffer.from("two "), Buffer.from("three")]);
+  assert.equal(socket.flushed, false);
+  await connection.until("three");
+  assert.deepEqual(chunks, ["one two three"]);
+  assert.equal(socket.flushed, true);
 });
 
 test("a socket that was closed while it connected tells its owner nothing", async (context) => {
   const server = await fakeServer(context);
-  const pool = new SocketPool(optionsFor(server.port));
   const owner = new Owner();
-  pool.open(owner).close();
+  new UpstreamSocket(optionsFor(server.port), owner).close();
   await settle();
   assert.equal(owner.events, "");
 });
 
 test("a connection that is refused is said to be", async () => {
   const owner = new Owner();
-  new SocketPool(optionsFor(await freePort())).open(owner);
+  new UpstreamSocket(optionsFor(await freePort()), owner);
   await owner.until("The connection was refused. ");
   assert.equal(owner.lost, "refused");
 });
