@@ -11,6 +11,7 @@ import { drawPlot } from "./plot.js";
 import { describeMachine } from "./process-tree.js";
 import { markdownReport, terminalReport } from "./report.js";
 import type { BenchRun } from "./run.js";
+import { measureScale, scaleParts } from "./scale/scale.js";
 import { direct, scenarios } from "./scenarios.js";
 import { pythonVersion, type Server } from "./server.js";
 import { servers } from "./servers.js";
@@ -21,7 +22,8 @@ const usage = `Usage: npm run bench [-- NAME… --seconds N --rounds N --only SE
        npm run bench -- micro [--against REF]  (see npm run bench -- micro --help)
 
   NAME       ${scenarios.map(({ name }) => name).join(" ")} bare startup transfer
-             (default: all; doors means doors-gateway and doors-multiplex, too)
+             ${[...scaleParts.keys()].join(" ")}
+             (default: all; doors means doors-gateway and doors-multiplex, too, and scale all that begin so)
   --seconds  how long each server is measured per round (default 5)
   --rounds   how often (default 3)
   --only     ${servers.map(({ name }) => name).join(",")}
@@ -36,7 +38,7 @@ interface Choice {
   readonly output: string;
 }
 
-const allNames = [...scenarios.map(({ name }) => name), "bare", "startup", "transfer"];
+const allNames = [...scenarios.map(({ name }) => name), "bare", "startup", "transfer", ...scaleParts.keys()];
 
 /** The names that one on the command line stands for: itself, and those that go on from it with a hyphen. */
 function meant(name: string): readonly string[] {
@@ -107,11 +109,13 @@ async function perform(choice: Choice): Promise<BenchRun> {
   const iterations = await calibrate();
   const chosen = scenarios.filter(({ name }) => choice.names.includes(name));
   const taking = new Set(chosen.flatMap((scenario) => scenario.servers));
-  if (choice.names.includes("transfer")) for (const name of direct) taking.add(name);
+  const more = [...scaleParts].flatMap(([part, names]) => (choice.names.includes(part) ? names : []));
+  for (const name of [...more, ...(choice.names.includes("transfer") ? direct : [])]) taking.add(name);
   const here = present(choice.servers.filter(({ name }) => taking.has(name)));
   const results: Result[] = [];
+  const options = { seconds: choice.seconds, rounds: choice.rounds, say };
   for (const scenario of chosen) {
-    results.push(...(await measure(scenario, here, { seconds: choice.seconds, rounds: choice.rounds, say })));
+    results.push(...(await measure(scenario, here, options)));
   }
   return {
     date: new Date().toISOString(),
@@ -128,6 +132,7 @@ async function perform(choice: Choice): Promise<BenchRun> {
     bare: choice.names.includes("bare") ? await measureBare(choice.rounds, say) : [],
     startUps: choice.names.includes("startup") ? await measureStartUp(7, say) : [],
     transfers: choice.names.includes("transfer") ? await measureTransfers(here, say) : [],
+    scale: await measureScale(choice.names, here, options),
   };
 }
 

@@ -99,7 +99,19 @@ function granian({ interface: kind, args, settings, lacks }: Granian): Server {
       const target = kind === "wsgi" ? place.module : "asgi_app";
       const where = ["--host", "127.0.0.1", "--port", String(place.port), "--working-dir", applicationFolder(place)];
       const how = ["--http", "1", "--no-ws", "--workers", String(place.workers), "--log-level", "warning"];
-      const command = ["-m", "granian", "--interface", kind, ...where, ...how, ...args(place), `${target}:app`];
+      // Granian counts idle connections among those it lets in at once.
+      const most = ["--backpressure", String(place.connections)];
+      const command = [
+        "-m",
+        "granian",
+        "--interface",
+        kind,
+        ...where,
+        ...how,
+        ...most,
+        ...args(place),
+        `${target}:app`,
+      ];
       return [start(peersPython(), command, { cwd: applicationFolder(place), env: plainEnvironment })];
     },
     reload: hangUp,
@@ -164,14 +176,15 @@ export const peers: readonly Server[] = [
     interface: "wsgi",
     args: ({ threads }) => ["--runtime-mode", "mt", "--runtime-threads", "1", "--blocking-threads", String(threads)],
     settings:
-      "`--interface wsgi --http 1 --no-ws --workers 2 --runtime-mode mt --runtime-threads 1 --blocking-threads N`",
+      "`--interface wsgi --http 1 --no-ws --workers 2 --runtime-mode mt --runtime-threads 1 --blocking-threads N --backpressure 1024`",
     lacks:
       "no buffering of request bodies, nothing imported before a fork, no deadline for a request; files without ranges or ETags",
   }),
   granian({
     interface: "asginl",
     args: () => ["--runtime-mode", "st", "--runtime-threads", "1", "--loop", "uvloop"],
-    settings: "`--interface asginl --http 1 --no-ws --workers 2 --runtime-mode st --runtime-threads 1 --loop uvloop`",
+    settings:
+      "`--interface asginl --http 1 --no-ws --workers 2 --runtime-mode st --runtime-threads 1 --loop uvloop --backpressure 1024`",
     lacks:
       "runs an ASGI application, no WSGI: what computes or waits without await holds up its worker; otherwise as granian-wsgi",
   }),

@@ -1,8 +1,9 @@
 // The run as text: aligned tables for a terminal, Markdown for bench/RESULTS.md.
 import { type BenchRun, find, metrics, referenceOf, subject } from "./run.js";
+import { scaleSections } from "./scale/scale.js";
 import { scenarios } from "./scenarios.js";
 import { median } from "./statistics.js";
-import { format, markdownTable, percent, plainTable, type Row } from "./table.js";
+import { format, markdownTable, percent, plainTable, type Row, type Section } from "./table.js";
 import { targets } from "./targets.js";
 import { shortfalls } from "./verdicts.js";
 import { connections } from "./wrk.js";
@@ -72,13 +73,6 @@ function bareRows(run: BenchRun): readonly Row[] {
   return run.bare.map(({ python, cpuPerCall }) => [`Python ${python}`, format(cpuPerCall, 2)]);
 }
 
-interface Section {
-  readonly title: string;
-  readonly head: Row;
-  readonly rows: readonly Row[];
-  readonly empty?: string;
-}
-
 function sections(run: BenchRun): readonly Section[] {
   const measured = run.results.some(({ server }) => server.startsWith(subject));
   const all: readonly Section[] = [
@@ -100,6 +94,7 @@ function sections(run: BenchRun): readonly Section[] {
       rows: bareRows(run),
     },
     { title: "Start-up to the first answer", head: ["command", "ms"], rows: startUpRows(run) },
+    ...scaleSections(run.scale),
     { title: "1 GiB", head: transferHead, rows: transferRows(run) },
   ];
   return all.filter((section) => section.rows.length > 0 || section.empty !== undefined);
@@ -130,7 +125,11 @@ answered, "CPU ±" how far the farthest round lay from the median; memory is the
 log, or where the table of servers says so the same pages as an ASGI application (bench/apps/asgi_app.py: it waits with await), with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. Where mod_wsgi-embedded has one thread, its two
 processes belong to two connections at a time: its p50 is theirs, its p99 what the waiting ones see; with more threads, it closes kept-alive
 connections while all threads are busy, which wrk counts as errors. In mix, wrk's p99 says little, as it sees only the
-connections that were free to ask. 2 ms of computing were ${run.iterations} iterations here.`;
+connections that were free to ask. 2 ms of computing were ${run.iterations} iterations here.
+On an idle connection of the scale part one request was answered; memory of each is what the server's processes grew by, without
+what the kernel holds; nginx makes its table of connections when it starts, so that it does not grow. Each step to more workers or connections
+and each server is measured in turn. A reload is ordered as the server's documentation says, with one request after another
+asked meanwhile, each on a connection of its own; 200 MB are Python objects, of which requests read a twentieth.`;
 }
 
 export function markdownReport(run: BenchRun): string {

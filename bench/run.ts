@@ -1,6 +1,7 @@
 // What one run of the benchmark found.
 import type { BareLoop } from "./bare.js";
 import type { Result } from "./measure.js";
+import type { Scale } from "./scale/scale.js";
 import { limitNames, scenarios } from "./scenarios.js";
 import type { StartUp } from "./startup.js";
 import type { Transfer } from "./transfer.js";
@@ -26,6 +27,7 @@ export interface BenchRun {
   readonly bare: readonly BareLoop[];
   readonly startUps: readonly StartUp[];
   readonly transfers: readonly Transfer[];
+  readonly scale: Scale;
 }
 
 /** The server ratios refer to, unless the scenario names another. */

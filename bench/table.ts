@@ -2,6 +2,14 @@
 
 export type Row = readonly string[];
 
+/** A table with its heading; left out of a report where it has neither rows nor words for having none. */
+export interface Section {
+  readonly title: string;
+  readonly head: Row;
+  readonly rows: readonly Row[];
+  readonly empty?: string;
+}
+
 export function format(value: number, digits: number): string {
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

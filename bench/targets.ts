@@ -1,6 +1,7 @@
 // Which of its targets Vivarium reaches. Computed, never written by hand.
 import type { Result } from "./measure.js";
 import { type BenchRun, find, isPeer, metrics, reference, subject } from "./run.js";
+import type { IdleLoad } from "./scale/connections.js";
 
 export interface Target {
   readonly what: string;
@@ -79,6 +80,7 @@ export function targets(run: BenchRun): readonly Target[] {
     growth(run, "upload"),
     ...pairTargets(run, embedded),
     ...pairTargets(run, doors),
+    ...scaleTargets(run),
   ];
 }
 
@@ -113,4 +115,38 @@ function pairTargets(run: BenchRun, pairs: readonly PairTarget[]): readonly Targ
     const words = `${scenario}: ${metric} of ${mine} ${bound[0]} ${bound[1]} × ${theirs}`;
     return ratio(words, value(mine), value(theirs), bound);
   });
+}
+
+/** Octets that an idle kept-alive connection may take. */
+const connectionMemory = 8192;
+const manyConnections = 10_000;
+
+function connectionTargets(run: BenchRun, server: string): readonly Target[] {
+  const of = (idle: number): IdleLoad | undefined =>
+    run.scale.connections.find((one) => one.server === server && one.idle === idle);
+  const [without, many] = [of(0), of(manyConnections)];
+  return [
+    {
+      what: `scale: memory of an idle connection of ${server}, of 10,000, ≤ 8 KiB`,
+      found: many && `${(many.perConnection / 1024).toFixed(1)} KiB`,
+      reached: many !== undefined && many.perConnection <= connectionMemory,
+    },
+    ratio(`scale: p99 of ${server} beside 10,000 idle connections < 2 × without`, many?.p99, without?.p99, ["<", 2]),
+  ];
+}
+
+function scaleTargets(run: BenchRun): readonly Target[] {
+  const memory = (server: string): number | undefined =>
+    run.scale.memory.find((one) => one.server === server)?.afterLoad;
+  const [mine, theirs] = [memory(subject), memory(reference)];
+  const difference = mine === undefined || theirs === undefined ? undefined : mine - theirs;
+  return [
+    ...connectionTargets(run, subject),
+    ...connectionTargets(run, "vivarium-embedded"),
+    {
+      what: `scale: 4 workers of 200 MB take at most 60 MiB more than ${reference}`,
+      found: difference === undefined ? undefined : `${difference.toFixed(0)} MiB more`,
+      reached: difference !== undefined && difference <= 60,
+    },
+  ];
 }

@@ -41,7 +41,7 @@ async function reload(place: Place): Promise<void> {
   if (code !== 0) throw new Error(`vivarium reload failed: ${stderr}`);
 }
 
-function url({ port }: Place): string {
+export function listenUrl({ port }: Place): string {
   return `http://127.0.0.1:${port}`;
 }
 
@@ -58,7 +58,7 @@ export const vivariumServers: readonly Server[] = [
     unavailable: vivariumUnavailable,
     start: (place) => {
       const threads = place.threads > 1 ? ["--threads", String(place.threads)] : [];
-      return [startVivarium(place, url(place), threads)];
+      return [startVivarium(place, listenUrl(place), threads)];
     },
   },
   {
@@ -68,7 +68,7 @@ export const vivariumServers: readonly Server[] = [
     lacks: "as vivarium, and no process of its own for the application, no threads, no deadline for a single request",
     unavailable: () =>
       vivariumUnavailable() ?? (knows(["run"], "--embedded") ? undefined : "this Vivarium has no embedded mode"),
-    start: (place) => [startVivarium(place, url(place), ["--embedded"])],
+    start: (place) => [startVivarium(place, listenUrl(place), ["--embedded"])],
   },
   {
     ...common,
@@ -76,6 +76,6 @@ export const vivariumServers: readonly Server[] = [
     settings: "vivarium with no `--threads`: it is to find out by itself",
     lacks: "as vivarium",
     unavailable: vivariumUnavailable,
-    start: (place) => [startVivarium(place, url(place))],
+    start: (place) => [startVivarium(place, listenUrl(place))],
   },
 ];

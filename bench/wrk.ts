@@ -36,9 +36,9 @@ function isCounts(value: unknown): value is Record<string, number> {
   return typeof value === "object" && value !== null && Object.values(value).every((n) => typeof n === "number");
 }
 
-/** Puts load on a URL for so many seconds, from one thread over 32 connections. */
-export async function load(url: string, script: string, seconds: number): Promise<Load> {
-  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", timeout, "-s", script, url];
+/** Puts load on a URL for so many seconds, from one thread. */
+export async function load(url: string, script: string, seconds: number, over: number = connections): Promise<Load> {
+  const args = ["-t1", `-c${over}`, `-d${seconds}s`, "--timeout", timeout, "-s", script, url];
   const { stdout, stderr, code } = await run(wrk(), args);
   const line = /^BENCH (\{.*\})$/m.exec(stdout)?.[1];
   if (code !== 0 || line === undefined) throw new Error(`wrk failed on ${url}:\n${stdout}${stderr}`);

@@ -21,5 +21,6 @@ export function runOf(...results: readonly Result[]): BenchRun {
     bare: [],
     startUps: [],
     transfers: [],
+    scale: { connections: [], workers: [], memory: [], starts: [] },
   };
 }
