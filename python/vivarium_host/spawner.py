@@ -23,6 +23,7 @@ import sys
 import time
 
 from . import worker
+from .forked import ignore
 from .load import LoadError, load, prepare
 from .wsgi import Host, report
 
@@ -132,7 +133,7 @@ class Spawner:
         # A terminal's Ctrl-C and a service manager's SIGTERM reach every process of a group, but it is the supervisor who
         # ends workers. Handlers, not SIG_IGN: programs that the application starts must not inherit deafness.
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ignored, lambda *_: None)
+            signal.signal(ignored, ignore)
         self._watch(self._control.fileno(), self._on_command)
         self._watch(self._wake_read, self._on_signal)
         while True:
