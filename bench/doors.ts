@@ -33,23 +33,26 @@ interface Upstream {
   readonly keepAlive: number;
   /** Requests at once on a connection. */
   readonly multiplex: number;
+  /** Processes of the gateway, each with connections of its own. */
+  readonly fronts: number;
 }
 
-function startGateway(place: Place, { protocol, keepAlive, multiplex }: Upstream): RunningProcess {
-  const values = { PROTOCOL: protocol, KEEP_ALIVE: String(keepAlive), MULTIPLEX: String(multiplex) };
+function startGateway(place: Place, { protocol, keepAlive, multiplex, fronts }: Upstream): RunningProcess {
+  const numbers = { KEEP_ALIVE: String(keepAlive), MULTIPLEX: String(multiplex), FRONTS: String(fronts) };
+  const values = { PROTOCOL: protocol, ...numbers };
   return startCommand(place, ["gateway", "--config", configure(place, "gateway.toml", values)]);
 }
 
 /** Vivarium behind Vivarium, over FastCGI. */
-function overFastCgi(name: string, connections: string, upstream: Omit<Upstream, "protocol">): Server {
+function overFastCgi(name: string, connections: string, upstream: Omit<Upstream, "protocol" | "fronts">): Server {
   return {
     name: `vivarium-${name}`,
     lacks,
-    settings: `\`vivarium gateway\` over a unix socket, ${connections}, to Vivarium with ${workers}`,
+    settings: `\`vivarium gateway --fronts 1\` over a unix socket, ${connections}, to Vivarium with ${workers}`,
     unavailable: vivariumUnavailable,
     version: vivariumVersion,
     start: (place) => [
-      startGateway(place, { protocol: "fastcgi", ...upstream }),
+      startGateway(place, { protocol: "fastcgi", fronts: 1, ...upstream }),
       startVivarium(place, `fastcgi://unix:${applicationSocket(place)}`),
     ],
   };
@@ -63,10 +66,13 @@ export const doorServers: readonly Server[] = [
   {
     name: "vivarium-gateway",
     lacks,
-    settings: "`vivarium gateway --access-log off` over a unix socket to the uWSGI of nginx+uwsgi",
+    settings: "`vivarium gateway --fronts 2 --access-log off` over a unix socket to the uWSGI of nginx+uwsgi",
     unavailable: () => vivariumUnavailable() ?? needs(uwsgi),
     version: async () => `Vivarium ${await vivariumVersion()}, ${await uwsgiVersion()}`,
-    start: (place) => [startGateway(place, { protocol: "uwsgi", keepAlive: 0, multiplex: 1 }), startUwsgi(place)],
+    start: (place) => [
+      startGateway(place, { protocol: "uwsgi", keepAlive: 0, multiplex: 1, fronts: 2 }),
+      startUwsgi(place),
+    ],
   },
   overFastCgi("multiplexed", "all requests on one connection", { keepAlive: 1, multiplex: 1000 }),
   overFastCgi("kept", "as many kept connections as requests at once", { keepAlive: 64, multiplex: 1 }),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { IdleLoad } from "../../bench/scale/connections.js";
 import { targets } from "../../bench/targets.js";
 import { result, runOf } from "./runs.js";
 
@@ -46,6 +47,37 @@ test("embedded mode is held against nginx and uWSGI, Granian, and nginx with a c
       ["0.40 ×", false],
       ["1.00 ×", false],
       ["2.00 ×", true],
+    ],
+  );
+});
+
+test("the targets of scale are held against what was measured: octets of a connection, p99 beside many, memory of four workers", () => {
+  const idle = (count: number, p99: number, perConnection: number): IdleLoad => ({
+    server: "vivarium",
+    idle: count,
+    perConnection,
+    memory: 50,
+    requestsPerSecond: 1000,
+    p50: 1,
+    p99,
+    lost: 0,
+  });
+  const scale = {
+    connections: [idle(0, 10, Number.NaN), idle(1000, 90, 90_000), idle(10_000, 20, 8192)],
+    workers: [],
+    memory: [
+      { server: "nginx+uwsgi", atStart: 200, afterLoad: 240 },
+      { server: "vivarium", atStart: 900, afterLoad: 301 },
+    ],
+    starts: [],
+  };
+  const found = targets({ ...runOf(), scale }).filter((target) => target.found !== undefined);
+  assert.deepEqual(
+    found.map(({ found, reached }) => [found, reached]),
+    [
+      ["8.0 KiB", true],
+      ["2.00 ×", false],
+      ["61 MiB more", false],
     ],
   );
 });
