@@ -113,6 +113,8 @@ export interface DriverOptions {
   readonly maxFields: number;
   /** Octets of one response kept in memory for a client that reads slowly. */
   readonly responseMemory: number;
+  /** A new connection waits for the server to have room (scarcity.ts). Default: there is no other process to be told. */
+  readonly tellScarce?: (() => void) | undefined;
 }
 
 /** The connections to one server. */
@@ -125,6 +127,8 @@ export interface UpstreamDriver {
    * @throws VivariumError with a `status` where the request cannot be expressed in the protocol; nothing was sent then.
    */
   start(request: UpstreamRequest, events: UpstreamEvents, fresh: boolean): UpstreamCall;
+  /** Another process has said `tellScarce` of this server: idle connections are closed, and for a moment none is kept. */
+  makeRoom(): void;
   /** Closes idle connections now, and the others when their requests end. Nothing is started afterwards. */
   close(): void;
 }

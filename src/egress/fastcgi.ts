@@ -47,7 +47,10 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
 
   constructor(options: DriverOptions) {
     this.options = options;
-    this.#scarcity = new Scarcity(options.deadlines, () => this.#closeIdle());
+    this.#scarcity = new Scarcity(options.deadlines, {
+      closeIdle: () => this.#closeIdle(),
+      tellOthers: () => options.tellScarce?.(),
+    });
     this.keep = options.keepAlive > 0 || options.multiplex > 1;
     this.#most = options.multiplex > 1 ? 0 : 1;
   }
@@ -168,6 +171,10 @@ class FastCgiDriver implements UpstreamDriver, ConnectionOwner {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const call of waiting) this.place(call);
+  }
+
+  makeRoom(): void {
+    this.#scarcity.makeRoom();
   }
 
   close(): void {

@@ -6,7 +6,7 @@ import type { Exchange } from "../exchange.js";
 import { Deadlines, ticks } from "../net/deadline.js";
 import { Attempt, type AttemptOwner } from "./attempt.js";
 import { Balancer, type Change, isUp, type Member } from "./balancer.js";
-import type { UpstreamFailure } from "./driver.js";
+import type { ServerAddress, UpstreamFailure } from "./driver.js";
 import { type Drivers, drivers } from "./drivers.js";
 import { FailureLog } from "./failure-log.js";
 import { type Forwarder, forwarder } from "./forwarded.js";
@@ -32,6 +32,11 @@ export interface GroupOptions {
   readonly drivers?: Drivers;
   /** URLs and addresses that are drained from the beginning. Default none. */
   readonly drained?: readonly string[];
+  /**
+   * A server has no room for a new connection, and other processes that have connections to it should hear so (`makeRoom`); its
+   * address as in `status`. Default: there are none.
+   */
+  readonly tellScarce?: (address: string) => void;
 }
 
 /** A server in `status`. */
@@ -183,6 +188,11 @@ export class UpstreamGroup implements AttemptOwner {
     };
   }
 
+  /** Another process has told that the server at this address has no room for it (`GroupOptions.tellScarce`). */
+  makeRoom(address: string): void {
+    for (const { server } of this.#balancer.members) if (addressOf(server) === address) server.driver.makeRoom();
+  }
+
   /** Closes idle connections now, and the others when their requests end; no more checks, no more look-ups. */
   close(): void {
     this.#membership.close();
@@ -221,6 +231,8 @@ export class UpstreamGroup implements AttemptOwner {
 
   #createServer({ server, address, key }: Location): Server {
     const config = this.#config;
+    const { tellScarce } = this.#options;
+    const text = addressText(address);
     const driver = this.#drivers[server.protocol]({
       address,
       name: key,
@@ -234,6 +246,7 @@ export class UpstreamGroup implements AttemptOwner {
       maxHead: this.#options.maxHead ?? 65536,
       maxFields: this.#options.maxFields ?? 256,
       responseMemory: this.responseMemory,
+      tellScarce: tellScarce && (() => tellScarce(text)),
     });
     const forwarder = server.protocol === "http" ? this.#forwarders.http : this.#forwarders.cgi;
     return { config: server, address, name: key, driver, forwarder, health: undefined };
@@ -311,6 +324,10 @@ function closeServer(server: Server): void {
 }
 
 function addressOf({ address }: Server): string {
+  return addressText(address);
+}
+
+function addressText(address: ServerAddress): string {
   if (address.kind === "unix") return address.path;
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }

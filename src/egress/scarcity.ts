@@ -1,6 +1,7 @@
 // A server with a process or a thread for each connection (php-fpm, flup, uWSGI's http-socket, Apache prefork) serves as many
 // connections as it has of those, busy or idle, and lets the others wait for ever. So connections are kept only while no new
-// one waits unanswered: closed, they make room for those that wait.
+// one waits unanswered: closed, they make room for those that wait. Other processes may have connections to the server, too: each
+// tells the others when one of its own waits.
 import type { Deadlines, Timed } from "../net/deadline.js";
 
 /** A connection as far as this goes. */
@@ -13,24 +14,35 @@ interface Fresh {
 const patience = 1;
 /** Ticks for which a server found so is not trusted to accept more: a minute. */
 const remembered = 240;
+/** Ticks for which connections make room for those of another process, which says so again each tick while they wait. */
+const yielded = 3;
+
+export interface ScarcityOwner {
+  /** A new connection has waited for too long. */
+  closeIdle(): void;
+  /** The same, for other processes with connections to the server to be told: `makeRoom`. */
+  tellOthers(): void;
+}
 
 export class Scarcity<Connection extends Fresh> implements Timed {
   deadline = 0;
   readonly #deadlines: Deadlines;
-  readonly #closeIdle: () => void;
+  readonly #owner: ScarcityOwner;
   /** New connections that were not seen answered, the oldest first, and the tick each was opened at. */
   readonly #fresh = new Map<Connection, number>();
   #scarceUntil = 0;
+  #yieldUntil = 0;
+  #toldAt = 0;
 
-  /** `closeIdle` is called when a new connection has waited for too long. */
-  constructor(deadlines: Deadlines, closeIdle: () => void) {
+  constructor(deadlines: Deadlines, owner: ScarcityOwner) {
     this.#deadlines = deadlines;
-    this.#closeIdle = closeIdle;
+    this.#owner = owner;
   }
 
   opened(connection: Connection): void {
     const { tick } = this.#deadlines;
     this.#fresh.set(connection, tick);
+    if (tick < this.#scarceUntil) this.#tellOthers();
     if (this.deadline > 0) return;
     this.deadline = tick + patience;
     this.#deadlines.watch(this);
@@ -40,8 +52,20 @@ export class Scarcity<Connection extends Fresh> implements Timed {
     this.#fresh.delete(connection);
   }
 
+  /** A connection of another process waits for the server to have room. */
+  makeRoom(): void {
+    const { tick } = this.#deadlines;
+    this.#yieldUntil = tick + yielded;
+    this.#scarceUntil = tick + remembered;
+    this.#owner.closeIdle();
+  }
+
   /** Whether a new connection waits for the server to have room, so that one that is done with should be closed. */
   get waits(): boolean {
+    return this.#deadlines.tick < this.#yieldUntil || this.#ownWaits;
+  }
+
+  get #ownWaits(): boolean {
     const { tick } = this.#deadlines;
     for (const [connection, since] of this.#fresh) {
       if (connection.answered) {
@@ -56,8 +80,19 @@ export class Scarcity<Connection extends Fresh> implements Timed {
 
   expire(): void {
     // Those that were kept before it was known keep it waiting.
-    if (this.waits) this.#closeIdle();
+    if (this.#ownWaits) {
+      this.#owner.closeIdle();
+      this.#tellOthers();
+    }
     if (this.#fresh.size > 0) this.deadline = this.#deadlines.tick + patience;
     else this.#deadlines.unwatch(this);
+  }
+
+  /** Once in a tick: they yield for longer than that. */
+  #tellOthers(): void {
+    const { tick } = this.#deadlines;
+    if (this.#toldAt === tick) return;
+    this.#toldAt = tick;
+    this.#owner.tellOthers();
   }
 }

@@ -29,7 +29,10 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
 
   constructor(options: DriverOptions, createCodec: CreateSerialCodec) {
     this.options = options;
-    this.#scarcity = new Scarcity(options.deadlines, () => this.#closeIdle());
+    this.#scarcity = new Scarcity(options.deadlines, {
+      closeIdle: () => this.#closeIdle(),
+      tellOthers: () => options.tellScarce?.(),
+    });
     this.#createCodec = createCodec;
   }
 
@@ -87,6 +90,10 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
   forget(connection: SerialConnection): void {
     const at = this.#idle.lastIndexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  makeRoom(): void {
+    this.#scarcity.makeRoom();
   }
 
   close(): void {

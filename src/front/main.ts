@@ -45,8 +45,12 @@ class Front {
       pools.set(pool, new WorkerPool(settings, { workerReady }));
     }
     const deadlines = new Deadlines();
-    const { drained } = start;
-    const handlers = await Handlers.open(config, pools, { responseMemory, deadlines, drained });
+    const handlers = await Handlers.open(config, pools, {
+      responseMemory,
+      deadlines,
+      drained: start.drained,
+      ...(config.fronts > 1 ? { tellScarce: (address: string) => tell({ type: "scarce", address }) } : {}),
+    });
     const front = new Front(start, pools, handlers, deadlines);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
     front.#listen(start.listeners);
@@ -117,6 +121,10 @@ class Front {
     return this.#handlers.drain(server, undo);
   }
 
+  makeRoom(address: string): void {
+    for (const group of this.#handlers.groups) group.makeRoom(address);
+  }
+
   report(): FrontReport {
     return {
       connections: this.#ingress.connections,
@@ -181,6 +189,7 @@ process.on("message", async (message: ToFront) => {
   if (message.type === "drain") started?.drain();
   else if (message.type === "end") started?.end();
   else if (message.type === "reopen-logs") started?.reopenLogs();
+  else if (message.type === "make-room") started?.makeRoom(message.address);
   else if (started !== undefined && message.type === "drain-server") {
     tell({ type: "server-drained", id: message.id, drained: started.drainServer(message.server, message.undo) });
   } else if (started !== undefined && message.type === "report") {

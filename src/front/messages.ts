@@ -25,6 +25,8 @@ export type ToFront =
   | { readonly type: "reopen-logs" }
   /** Gives an upstream server no more requests (or, with `undo`, again), in each group that has it; its URL or address. */
   | { readonly type: "drain-server"; readonly id: number; readonly server: string; readonly undo: boolean }
+  /** Another front's connection waits for this upstream server to have room. */
+  | { readonly type: "make-room"; readonly address: string }
   | { readonly type: "report"; readonly id: number };
 
 /** What came of draining a server, or of taking that back. */
@@ -61,5 +63,7 @@ export type FromFront =
   /** It cannot serve, and ends: why, in a sentence. */
   | { readonly type: "failed"; readonly problem: string }
   | { readonly type: "worker-ready"; readonly worker: number; readonly pid: number }
+  /** An upstream server has no room for another connection: for the other fronts to be told, "make-room". */
+  | { readonly type: "scarce"; readonly address: string }
   | { readonly type: "server-drained"; readonly id: number; readonly drained: Drained }
   | { readonly type: "report"; readonly id: number; readonly report: FrontReport };

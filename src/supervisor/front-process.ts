@@ -10,6 +10,8 @@ export interface FrontListener {
   /** Clients are accepted and workers may connect. */
   frontListening(): void;
   workerReady(worker: number, pid: number): void;
+  /** An upstream server, by its address, has no room for another connection of this front. */
+  serverScarce(address: string): void;
   /** It cannot serve: why, in a sentence. Its end follows. */
   frontFailed(problem: string): void;
   /** It is gone, or could not be started (both null). */
@@ -82,6 +84,7 @@ export class FrontProcess {
       if (message.type === "listening") listener.frontListening();
       else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
       else if (message.type === "failed") listener.frontFailed(message.problem);
+      else if (message.type === "scarce") listener.serverScarce(message.address);
       else if (message.type === "server-drained") this.#drains.get(message.id)?.(message.drained);
       else this.#reports.get(message.id)?.(message.report);
     });
@@ -113,6 +116,10 @@ export class FrontProcess {
 
   reopenLogs(): void {
     this.#tell({ type: "reopen-logs" });
+  }
+
+  makeRoom(address: string): void {
+    this.#tell({ type: "make-room", address });
   }
 
   /** Undefined where the front is gone, or does not answer; then it drains the server when it gets to it. */

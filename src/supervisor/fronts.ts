@@ -141,6 +141,9 @@ export class Fronts {
           this.#owner.frontListening();
         },
         workerReady: (worker, pid) => this.#owner.workerReady(worker, pid),
+        serverScarce: (address) => {
+          for (const other of this.slots) if (other !== slot) other.process?.makeRoom(address);
+        },
         frontFailed: (problem) => this.#owner.frontFailed(problem),
         frontExited: (status, signal) => this.#exited(slot, status, signal),
       },

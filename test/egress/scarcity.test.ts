@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
+import type { UpstreamServer } from "../../src/config/config.js";
 import { Scarcity } from "../../src/egress/scarcity.js";
 import { Deadlines } from "../../src/net/deadline.js";
 import { application } from "./fastcgi-server.js";
-import { fakeServer, groupOf, oneByOne, response, serverAt, settle } from "./support.js";
+import { answering, fakeServer, groupOf, oneByOne, response, serverAt, settle, type TestGroup } from "./support.js";
 
 describe("a server that accepts one connection at a time", () => {
   test("is given the next over HTTP when a kept one would keep it waiting", async (context) => {
@@ -62,6 +63,88 @@ describe("a server that accepts one connection at a time", () => {
   });
 });
 
+describe("a server that accepts one connection at a time, asked by two processes", () => {
+  /** Two groups of it, each of which hears from the other as fronts do. */
+  const pairOf = (context: TestContext, server: UpstreamServer): readonly [TestGroup, TestGroup] => {
+    const one: TestGroup = groupOf(context, [server], {}, { tellScarce: (address) => two.group.makeRoom(address) });
+    const two: TestGroup = groupOf(context, [server], {}, { tellScarce: (address) => one.group.makeRoom(address) });
+    return [one, two];
+  };
+  const passBoth = ([one, two]: readonly [TestGroup, TestGroup]): void => {
+    one.pass(1);
+    two.pass(1);
+  };
+
+  test("is given the request of one when the other has kept a connection over HTTP", async (context) => {
+    const server = await fakeServer(context, oneByOne());
+    const pair = pairOf(context, serverAt(server.port));
+    const first = pair[0].send();
+    const one = await server.connection();
+    await one.until("\r\n\r\n");
+    one.send(response("first"));
+    assert.equal(await first.end(), "200 whole first");
+    assert.equal(pair[0].group.status().servers[0]?.connections.idle, 1);
+    const second = pair[1].send();
+    const two = await server.connection(2);
+    passBoth(pair);
+    await two.until("\r\n\r\n");
+    two.send(response("second"));
+    assert.equal(await second.end(), "200 whole second");
+    // From then on it is told at once.
+    const third = pair[0].send();
+    const three = await server.connection(3);
+    await three.until("\r\n\r\n");
+    three.send(response("third"));
+    assert.equal(await third.end(), "200 whole third");
+  });
+
+  test("is given the request of one when the other has kept a connection over FastCGI", async (context) => {
+    const server = await application(context, (asked) => asked.answer("Status: 200 OK\r\n\r\nok"), { oneByOne: true });
+    const url = `fastcgi://127.0.0.1:${server.port}`;
+    const pair = pairOf(context, serverAt(server.port, { url, protocol: "fastcgi" }));
+    for (const [turn, { send }] of [...pair, ...pair].entries()) {
+      const exchange = send();
+      await server.connection(turn + 1);
+      await settle();
+      if (turn === 1) passBoth(pair);
+      assert.equal(await exchange.end(), "200 whole ok");
+    }
+  });
+
+  test("keeps connections again when neither has waited for a minute", async (context) => {
+    const server = await fakeServer(
+      context,
+      answering(() => response("ok")),
+    );
+    const pair = pairOf(context, serverAt(server.port));
+    pair[0].group.makeRoom(`127.0.0.1:${server.port}`);
+    const idle = async (): Promise<number | undefined> => {
+      assert.equal(await pair[0].send().end(), "200 whole ok");
+      await settle();
+      return pair[0].group.status().servers[0]?.connections.idle;
+    };
+    assert.equal(await idle(), 0);
+    pair[0].pass(61);
+    assert.equal(await idle(), 1);
+  });
+
+  test("tells others once in a quarter of a second", () => {
+    const deadlines = new Deadlines(false);
+    let told = 0;
+    const scarcity = new Scarcity<{ answered: boolean }>(deadlines, {
+      closeIdle: () => {},
+      tellOthers: () => {
+        told += 1;
+      },
+    });
+    scarcity.makeRoom();
+    for (let n = 0; n < 5; n += 1) scarcity.opened({ answered: false });
+    assert.equal(told, 1);
+    deadlines.advance();
+    assert.equal(told, 2);
+  });
+});
+
 test("many requests at once are all answered, though the first connections were kept", async (context) => {
   const server = await application(context, (asked) => asked.answer("Status: 200 OK\r\n\r\nok"), { oneByOne: true });
   const { send, pass } = groupOf(context, [
@@ -82,8 +165,11 @@ test("many requests at once are all answered, though the first connections were 
 test("connections are kept as long as new ones are answered", () => {
   const deadlines = new Deadlines(false);
   let closed = 0;
-  const scarcity = new Scarcity<{ answered: boolean }>(deadlines, () => {
-    closed += 1;
+  const scarcity = new Scarcity<{ answered: boolean }>(deadlines, {
+    closeIdle: () => {
+      closed += 1;
+    },
+    tellOthers: () => {},
   });
   const quick = { answered: false };
   scarcity.opened(quick);

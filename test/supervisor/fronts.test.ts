@@ -8,8 +8,8 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import type { FrontStatus } from "../../src/supervisor/status.js";
 import { Connection } from "../conformance/wsgi/connection.js";
 import { request, statusAt, until } from "../faults/server.js";
-import { alive, descendants, waitUntilGone } from "../support/processes.js";
-import { removeFolder, temporaryFolder } from "../support/tools.js";
+import { alive, descendants, start, waitUntilGone } from "../support/processes.js";
+import { python, removeFolder, temporaryFolder } from "../support/tools.js";
 import { startGateway, type Vivarium, vivarium } from "../support/vivarium.js";
 
 describe("two fronts", () => {
@@ -67,8 +67,8 @@ describe("two fronts", () => {
       async () => (await fronts()).filter(({ state }) => state === "ready").length === count,
       `${count} fronts are ready`,
     );
-  const connect = (): Connection => {
-    const connection = new Connection(gateway.port);
+  const connect = (server = gateway): Connection => {
+    const connection = new Connection(server.port);
     connections.push(connection);
     return connection;
   };
@@ -77,12 +77,12 @@ describe("two fronts", () => {
     return (await connection.response()).text;
   };
   /** A connection that this front has taken. Which of them takes one is the system's choice. */
-  const connectionOf = async (number: number): Promise<Connection> => {
-    const count = async (): Promise<number> => (await fronts())[number - 1]?.connections ?? 0;
+  const connectionOf = async (number: number, server = gateway): Promise<Connection> => {
+    const count = async (): Promise<number> => (await statusAt(server.control)).fronts[number - 1]?.connections ?? 0;
     for (;;) {
       const before = await count();
-      const connection = connect();
-      assert.equal(await text("/files/a.txt", connection), "a file\n");
+      const connection = connect(server);
+      await text("/files/a.txt", connection);
       if ((await count()) > before) return connection;
     }
   };
@@ -154,6 +154,33 @@ describe("two fronts", () => {
       const names = new Set<string>();
       for (let n = 0; n < 4; n += 1) names.add(await text("/", connection));
       assert.deepEqual(names, new Set(["one /", "two /"]));
+    }
+  });
+
+  test("what one has kept open does not keep the other's request from a server with one connection at a time", async () => {
+    const script = `import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print("port", server.server_port, flush=True)
+server.serve_forever()
+`;
+    const single = start(python(), ["-c", script]);
+    const [, port = ""] = await single.line(/port (\d+)/u);
+    const front = await startGateway({
+      args: ["--fronts=2", "--upstream", `http://127.0.0.1:${port}`, "--access-log=off"],
+    });
+    try {
+      const pair = [await connectionOf(1, front), await connectionOf(2, front)];
+      for (let n = 0; n < 4; n += 1) for (const connection of pair) assert.equal(await text("/", connection), "ok");
+    } finally {
+      await front.stop();
+      await single.stop();
     }
   });
 

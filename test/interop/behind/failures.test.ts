@@ -204,7 +204,7 @@ test("1,000 requests at once over one FastCGI connection are all answered", asyn
   const application = await startApplication(folder, ["fastcgi"]);
   context.after(() => application.stop());
   const url = `fastcgi://unix:${folder}/fastcgi.sock`;
-  const multiplexed = ["--upstream-multiplex", "1000", "--upstream-keep-alive", "1"];
+  const multiplexed = ["--fronts", "1", "--upstream-multiplex", "1000", "--upstream-keep-alive", "1"];
   const gateway = await gatewayBefore(context, [url], ...multiplexed);
   const client = new Client(gateway.port);
   const mark = join(folder, "mark");
