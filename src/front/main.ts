@@ -67,7 +67,7 @@ class Front {
     this.#runtime = start.runtime;
     this.#pools = pools;
     this.#handlers = handlers;
-    this.#accessLog = AccessLog.open(start.config.accessLog);
+    this.#accessLog = AccessLog.open(start.config.accessLog, start.config.fronts > 1);
     this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines });
   }
 

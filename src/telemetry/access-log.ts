@@ -24,10 +24,18 @@ const closeTime = 1000;
 const standardOutput = 1;
 
 /**
+ * PIPE_BUF (pipe(7)): a write to a pipe of at most so many octets is whole or not done, where a longer one to a pipe that is
+ * nearly full is cut, and another process's lines may come between its parts. A file is appended to in whole writes anyhow.
+ */
+const wholeMost = 4096;
+
+/**
  * Never to wait in a system call: a pipe whose reader stopped reading would hold one of the few threads that all file
  * operations share, and the end of the process with it.
  */
 const openFlags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+const lineEnd = 10;
 
 const month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const unsafe = /["\\]|[^\x20-\x7e]/;
@@ -91,6 +99,7 @@ export function checkAccessLog(where: string): void {
 
 export class AccessLog {
   readonly #path: string;
+  readonly #shared: boolean;
   #fd: number;
   #waiting = "";
   #writing: Promise<void> | undefined;
@@ -100,13 +109,17 @@ export class AccessLog {
   #time = "";
   readonly #subscriber = (message: unknown): void => this.#append(message);
 
-  /** Begins logging to a file's path or to "-", standard output. "off" gives undefined, and nothing is subscribed. */
-  static open(where: string): AccessLog | undefined {
-    return where === "off" ? undefined : new AccessLog(where);
+  /**
+   * Begins logging to a file's path or to "-", standard output. "off" gives undefined, and nothing is subscribed. `shared`:
+   * other processes write there, too.
+   */
+  static open(where: string, shared = false): AccessLog | undefined {
+    return where === "off" ? undefined : new AccessLog(where, shared);
   }
 
-  private constructor(path: string) {
+  private constructor(path: string, shared: boolean) {
     this.#path = path;
+    this.#shared = shared;
     this.#fd = this.#openFile();
     requestEnded.subscribe(this.#subscriber);
   }
@@ -176,7 +189,7 @@ export class AccessLog {
     if (this.#writing !== undefined || this.#waiting === "") return;
     const octets = Buffer.from(this.#waiting, "latin1");
     this.#waiting = "";
-    this.#writing = writeWhole(this.#fd, octets)
+    this.#writing = (this.#shared ? writeLines : writeWhole)(this.#fd, octets)
       .then(
         () => this.#recover(),
         (error: unknown) => this.#lose(octets.toString("latin1").split("\n").length - 1, error),
@@ -224,6 +237,16 @@ function openStandardOutput(): number {
 /** Channels carry values of unknown type; what is published on this one is typed where it is published. */
 function isRequestEnded(message: unknown): message is RequestEnded {
   return typeof message === "object" && message !== null && "remoteAddress" in message;
+}
+
+/** Writes `octets`, which are whole lines, such that each stays whole among those of other processes, if it can. */
+async function writeLines(fd: number, octets: Uint8Array): Promise<void> {
+  if (fd >= 0 && !fstatSync(fd).isFIFO()) return writeWhole(fd, octets);
+  for (let start = 0, end = 0; start < octets.length; start = end) {
+    const last = octets.lastIndexOf(lineEnd, start + wholeMost - 1);
+    end = (last < start ? octets.indexOf(lineEnd, start) : last) + 1;
+    await writeWhole(fd, octets.subarray(start, end));
+  }
 }
 
 /** Writes all of `octets` behind what is there. */

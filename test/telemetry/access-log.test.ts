@@ -197,6 +197,52 @@ describe("a reader that does not read", () => {
   });
 });
 
+test("two processes write whole lines to one pipe, however slowly it is read", async (t) => {
+  const module = (name: string): string => JSON.stringify(new URL(`../../src/${name}`, import.meta.url).href);
+  const script = (name: string): string => `
+    const { AccessLog } = await import(${module("telemetry/access-log.js")});
+    const { requestEnded } = await import(${module("channels.js")});
+    const log = AccessLog.open("-", true);
+    const request = ${JSON.stringify(request)};
+    for (let i = 0; i < 1000; i++) requestEnded.publish({ ...request, target: "/${name}" + i + "x".repeat(i) });
+    requestEnded.publish({ ...request, target: "/${name}last" });
+    process.stdin.resume().on("end", async () => {
+      await log.close();
+      process.exit();
+    });`;
+  const path = fileFor(t);
+  execFileSync("mkfifo", [path]);
+  const reader = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  t.after(() => fs.closeSync(reader));
+  const writer = fs.openSync(path, "w");
+  const children = ["a", "b"].map((name) =>
+    spawn(process.execPath, ["--input-type=module", "-e", script(name)], { stdio: ["pipe", writer, "inherit"] }),
+  );
+  t.after(() => children.map((child) => child.kill("SIGKILL")));
+  fs.closeSync(writer);
+  const piece = Buffer.alloc(997);
+  let text = "";
+  // The pipe is full most of the time.
+  while (!(text.includes("/alast") && text.includes("/blast") && text.endsWith("\n"))) {
+    try {
+      text += piece.toString("latin1", 0, fs.readSync(reader, piece));
+    } catch {
+      // EAGAIN: it is empty
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const ended = children.map((child) => once(child, "exit"));
+  for (const child of children) child.stdin?.end();
+  await Promise.all(ended);
+  const lines = text.split("\n").slice(0, -1);
+  assert.equal(lines.length, 2002);
+  for (const line of lines)
+    assert.match(
+      line,
+      /^192\.0\.2\.7 - - \[[^\]]+\] "GET \/[ab](\d+x*|last) HTTP\/1\.1" 200 1234 "[^"]+" "[^"]+" 1\.3$/,
+    );
+});
+
 /** Every write fails until restored, or the test ends. */
 function failingWrites(context: TestContext): { restore(): void } {
   const failure = Object.assign(new Error("no space left"), { code: "ENOSPC" });
