@@ -50,18 +50,17 @@ function count(): void {
 }
 
 const bare = process.argv[2] === "net";
-const server = createServer(serverOptions, (socket) => {
-  if (!bare) {
-    ingress.accept(socket, "http");
-    return;
-  }
-  socket.on("data", () => {
-    count();
-    socket.write(whole);
+const server = createServer(serverOptions);
+if (!bare) ingress.attach(server, "http");
+else
+  server.on("connection", (socket) => {
+    socket.on("data", () => {
+      count();
+      socket.write(whole);
+    });
+    socket.on("end", () => socket.destroySoon());
+    socket.on("error", () => socket.destroy());
   });
-  socket.on("end", () => socket.destroySoon());
-  socket.on("error", () => socket.destroy());
-});
 server.listen(Number(process.env["PORT"] ?? 0), "127.0.0.1", () => {
   console.log(JSON.stringify(server.address()));
 });

@@ -77,10 +77,10 @@ class Front {
       const { protocol = "http", peers } = this.#config.listen[index] ?? {};
       const admitted = peers && new TrustedProxies([...peers, "unix"]);
       for (const fd of descriptors) {
-        const server = createServer(serverOptions, (socket) => this.#ingress.accept(socket, protocol, admitted));
+        const server = createServer(serverOptions);
+        this.#ingress.attach(server, protocol, admitted);
         server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
         server.listen({ fd }, () => {
-          if (admitted === undefined) this.#ingress.attach(server, protocol);
           waiting -= 1;
           if (waiting === 0) tell({ type: "listening" });
         });

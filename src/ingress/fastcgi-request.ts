@@ -3,6 +3,7 @@
 import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
+import type { Encoded } from "../net/client-socket.js";
 import type { ReceivedRequest } from "../protocol/cgi/received-variables.js";
 import { ResponseEncoder } from "../protocol/cgi/response-encoder.js";
 import { encodeOutput } from "../protocol/fastcgi/response-encoder.js";
@@ -13,14 +14,13 @@ import type { IngressOptions } from "./options.js";
 import { plainPage } from "./page.js";
 import { bodyTooLarge, receivedRecord } from "./received-request.js";
 import type { ReadRequest } from "./recurring-requests.js";
-import type { Encoded } from "./write-all.js";
 
 /** The connection of a request. */
 export interface RequestOwner {
   readonly options: IngressOptions;
-  /** Sends octets; `flushed`, if given, must call `written` with what it is told. */
-  write(octets: Encoded, flushed?: (error?: Error | null) => void): void;
-  written(error?: Error | null): void;
+  /** Sends octets; `flushed`, if given, must call `written`. */
+  write(octets: Encoded, flushed?: () => void): void;
+  written(): void;
   /** The request was answered whole. */
   over(request: FastCgiRequest): void;
   /** The request's response cannot be finished. `delimited`: its length was announced, so that the web server sees it. */
@@ -235,9 +235,9 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
       owner.over(this);
       return;
     }
-    owner.write(encodeOutput(this.id, partsOf(encoded), false), (error) => {
-      owner.written(error);
-      if (taken > 0 && !exchange.ended && !error) exchange.onFlushed?.(taken);
+    owner.write(encodeOutput(this.id, partsOf(encoded), false), () => {
+      owner.written();
+      if (taken > 0 && !exchange.ended) exchange.onFlushed?.(taken);
     });
   }
 

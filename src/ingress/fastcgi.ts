@@ -4,9 +4,9 @@
 //
 // STDIN has an end of its own, so no web server half-closes a connection: one that ends its side has left, and its
 // requests are given up.
-import type { Socket } from "node:net";
 import { log } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
+import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
 import type { Timed } from "../net/deadline.js";
 import { protocolStatus } from "../protocol/fastcgi/records.js";
 import { RequestDecoder, type RequestEvent } from "../protocol/fastcgi/request-decoder.js";
@@ -16,7 +16,6 @@ import { FastCgiRequest, type RequestOwner } from "./fastcgi-request.js";
 import { lingerDrainingTicks, lingerTicks, octetsPerTick, stallTicks } from "./http1-phases.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import type { ReadRequest } from "./recurring-requests.js";
-import { type Encoded, writeAll } from "./write-all.js";
 
 /** Requests at once on a connection; more are refused as FCGI_OVERLOADED. */
 export const requestsMost = 1024;
@@ -30,26 +29,27 @@ const unreadMost = 1024 * 1024;
 /** No record: version 0. */
 const garbled: Uint8Array = Buffer.alloc(8);
 
-export function serveFastCgi(socket: Socket, options: IngressOptions): IngressConnection {
+export function serveFastCgi(socket: ClientSocket, options: IngressOptions): IngressConnection {
   return new Connection(socket, options);
 }
 
-class Connection implements IngressConnection, Timed, RequestOwner {
+class Connection implements IngressConnection, Timed, RequestOwner, ClientSocketOwner {
   deadline: number;
   readonly options: IngressOptions;
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
   readonly #decoder: RequestDecoder<ReadRequest>;
   /** Requests whose parameters are whole and that are not answered. */
   readonly #requests = new Map<number, FastCgiRequest>();
-  readonly #written: (error?: Error | null) => void;
+  readonly #written: () => void;
   #open = true;
   /** Nothing more is answered here: what still comes is dropped until the web server closes its side. */
   #lingering = false;
   /** A request without FCGI_KEEP_CONN was answered. */
   #last = false;
   #paused = false;
-  /** Several requests are answered in this turn: what they write is held back until its end. */
-  #corked = false;
+  /** What several requests write in one turn, and who wants to know when it left: it is held back until the turn's end. */
+  #gathered: Uint8Array[] = [];
+  #gatheredBy: (() => void)[] = [];
   /** Writes that the socket has not reported yet. */
   #unflushed = 0;
   /** Requests of which more is to come. */
@@ -57,26 +57,24 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   /** Requests whose bodies wait for the disk. */
   #congested = 0;
 
-  constructor(socket: Socket, options: IngressOptions) {
+  constructor(socket: ClientSocket, options: IngressOptions) {
     this.#socket = socket;
     this.options = options;
     const limits = { maxParams: options.limits.maxHead, maxRequests: requestsMost };
     this.#decoder = new RequestDecoder(limits, (octets, malformed) => options.recurring.read(octets, malformed));
-    this.#written = (error) => this.written(error);
+    this.#written = () => this.written();
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("end", () => this.#onInputEnd());
-    // What went wrong does not matter: the web server is gone, and "close" follows.
-    socket.on("error", () => {});
-    socket.on("close", () => this.#onClose());
+    socket.setNoDelay();
+    socket.start(this);
   }
 
   // -- from the socket
 
-  #onData(chunk: Buffer): void {
+  socketReceived(octets: Buffer): void {
     if (this.#lingering) return;
-    this.#decoder.receive(chunk);
+    // A copy: bodies are kept as they came.
+    this.#decoder.receive(Buffer.from(octets));
     try {
       for (let event = this.#decoder.next(); event !== undefined; event = this.#decoder.next()) {
         this.#take(event);
@@ -84,7 +82,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
       }
     } catch (error) {
       if (!(error instanceof VivariumError)) throw error;
-      const peer = plainAddress(this.#socket.remoteAddress ?? "");
+      const peer = plainAddress(this.#socket.remote.address);
       const whence = peer === "" ? "" : ` from ${peer}`;
       log("warning", "ingress", `A FastCGI connection${whence} was closed: ${error.message}`);
       this.destroy();
@@ -93,12 +91,14 @@ class Connection implements IngressConnection, Timed, RequestOwner {
     this.#rest();
   }
 
-  #onInputEnd(): void {
+  socketEnded(): void {
     if (this.#decoder.active > 0) this.destroy();
     else this.#closeSoon();
   }
 
-  #onClose(): void {
+  socketDrained(): void {}
+
+  socketClosed(): void {
     this.#open = false;
     this.#lingering = true;
     this.options.deadlines.unwatch(this);
@@ -223,24 +223,36 @@ class Connection implements IngressConnection, Timed, RequestOwner {
 
   // -- the flow
 
-  write(octets: Encoded, flushed: (error?: Error | null) => void = this.#written): void {
-    const socket = this.#socket;
-    if (!this.#corked && this.#requests.size > 1) {
-      this.#corked = true;
-      socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        socket.uncork();
-      });
-    }
+  write(octets: Encoded, flushed: () => void = this.#written): void {
     if (this.#unflushed === 0) this.deadline = this.#stallDeadline();
     this.#unflushed += 1;
-    writeAll(socket, octets, flushed);
-    if (socket.writableLength > unreadMost) this.#flow();
+    if (this.#gatheredBy.length > 0 || this.#requests.size > 1) this.#gather(octets, flushed);
+    else {
+      this.#socket.write(octets, flushed);
+      if (this.#socket.unsent > unreadMost) this.#flow();
+    }
   }
 
-  written(error?: Error | null): void {
-    if (error) return;
+  #gather(octets: Encoded, flushed: () => void): void {
+    if (this.#gatheredBy.length === 0) process.nextTick(() => this.#release());
+    if (octets instanceof Uint8Array) this.#gathered.push(octets);
+    else this.#gathered.push(...octets);
+    this.#gatheredBy.push(flushed);
+  }
+
+  #release(): void {
+    const by = this.#gatheredBy;
+    if (by.length === 0) return;
+    const octets = this.#gathered;
+    this.#gathered = [];
+    this.#gatheredBy = [];
+    this.#socket.write(octets, () => {
+      for (const flushed of by) flushed();
+    });
+    if (this.#socket.unsent > unreadMost) this.#flow();
+  }
+
+  written(): void {
     this.#unflushed -= 1;
     if (this.#unflushed > 0) this.deadline = this.#stallDeadline();
     else this.#rest();
@@ -259,7 +271,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
 
   /** Reads from the web server only while there is room for what it sends and what it asks for. */
   #flow(): void {
-    const pause = !this.#lingering && (this.#congested > 0 || this.#socket.writableLength > unreadMost);
+    const pause = !this.#lingering && (this.#congested > 0 || this.#socket.unsent > unreadMost);
     if (pause === this.#paused) return;
     this.#paused = pause;
     if (pause) this.#socket.pause();
@@ -267,7 +279,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   }
 
   #stallDeadline(): number {
-    return this.options.deadlines.tick + stallTicks + Math.ceil(this.#socket.writableLength / octetsPerTick);
+    return this.options.deadlines.tick + stallTicks + Math.ceil(this.#socket.unsent / octetsPerTick);
   }
 
   /** Sets the deadline where nothing waits to be written. */
@@ -287,8 +299,9 @@ class Connection implements IngressConnection, Timed, RequestOwner {
   #closeSoon(): void {
     if (!this.#open) return;
     this.#lingering = true;
+    this.#release();
     this.deadline = this.#stallDeadline();
-    this.#socket.destroySoon();
+    this.#socket.close();
   }
 
   /** Closes our side, and the whole when the web server, which still sends, has closed its own: see http1.ts. */
@@ -297,6 +310,7 @@ class Connection implements IngressConnection, Timed, RequestOwner {
     this.#lingering = true;
     const { deadlines, draining } = this.options;
     this.deadline = deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
+    this.#release();
     this.#socket.end();
     this.#flow();
   }

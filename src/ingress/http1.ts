@@ -2,10 +2,10 @@
 // One request at a time; what a client pipelines stays in the decoder until its turn, so answers are in order
 // (RFC 9112 §9.3.2). An exchange begins when its request is whole. No promise, timer or event emitter per request: the
 // hello-world path is one read, one handler call, one write.
-import type { Socket } from "node:net";
 import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
+import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
 import type { Timed } from "../net/deadline.js";
 import { decodePath, type Place, RequestVariables } from "../protocol/cgi/request-variables.js";
 import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
@@ -28,18 +28,16 @@ import type { IngressConnection, IngressOptions } from "./options.js";
 import { plainPage } from "./page.js";
 import { Peer } from "./peer.js";
 import { protocolOf, requestRecord } from "./request-record.js";
-import { type Encoded, writeAll } from "./write-all.js";
 
 const nowhere: Place = { scriptName: "", pathInfo: "" };
 
-/** Serves HTTP/1 on a socket, which must allow half-open (`allowHalfOpen: true`): FIN is not the end of a client. */
-export function serveHttp1(socket: Socket, options: IngressOptions): IngressConnection {
+export function serveHttp1(socket: ClientSocket, options: IngressOptions): IngressConnection {
   return new Connection(socket, options);
 }
 
-class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
+class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, ClientSocketOwner {
   deadline: number;
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
   readonly #options: IngressOptions;
   readonly #decoder: RequestDecoder;
   readonly #encoder = new ResponseEncoder();
@@ -49,7 +47,6 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   #phase: Phase = phases.idle;
   /** The loop that takes events from the decoder is running: a response that ends meanwhile must not start another. */
   #advancing = false;
-  #paused = false;
   #inputEnded = false;
   #head: RequestHead | undefined;
   /** Undefined for a path outside all mounts. */
@@ -59,7 +56,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   /** Writes of the current exchange that the socket has not reported yet. */
   #unflushed = 0;
 
-  constructor(socket: Socket, options: IngressOptions) {
+  constructor(socket: ClientSocket, options: IngressOptions) {
     this.#socket = socket;
     this.#options = options;
     this.#decoder = new RequestDecoder(options.limits);
@@ -73,26 +70,22 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
         : new RequestVariables(peer, (fields) => claimedOrigin(fields, peer, trusted));
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
-    // Streaming responses go out chunk by chunk. Costs nothing where the listener set it already.
-    socket.setNoDelay(true);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("end", () => this.#onInputEnd());
-    socket.on("drain", () => this.#onDrain());
-    // What went wrong does not matter: the client is gone, and "close" follows.
-    socket.on("error", () => {});
-    socket.on("close", () => this.#onClose());
+    // Streaming responses go out chunk by chunk, and pipelined ones one behind the other.
+    socket.setNoDelay();
+    socket.start(this);
   }
 
   // -- from the socket
 
-  #onData(chunk: Buffer): void {
+  socketReceived(octets: Buffer): void {
     if (this.#phase === phases.lingering) return;
-    this.#decoder.receive(chunk);
+    this.#decoder.receive(octets);
     if (this.#phase.reads) this.#advance();
-    else if (this.#decoder.pending > pipelinedMost) this.#pause();
+    else if (this.#decoder.pending > pipelinedMost) this.#socket.pause();
+    this.#decoder.keep();
   }
 
-  #onInputEnd(): void {
+  socketEnded(): void {
     this.#inputEnded = true;
     const exchange = this.#exchange;
     switch (this.#phase.fin) {
@@ -110,11 +103,11 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     }
   }
 
-  #onDrain(): void {
+  socketDrained(): void {
     if (this.#phase === phases.flushing) this.#next();
   }
 
-  #onClose(): void {
+  socketClosed(): void {
     this.#phase = phases.closed;
     this.#options.deadlines.unwatch(this);
     this.#receiver?.discard();
@@ -154,17 +147,6 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     this.#socket.destroy();
   }
 
-  #pause(): void {
-    this.#paused = true;
-    this.#socket.pause();
-  }
-
-  #resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#socket.resume();
-  }
-
   // -- requests
 
   /** Takes events from the decoder for as long as there are any and it is their turn. */
@@ -184,7 +166,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
         return false;
       }
       if (event.type === "head") this.#receiveHead(event.head);
-      else if (event.type === "body") this.#receiver?.add(event.octets);
+      else if (event.type === "body") this.#receiver?.add(Buffer.from(event.octets));
       else this.#receiveEnd();
     } catch (error) {
       if (!(error instanceof VivariumError)) throw error;
@@ -211,12 +193,12 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
       if (this.#receiver?.congested === true) {
         // It is the disk that is slow now, not the client.
         this.deadline = 0;
-        this.#pause();
+        this.#socket.pause();
         return;
       }
       this.deadline = deadlines.tick + stallTicks;
     }
-    this.#resume();
+    this.#socket.resume();
   }
 
   #receiveHead(head: RequestHead): void {
@@ -243,7 +225,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     } else {
       this.#phase = phases.storing;
       this.deadline = 0;
-      this.#resume();
+      this.#socket.resume();
     }
   }
 
@@ -296,7 +278,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     const page = plainPage(status, error.message);
     const head = this.#head;
     this.#encoder.begin(head?.method ?? this.#decoder.method, head?.minor ?? 1, false);
-    writeAll(this.#socket, this.#encoder.head(page.head, page.body, true, httpDate()));
+    this.#socket.write(this.#encoder.head(page.head, page.body, true, httpDate()));
     if (requestEnded.hasSubscribers) this.#publish(this.#peer, status, 0);
     this.#head = undefined;
     this.#linger();
@@ -315,7 +297,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     exchange.delimited = request.minor === 1 || head.contentLength >= 0;
     const octets = encoder.head(head, body, last, httpDate());
     if (last) {
-      writeAll(this.#socket, octets);
+      this.#socket.write(octets);
       this.#finish(exchange);
     } else {
       this.#writeOn(exchange, octets, body?.length ?? 0);
@@ -325,7 +307,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void {
     const encoded = this.#encoder.data(octets, last);
     if (last) {
-      writeAll(this.#socket, encoded);
+      this.#socket.write(encoded);
       this.#finish(exchange);
     } else {
       this.#writeOn(exchange, encoded, octets.length);
@@ -333,24 +315,20 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   }
 
   cut(exchange: IncomingExchange): void {
-    const socket = this.#socket;
     this.#end(exchange);
     // Without its last chunk or the octets promised, a response that ends is seen to be incomplete, and what went out
     // before stays readable. Where the end of the connection is the end of the body, only a reset tells.
-    if (exchange.delimited) {
-      this.#closeSoon();
-    } else if (socket.remoteAddress === undefined) {
-      socket.destroy();
-    } else {
-      socket.resetAndDestroy();
-    }
+    this.#phase = phases.lingering;
+    this.deadline = this.#stallDeadline();
+    if (exchange.delimited) this.#socket.close();
+    else this.#socket.reset();
   }
 
   /** Writes a part of a response that goes on, and says when its `taken` body octets have left. */
   #writeOn(exchange: IncomingExchange, octets: Encoded, taken: number): void {
     this.#unflushed += 1;
-    writeAll(this.#socket, octets, (error) => {
-      if (exchange.ended || error) return;
+    this.#socket.write(octets, () => {
+      if (exchange.ended) return;
       this.#unflushed -= 1;
       this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
       if (taken > 0) exchange.onFlushed?.(taken);
@@ -359,7 +337,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   }
 
   #stallDeadline(): number {
-    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.writableLength / octetsPerTick);
+    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.unsent / octetsPerTick);
   }
 
   /** The response is encoded whole. */
@@ -373,7 +351,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
     this.#end(exchange);
     if (!encoder.keepAlive) {
       this.#closeAfterResponse();
-    } else if (this.#socket.writableNeedDrain && this.#socket.writableLength > 0) {
+    } else if (this.#socket.unsent > 0) {
       this.#phase = phases.flushing;
       this.deadline = this.#stallDeadline();
     } else {
@@ -400,7 +378,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   #closeSoon(): void {
     this.#phase = phases.lingering;
     this.deadline = this.#stallDeadline();
-    this.#socket.destroySoon();
+    this.#socket.close();
   }
 
   /**
@@ -410,9 +388,9 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink {
   #linger(): void {
     this.#phase = phases.lingering;
     this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
-    if (this.#inputEnded) this.#socket.destroySoon();
+    if (this.#inputEnded) this.#socket.close();
     else this.#socket.end();
-    this.#resume();
+    this.#socket.resume();
   }
 
   /** The exchange is over, however. */

@@ -1,7 +1,8 @@
-import type { Server, Socket } from "node:net";
+import type { Server } from "node:net";
 import { log } from "../channels.js";
 import type { Config, ListenProtocol } from "../config/config.js";
-import { acceptBare, type BareSocket } from "../net/bare-socket.js";
+import { acceptBare } from "../net/bare-socket.js";
+import { type ClientSocket, NetClientSocket } from "../net/client-socket.js";
 import { Deadlines, ticks } from "../net/deadline.js";
 import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
@@ -38,7 +39,7 @@ export interface IngressFacts {
 /** How a net.Server for `Ingress.accept` must be made. */
 export const serverOptions = { allowHalfOpen: true, noDelay: true } as const;
 
-type Serve = (socket: Socket, options: IngressOptions) => IngressConnection;
+type Serve = (socket: ClientSocket, options: IngressOptions) => IngressConnection;
 
 /** Who serves a connection, by what is spoken on it. */
 const doors: Readonly<Record<ListenProtocol, Serve>> = {
@@ -47,11 +48,6 @@ const doors: Readonly<Record<ListenProtocol, Serve>> = {
   scgi: serveScgi,
   uwsgi: serveUwsgi,
 };
-
-/** Who can serve a connection that is not a net.Socket: those whose connections carry one request. */
-const bareDoors: Readonly<
-  Partial<Record<ListenProtocol, (socket: BareSocket, options: IngressOptions) => IngressConnection>>
-> = { scgi: serveScgi, uwsgi: serveUwsgi };
 
 /** All client connections of a front. Owns each from `accept` until it is closed. */
 export class Ingress implements IngressOptions {
@@ -109,21 +105,22 @@ export class Ingress implements IngressOptions {
     return this.#draining;
   }
 
-  /** Serves a connection, of a server made with `serverOptions`. Only for `admitted` peers, where that is given. */
-  accept(socket: Socket, protocol: ListenProtocol, admitted?: TrustedProxies): void {
-    const peer = admitted === undefined ? "" : plainAddress(socket.remoteAddress ?? "");
+  /** Serves the connections of a server, which must be made with `serverOptions`. Only of `admitted` peers, where that is given. */
+  attach(server: Server, protocol: ListenProtocol, admitted?: TrustedProxies): void {
+    const accept = (socket: ClientSocket): void => this.accept(socket, protocol, admitted);
+    server.on("connection", (socket) => accept(new NetClientSocket(socket)));
+    if (server.listening) acceptBare(server, accept);
+    else server.once("listening", () => acceptBare(server, accept));
+  }
+
+  accept(socket: ClientSocket, protocol: ListenProtocol, admitted?: TrustedProxies): void {
+    const peer = admitted === undefined ? "" : plainAddress(socket.remote.address);
     if (admitted !== undefined && !admitted.trusts(peer)) {
       socket.destroy();
       log("warning", "ingress", `A connection from ${peer} was closed: FCGI_WEB_SERVER_ADDRS does not name it.`);
       return;
     }
     this.#connections.add(doors[protocol](socket, this));
-  }
-
-  /** Takes the connections of a server, which listens, at less cost than by `accept`, where the protocol and Node let it. */
-  attach(server: Server, protocol: ListenProtocol): void {
-    const serve = bareDoors[protocol];
-    if (serve !== undefined) acceptBare(server, (socket) => this.#connections.add(serve(socket, this)));
   }
 
   /** Lets requests under way finish, closing each connection then. Resolves when none is left. Accept no more before. */

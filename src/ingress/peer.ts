@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { ClientSocket, End } from "../net/client-socket.js";
 import type { ConnectionFacts } from "../protocol/cgi/request-variables.js";
 import { plainAddress } from "../routing/forwarded.js";
 
@@ -10,21 +10,27 @@ export class Peer implements ConnectionFacts {
   readonly scheme = "http";
   readonly host = "";
   readonly port = -1;
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
+  #local: End | undefined;
 
-  constructor(socket: Socket, software: string) {
+  constructor(socket: ClientSocket, software: string) {
     this.software = software;
-    this.remoteAddress = plainAddress(socket.remoteAddress ?? "");
-    this.remotePort = socket.remotePort ?? -1;
+    const { address, port } = socket.remote;
+    this.remoteAddress = plainAddress(address);
+    this.remotePort = port;
     this.#socket = socket;
   }
 
-  // The first to be asked costs a system call (2 µs): the address only for a request that names no host.
   get localAddress(): string {
-    return plainAddress(this.#socket.localAddress ?? "");
+    return plainAddress(this.#ownEnd().address);
   }
 
   get localPort(): number {
-    return this.#socket.localPort ?? -1;
+    return this.#ownEnd().port;
+  }
+
+  #ownEnd(): End {
+    this.#local ??= this.#socket.local;
+    return this.#local;
   }
 }

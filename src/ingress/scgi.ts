@@ -1,5 +1,4 @@
-import type { Socket } from "node:net";
-import type { BareSocket } from "../net/bare-socket.js";
+import type { ClientSocket } from "../net/client-socket.js";
 import { RequestDecoder } from "../protocol/scgi/request-decoder.js";
 import { ResponseEncoder } from "../protocol/scgi/response-encoder.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
@@ -12,7 +11,7 @@ const scgi: SingleProtocol = {
   alwaysHasLength: true,
 };
 
-/** Serves SCGI on a socket, which must allow half-open. */
-export function serveScgi(socket: Socket | BareSocket, options: IngressOptions): IngressConnection {
+/** Serves SCGI on a socket. */
+export function serveScgi(socket: ClientSocket, options: IngressOptions): IngressConnection {
   return serveSingle(socket, options, scgi);
 }

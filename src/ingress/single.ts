@@ -1,17 +1,16 @@
 // Drives a connection that carries one request (SCGI, uwsgi): a socket on one side, the codec's two server roles in the
 // middle, an exchange on the other. A web server in front makes such a connection for each request, so that its cost is
-// that of accepting and closing it: there is nothing here that a request does not need. A connection is a bare socket for as
-// long as that suffices: a request comes in, an answer goes out in one piece.
-import { Socket } from "node:net";
+// that of accepting and closing it: there is nothing here that a request does not need.
 import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
-import type { BareSocket, BareSocketOwner } from "../net/bare-socket.js";
+import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
 import type { Timed } from "../net/deadline.js";
 import type { ReceivedRequest } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { ResponseFacts } from "../protocol/http1/response-encoder.js";
 import type { RequestEvent, RequestHead } from "../protocol/uwsgi/request-decoder.js";
+import { plainAddress } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { lingerDrainingTicks, lingerTicks, octetsPerTick, type Phase, phases, stallTicks } from "./http1-phases.js";
@@ -19,7 +18,6 @@ import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { plainPage } from "./page.js";
 import { readReceived, receivedRecord } from "./received-request.js";
-import { type Encoded, writeAll } from "./write-all.js";
 
 export interface SingleDecoder {
   readonly idle: boolean;
@@ -48,20 +46,18 @@ export interface SingleProtocol {
   readonly pong?: Uint8Array;
 }
 
-/** Serves one request on a socket, which must allow half-open. */
+/** Serves one request. */
 export function serveSingle(
-  socket: Socket | BareSocket,
+  socket: ClientSocket,
   options: IngressOptions,
   protocol: SingleProtocol,
 ): IngressConnection {
   return new Connection(socket, options, protocol);
 }
 
-class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, BareSocketOwner {
+class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, ClientSocketOwner {
   deadline: number;
-  /** One of the two. */
-  #bare: BareSocket | undefined;
-  #socket: Socket | undefined;
+  readonly #socket: ClientSocket;
   readonly #options: IngressOptions;
   readonly #protocol: SingleProtocol;
   readonly #decoder: SingleDecoder;
@@ -75,64 +71,44 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
   /** Writes of the response that the socket has not reported yet. */
   #unflushed = 0;
 
-  constructor(socket: Socket | BareSocket, options: IngressOptions, protocol: SingleProtocol) {
+  constructor(socket: ClientSocket, options: IngressOptions, protocol: SingleProtocol) {
+    this.#socket = socket;
     this.#options = options;
     this.#protocol = protocol;
     this.#decoder = new protocol.Decoder(options.limits);
     this.#encoder = new protocol.Encoder();
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
-    if (socket instanceof Socket) {
-      this.#attach(socket).on("data", (chunk: Buffer) => this.socketReceived(chunk));
-    } else {
-      this.#bare = socket;
-      socket.start(this);
-    }
+    socket.start(this);
   }
 
   // -- from the socket
 
-  #attach(socket: Socket): Socket {
-    this.#bare = undefined;
-    this.#socket = socket;
-    socket.on("end", () => this.socketEnded());
-    // What went wrong does not matter: the web server in front is gone, and "close" follows.
-    socket.on("error", () => {});
-    socket.on("close", () => this.socketClosed());
-    return socket;
-  }
-
-  /** The net.Socket, for what a bare one cannot do. */
-  #whole(): Socket {
-    if (this.#socket !== undefined) return this.#socket;
-    return this.#attach(this.#bare === undefined ? new Socket() : this.#bare.socket());
-  }
-
-  socketReceived(chunk: Buffer): void {
+  socketReceived(octets: Buffer): void {
     if (!this.#phase.reads) return;
-    this.#decoder.receive(chunk);
+    // A copy: what was read is kept as long as the request.
+    this.#decoder.receive(Buffer.from(octets));
     this.#advance();
   }
 
   socketEnded(): void {
-    // A net.Socket tells it again.
-    const before = this.#inputEnded;
     this.#inputEnded = true;
     const exchange = this.#exchange;
     if (this.#phase === phases.lingering) {
-      this.#socket?.destroySoon();
+      this.#socket.close();
     } else if (this.#phase.fin === "close") {
       // Nothing came, or not all that was announced: there is nobody to be told.
       this.destroy();
-    } else if (exchange !== undefined && !before) {
+    } else if (exchange !== undefined) {
       exchange.inputEnded = true;
       exchange.onInputEnd?.();
     }
   }
 
+  socketDrained(): void {}
+
   socketClosed(): void {
     this.#phase = phases.closed;
-    this.#bare = undefined;
     this.#options.deadlines.unwatch(this);
     this.#receiver?.discard();
     const exchange = this.#exchange;
@@ -161,10 +137,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
   }
 
   destroy(): void {
-    this.#socket?.destroy();
-    if (this.#bare === undefined) return;
-    this.#bare.close();
-    this.socketClosed();
+    this.#socket.destroy();
   }
 
   // -- the request
@@ -199,11 +172,11 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
       if (this.#receiver?.congested === true) {
         // It is the disk that is slow now, not the web server in front.
         this.deadline = 0;
-        this.#whole().pause();
+        this.#socket.pause();
         return;
       }
       this.deadline = deadlines.tick + stallTicks;
-      this.#socket?.resume();
+      this.#socket.resume();
     }
   }
 
@@ -233,7 +206,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
     else {
       this.#phase = phases.storing;
       this.deadline = 0;
-      this.#socket?.resume();
+      this.#socket.resume();
     }
   }
 
@@ -272,7 +245,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
 
   #answerPing(): void {
     const { pong } = this.#protocol;
-    if (pong !== undefined) this.#whole().write(pong);
+    if (pong !== undefined) this.#socket.write(pong);
     this.#close();
   }
 
@@ -283,7 +256,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
     const status = error.status ?? 400;
     const foreign = error.code === "ERR_SCGI_BAD_REQUEST" || error.code === "ERR_UWSGI_BAD_REQUEST";
     if (foreign || error.code === "ERR_CGI_BAD_REQUEST") {
-      const from = this.#whole().remoteAddress ?? "a unix socket";
+      const from = plainAddress(this.#socket.remote.address) || "a unix socket";
       log("warning", "ingress", `A ${this.#protocol.name} connection from ${from} was closed: ${error.message}`);
     }
     if (foreign) {
@@ -292,7 +265,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
     }
     const page = plainPage(status, error.message);
     this.#encoder.begin(this.#request?.method ?? "");
-    writeAll(this.#whole(), this.#encoder.head(page.head, page.body, true));
+    this.#socket.write(this.#encoder.head(page.head, page.body, true));
     if (requestEnded.hasSubscribers) this.#publish(status, 0);
     this.#linger();
   }
@@ -304,14 +277,12 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
     encoder.begin(exchange.request.method);
     exchange.status = head.status;
     const octets = encoder.head(head, body, last);
-    if (last && this.#bare !== undefined && octets instanceof Uint8Array && !encoder.short) {
-      this.#finishBare(exchange, this.#bare, octets);
-    } else if (last) {
-      writeAll(this.#whole(), octets);
+    if (last) {
+      this.#socket.write(octets);
       this.#finish(exchange);
     } else {
       // What goes out in pieces is wanted in pieces. One piece leaves with the connection's end, whatever is set.
-      this.#whole().setNoDelay(true);
+      this.#socket.setNoDelay();
       this.#writeOn(exchange, octets, body?.length ?? 0);
     }
   }
@@ -319,24 +290,24 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
   write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void {
     const encoded = this.#encoder.data(octets, last);
     if (last) {
-      writeAll(this.#whole(), encoded);
+      this.#socket.write(encoded);
       this.#finish(exchange);
     } else this.#writeOn(exchange, encoded, octets.length);
   }
 
   /** Its end would be taken for that of a whole response: only a reset tells, and a unix socket has none. */
   cut(exchange: IncomingExchange): void {
-    const socket = this.#whole();
     this.#end(exchange);
-    if (socket.remoteAddress === undefined) this.#close();
-    else socket.resetAndDestroy();
+    this.#phase = phases.lingering;
+    this.deadline = this.#stallDeadline();
+    this.#socket.reset();
   }
 
   /** Writes a part of a response that goes on, and says when its `taken` body octets have left. */
   #writeOn(exchange: IncomingExchange, octets: Encoded, taken: number): void {
     this.#unflushed += 1;
-    writeAll(this.#whole(), octets, (error) => {
-      if (exchange.ended || error) return;
+    this.#socket.write(octets, () => {
+      if (exchange.ended) return;
       this.#unflushed -= 1;
       this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
       if (taken > 0) exchange.onFlushed?.(taken);
@@ -345,20 +316,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
   }
 
   #stallDeadline(): number {
-    return this.#deadlineOf(this.#socket?.writableLength ?? 0);
-  }
-
-  #deadlineOf(waiting: number): number {
-    return this.#options.deadlines.tick + stallTicks + Math.ceil(waiting / octetsPerTick);
-  }
-
-  /** The response is one piece, and the connection over behind it. */
-  #finishBare(exchange: IncomingExchange, bare: BareSocket, octets: Uint8Array): void {
-    if (this.#encoder.dropped > 0) this.#reportLength(exchange);
-    this.#end(exchange);
-    this.#phase = phases.lingering;
-    if (bare.send(octets)) this.socketClosed();
-    else this.deadline = this.#deadlineOf(octets.length);
+    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.unsent / octetsPerTick);
   }
 
   /** The response is encoded whole. */
@@ -375,16 +333,9 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
 
   /** Closes the connection as soon as the kernel has what was written. */
   #close(): void {
-    const socket = this.#whole();
     this.#phase = phases.lingering;
-    if (socket.writableLength === 0) {
-      // The kernel has it all already and sends its FIN behind it: a `shutdown` of our own would only cost its system call
-      // and two turns of the stream's machinery, a fifth of what a connection costs.
-      socket.destroy();
-    } else {
-      this.deadline = this.#stallDeadline();
-      socket.destroySoon();
-    }
+    this.deadline = this.#stallDeadline();
+    this.#socket.close();
   }
 
   /**
@@ -394,10 +345,9 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, B
   #linger(): void {
     this.#phase = phases.lingering;
     this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
-    const socket = this.#whole();
-    if (this.#inputEnded) socket.destroySoon();
-    else socket.end();
-    socket.resume();
+    if (this.#inputEnded) this.#socket.close();
+    else this.#socket.end();
+    this.#socket.resume();
   }
 
   /** The exchange is over, however. */

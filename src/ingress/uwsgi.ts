@@ -1,5 +1,4 @@
-import type { Socket } from "node:net";
-import type { BareSocket } from "../net/bare-socket.js";
+import type { ClientSocket } from "../net/client-socket.js";
 import { RequestDecoder } from "../protocol/uwsgi/request-decoder.js";
 import { pong, ResponseEncoder } from "../protocol/uwsgi/response-encoder.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
@@ -13,7 +12,7 @@ const uwsgi: SingleProtocol = {
   pong,
 };
 
-/** Serves the uwsgi protocol on a socket, which must allow half-open. */
-export function serveUwsgi(socket: Socket | BareSocket, options: IngressOptions): IngressConnection {
+/** Serves the uwsgi protocol on a socket. */
+export function serveUwsgi(socket: ClientSocket, options: IngressOptions): IngressConnection {
   return serveSingle(socket, options, uwsgi);
 }

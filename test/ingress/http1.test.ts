@@ -200,6 +200,32 @@ describe("requests and responses", () => {
   });
 });
 
+test("where Node has no bare handles, connections are served on a net.Socket", async (t) => {
+  const bodies: string[] = [];
+  const served = await serve(
+    t,
+    (exchange) => {
+      const { body } = exchange.request;
+      bodies.push(body.kind === "memory" ? Buffer.from(body.bytes).toString() : body.kind);
+      exchange.respond(headOf(200), Buffer.from("one "), false);
+      exchange.onFlushed = () => exchange.write(Buffer.from("two"), true);
+    },
+    {},
+    false,
+    "http",
+    false,
+  );
+  const client = await served.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe");
+  await settle();
+  client.send(`llo${hello}`);
+  await eventually(() => client.received.split("two").length === 3);
+  assert.deepEqual([client.responses, bodies], [2, ["hello", "empty"]]);
+  client.socket.end();
+  await client.untilEnd();
+  await eventually(() => served.ingress.connections === 0);
+});
+
 test("a handler is told which peer was trusted to speak for the client, and of no other", async (t) => {
   for (const [trustedProxies, told] of [
     [["127.0.0.1"], "127.0.0.1"],

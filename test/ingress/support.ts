@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import type { ListenProtocol } from "../../src/config/config.js";
 import type { Exchange, Handler, ResponseHead } from "../../src/exchange.js";
 import { Ingress, type IngressConfig, serverOptions } from "../../src/ingress/ingress.js";
+import { NetClientSocket } from "../../src/net/client-socket.js";
 import { Deadlines } from "../../src/net/deadline.js";
 import { Router } from "../../src/routing/router.js";
 
@@ -46,11 +47,12 @@ export async function serve(
   };
   const router = new Router([{ host: config.host ?? "", path: config.mount ?? "", handler }]);
   const ingress = new Ingress(whole, router, { version: "0.0.0", deadlines });
-  const server = createServer(serverOptions, (socket) => ingress.accept(socket, protocol));
+  const server = createServer(serverOptions);
+  if (bare) ingress.attach(server, protocol);
+  else server.on("connection", (socket) => ingress.accept(new NetClientSocket(socket), protocol));
   const path = join(tempDir, "listen");
   server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
   await once(server, "listening");
-  if (bare) ingress.attach(server, protocol);
   const clients: Client[] = [];
   context.after(async () => {
     for (const client of clients) client.socket.destroy();

@@ -26,7 +26,7 @@ export class Inflow {
     return this.end - this.at + this.#queued;
   }
 
-  /** Takes a chunk; it is read later and must not be changed by whoever gave it. */
+  /** Takes a chunk; it is read later and must not be changed by whoever gave it, unless `keep` is called before. */
   receive(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     const buffer = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -34,6 +34,13 @@ export class Inflow {
       this.#queue.push(buffer);
       this.#queued += buffer.length;
     } else this.#take(buffer);
+  }
+
+  /** Copies what is left of the chunk received last. Called behind each `receive` by those who read into the same memory again. */
+  keep(): void {
+    if (!this.#owned) this.#read(this.at < this.end ? Buffer.from(this.bytes.subarray(this.at, this.end)) : nothing);
+    const last = this.#queue.pop();
+    if (last !== undefined) this.#queue.push(Buffer.from(last));
   }
 
   /** Makes the next queued chunk readable, behind what is left. False where there is none. Positions relative to `at` hold. */

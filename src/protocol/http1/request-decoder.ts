@@ -132,6 +132,14 @@ export class RequestDecoder {
   }
 
   /**
+   * Called behind each `receive`, and what came of it, by those whose chunks are read into again: copies what is left of it. The
+   * octets of bodies are theirs to copy.
+   */
+  keep(): void {
+    this.#inflow.keep();
+  }
+
+  /**
    * The next event; undefined where more octets are needed, and after a request that does not keep its connection alive,
    * whatever follows it. A request without a body has a "head" and an "end".
    * @throws VivariumError where the request cannot be accepted; its `status` is the answer, after which the connection

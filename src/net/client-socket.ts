@@ -1,0 +1,137 @@
+// The connection of a client, as a door needs it: less than a net.Socket has, and so less than one costs. Two things are one:
+// libuv's own handle (bare-socket.ts), and a net.Socket for where that cannot be had.
+import type { Socket } from "node:net";
+
+/** What an encoder gives: one buffer, or several that belong together. They must not change once they are written. */
+export type Encoded = Uint8Array | readonly Uint8Array[];
+
+/** One end of a connection: "" and -1 on a unix socket. */
+export interface End {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Told what happens on a connection, never within a call to it. */
+export interface ClientSocketOwner {
+  /** The octets are the owner's until it returns: what it keeps it copies. */
+  socketReceived(octets: Buffer): void;
+  /** The peer ended its side in order. */
+  socketEnded(): void;
+  /** `unsent` has become 0. */
+  socketDrained(): void;
+  /** The connection is gone, whoever closed it. The last that is told. */
+  socketClosed(): void;
+}
+
+export interface ClientSocket {
+  readonly remote: End;
+  /** Costs a system call. */
+  readonly local: End;
+  /** Octets written that the kernel has not taken. */
+  readonly unsent: number;
+  /** Begins to read. Once, before all else. */
+  start(owner: ClientSocketOwner): void;
+  /** What is written leaves at once, whether or not what was written before has arrived (TCP_NODELAY). */
+  setNoDelay(): void;
+  /** `flushed` is called when the kernel has taken them and all before, not where the connection was lost before that. */
+  write(octets: Encoded, flushed?: () => void): void;
+  pause(): void;
+  resume(): void;
+  /** Ends our side behind what was written; still reads. */
+  end(): void;
+  /** Closes behind what was written. */
+  close(): void;
+  /** Closes at once. */
+  destroy(): void;
+  /** Closes at once and so that the peer sees that something is missing, if the kind of socket has a way to say so. */
+  reset(): void;
+}
+
+/** On a net.Socket, which must allow half-open (`allowHalfOpen: true`): FIN is not the end of a client. */
+export class NetClientSocket implements ClientSocket {
+  readonly #socket: Socket;
+  /** `socketDrained` is to be told. */
+  #waiting = false;
+  #closing = false;
+  #owner: ClientSocketOwner | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  get remote(): End {
+    const { remoteAddress: address = "", remotePort: port = -1 } = this.#socket;
+    return { address, port };
+  }
+
+  get local(): End {
+    const { localAddress: address = "", localPort: port = -1 } = this.#socket;
+    return { address, port };
+  }
+
+  get unsent(): number {
+    return this.#socket.writableLength;
+  }
+
+  start(owner: ClientSocketOwner): void {
+    this.#owner = owner;
+    const socket = this.#socket;
+    socket.on("data", (chunk: Buffer) => owner.socketReceived(chunk));
+    socket.on("end", () => owner.socketEnded());
+    // What went wrong does not matter: the peer is gone, and "close" follows.
+    socket.on("error", () => {});
+    socket.on("close", () => owner.socketClosed());
+  }
+
+  setNoDelay(): void {
+    this.#socket.setNoDelay(true);
+  }
+
+  write(octets: Encoded, flushed?: () => void): void {
+    const socket = this.#socket;
+    const written = (error?: Error | null): void => {
+      // There is no error where it was destroyed here.
+      if (error || socket.destroyed) return;
+      flushed?.();
+      if (!this.#waiting || socket.writableLength > 0) return;
+      this.#waiting = false;
+      if (!this.#closing) this.#owner?.socketDrained();
+    };
+    if (octets instanceof Uint8Array) socket.write(octets, written);
+    else {
+      socket.cork();
+      for (const part of octets) socket.write(part);
+      // Where there is nothing to write this still tells when all before has left.
+      socket.write("", written);
+      socket.uncork();
+    }
+    this.#waiting = socket.writableLength > 0;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  close(): void {
+    this.#closing = true;
+    if (this.#socket.writableLength === 0) this.#socket.destroy();
+    else this.#socket.destroySoon();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  reset(): void {
+    if (this.#socket.remoteAddress === undefined) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+  }
+}
