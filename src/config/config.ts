@@ -151,6 +151,11 @@ export interface Config {
   readonly headTimeout: number;
   /** Seconds running requests get to finish at a stop. Default 30. */
   readonly gracefulTimeout: number;
+  /**
+   * Seconds for which a front's event loop may not answer the supervisor before the front is killed and replaced. 0: none is.
+   * Default 60.
+   */
+  readonly hangTimeout: number;
   /** Processes that do all I/O with clients, from 1. More than 1 only where there is no pool: its workers connect to one. */
   readonly fronts: number;
   /** Applications that run here. */

@@ -100,6 +100,7 @@ class Loader {
       keepAlive: this.#pick("keepAlive", context),
       headTimeout: this.#pick("headTimeout", context),
       gracefulTimeout: this.#pick("gracefulTimeout", context),
+      hangTimeout: this.#pick("hangTimeout", context),
     };
     return { config: freeze(config), file: this.#file };
   }

@@ -286,6 +286,15 @@ export const options: Options = {
     standard: "30",
     initial: "30",
   },
+  hangTimeout: {
+    key: "hang-timeout",
+    group: "Time limits",
+    placeholder: "SECONDS",
+    summary: "a front that is stuck for this long is killed and replaced; 0: none is",
+    read: seconds(0),
+    standard: "60",
+    initial: "60",
+  },
   accessLog: {
     key: "access-log",
     group: "Log and control",

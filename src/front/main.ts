@@ -185,6 +185,10 @@ process.on("message", async (message: ToFront) => {
     starting.catch(failed);
     return;
   }
+  if (message.type === "ping") {
+    tell({ type: "alive" });
+    return;
+  }
   const started = await front;
   if (message.type === "drain") started?.drain();
   else if (message.type === "end") started?.end();

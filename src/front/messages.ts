@@ -27,7 +27,9 @@ export type ToFront =
   | { readonly type: "drain-server"; readonly id: number; readonly server: string; readonly undo: boolean }
   /** Another front's connection waits for this upstream server to have room. */
   | { readonly type: "make-room"; readonly address: string }
-  | { readonly type: "report"; readonly id: number };
+  | { readonly type: "report"; readonly id: number }
+  /** To be answered "alive" at once. */
+  | { readonly type: "ping" };
 
 /** What came of draining a server, or of taking that back. */
 export interface Drained {
@@ -58,6 +60,7 @@ export interface FrontReport {
 }
 
 export type FromFront =
+  | { readonly type: "alive" }
   /** Workers may connect, clients are accepted. */
   | { readonly type: "listening" }
   /** It cannot serve, and ends: why, in a sentence. */

@@ -5,6 +5,7 @@ import type { Config } from "../config/config.js";
 import type { Drained, FromFront, FrontReport, ToFront } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
+import { Heartbeat } from "./heartbeat.js";
 
 export interface FrontListener {
   /** Clients are accepted and workers may connect. */
@@ -14,6 +15,8 @@ export interface FrontListener {
   serverScarce(address: string): void;
   /** It cannot serve: why, in a sentence. Its end follows. */
   frontFailed(problem: string): void;
+  /** It has not answered for `config.hangTimeout`. Told once. */
+  frontStuck(): void;
   /** It is gone, or could not be started (both null). */
   frontExited(status: number | null, signal: NodeJS.Signals | null): void;
 }
@@ -54,8 +57,10 @@ export class FrontProcess {
   readonly #reports: Waiting<FrontReport> = new Map();
   readonly #drains: Waiting<Drained> = new Map();
   #nextId = 1;
+  #heartbeat: Heartbeat;
 
   constructor(settings: FrontSettings, listener: FrontListener) {
+    const { hangTimeout, pools } = settings.config;
     this.#child = fork(`${packageRoot}bin/front.js`, {
       env: environment(),
       stdio: [
@@ -71,6 +76,7 @@ export class FrontProcess {
       for (const waiting of [this.#reports, this.#drains]) {
         for (const give of waiting.values()) give(undefined);
       }
+      this.#heartbeat.stop();
       listener.frontExited(status, signal);
     };
     this.#child.on("exit", gone);
@@ -81,8 +87,12 @@ export class FrontProcess {
       gone(null, null);
     });
     this.#child.on("message", (message: FromFront) => {
-      if (message.type === "listening") listener.frontListening();
-      else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
+      if (message.type === "alive") this.#heartbeat.answered();
+      else if (message.type === "listening") {
+        this.#heartbeat.stop();
+        this.#heartbeat = this.#watch(hangTimeout, listener);
+        listener.frontListening();
+      } else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
       else if (message.type === "failed") listener.frontFailed(message.problem);
       else if (message.type === "scarce") listener.serverScarce(message.address);
       else if (message.type === "server-drained") this.#drains.get(message.id)?.(message.drained);
@@ -100,13 +110,25 @@ export class FrontProcess {
       runtime: settings.runtime,
       drained: settings.drained,
     });
+    // What it loads may take so long, too.
+    const booting = Math.max(0, ...pools.map((pool) => pool.bootTimeout));
+    this.#heartbeat = this.#watch(hangTimeout === 0 ? 0 : hangTimeout + booting, listener);
+  }
+
+  #watch(seconds: number, listener: FrontListener): Heartbeat {
+    return new Heartbeat(seconds, {
+      ask: () => this.#tell({ type: "ping" }),
+      stuck: () => listener.frontStuck(),
+    });
   }
 
   get pid(): number {
     return this.#child.pid ?? 0;
   }
 
+  /** From now on it may take the time it needs. */
   drain(): void {
+    this.#heartbeat.stop();
     this.#tell({ type: "drain" });
   }
 

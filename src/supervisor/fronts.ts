@@ -144,6 +144,12 @@ export class Fronts {
         serverScarce: (address) => {
           for (const other of this.slots) if (other !== slot) other.process?.makeRoom(address);
         },
+        frontStuck: () => {
+          const { hangTimeout } = this.#settings.config;
+          const sentence = `${this.#name(slot)} has not answered for ${hangTimeout} s (--hang-timeout); it is killed.`;
+          log("error", "supervisor", sentence);
+          slot.process?.kill();
+        },
         frontFailed: (problem) => this.#owner.frontFailed(problem),
         frontExited: (status, signal) => this.#exited(slot, status, signal),
       },
@@ -155,11 +161,15 @@ export class Fronts {
     slot.listening = false;
     if (!this.#stopping) {
       if (status !== null || signal !== null) {
-        const which = this.slots.length === 1 ? "The front" : `Front ${slot.number}`;
-        log("error", "supervisor", `${which} ended (${signal ?? `status ${status}`}); another takes its place.`);
+        const how = signal ?? `status ${status}`;
+        log("error", "supervisor", `${this.#name(slot)} ended (${how}); another takes its place.`);
       }
       later(replacementDelay(slot.failures++), () => this.#start(slot));
     }
     this.#owner.frontGone();
+  }
+
+  #name({ number }: FrontSlot): string {
+    return this.slots.length === 1 ? "The front" : `Front ${number}`;
   }
 }

@@ -55,6 +55,7 @@ describe("configuration", () => {
       ],
       chdir: folder,
       fronts: 1,
+      hangTimeout: 60,
       upstreams: [],
       mounts: [{ host: "", path: "", tries: [{ kind: "pool", name: "main" }] }],
       trustedProxies: [],

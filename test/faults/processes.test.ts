@@ -173,6 +173,23 @@ describe("the front dies", () => {
   });
 });
 
+describe("the front is stuck", () => {
+  test("it is killed after --hang-timeout and replaced; who connects meanwhile is answered", async () => {
+    const server = await Server.start({ args: ["--workers", "2", "--hang-timeout", "1"] });
+    try {
+      const { pid } = await server.front();
+      process.kill(pid, "SIGSTOP");
+      assert.equal(await server.text("/again"), "again");
+      assert.notEqual((await server.front()).pid, pid);
+      await ready(server, 2);
+      await server.logged(/The front has not answered for 1 s \(--hang-timeout\); it is killed\./);
+      await server.logged(/The front ended \(SIGKILL\); another takes its place/);
+    } finally {
+      assert.equal((await server.stop()).code, 0);
+    }
+  });
+});
+
 describe("the front dies while its workers execute what does not end", () => {
   test("they are ended after --graceful-timeout, and the new front gets others", async () => {
     const server = await Server.start({ args: ["--workers", "1", "--graceful-timeout", "0.2"] });

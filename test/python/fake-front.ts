@@ -68,6 +68,7 @@ export function configuration(folder: string): Config {
     socketMode: 0o660,
     socketOwner: "",
     fronts: 1,
+    hangTimeout: 60,
     pools: [],
     upstreams: [],
     mounts: [],

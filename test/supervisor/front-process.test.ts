@@ -20,6 +20,7 @@ async function firstNews(config: Config, folder: string): Promise<unknown> {
         frontListening: () => resolve("listening"),
         workerReady: () => resolve("a worker is ready"),
         serverScarce: () => {},
+        frontStuck: () => resolve("it is stuck"),
         frontFailed: (problem) => resolve(problem),
         frontExited: (status, signal) => {
           resolve([status, signal, front?.pid]);

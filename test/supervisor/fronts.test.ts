@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import type { FrontStatus } from "../../src/supervisor/status.js";
 import { Connection } from "../conformance/wsgi/connection.js";
 import { request, statusAt, until } from "../faults/server.js";
@@ -181,6 +182,48 @@ server.serve_forever()
     } finally {
       await front.stop();
       await single.stop();
+    }
+  });
+
+  test("one that is stuck is killed and replaced, while the other serves every connection", async () => {
+    const args = ["--fronts=2", "--static", "/files=public", "--access-log=off", "--hang-timeout=1"];
+    const server = await startGateway({ cwd: folder, args });
+    try {
+      const kept = await connectionOf(2, server);
+      const [one, two] = (await statusAt(server.control)).fronts;
+      process.kill(one?.pid ?? 0, "SIGSTOP");
+      const pids = async (): Promise<readonly number[]> =>
+        (await statusAt(server.control)).fronts.flatMap(({ pid, state }) => (state === "ready" ? [pid] : []));
+      await until(async () => {
+        for (let n = 0; n < 20; n += 1) assert.equal(await text("/files/a.txt", connect(server)), "a file\n");
+        const now = await pids();
+        return now.length === 2 && !now.includes(one?.pid ?? 0);
+      }, "it is replaced");
+      assert.ok((await pids()).includes(two?.pid ?? 0));
+      assert.equal(await text("/files/a.txt", kept), "a file\n");
+      await server.process.line(/Front 1 has not answered for 1 s \(--hang-timeout\); it is killed\./u);
+      await server.process.line(/Front 1 ended \(SIGKILL\); another takes its place\./u);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test("none is killed because the whole system was suspended", async () => {
+    const args = ["--fronts=2", "--static", "/files=public", "--access-log=off", "--hang-timeout=1"];
+    const server = await startGateway({ cwd: folder, args });
+    try {
+      const pids = async (): Promise<readonly number[]> =>
+        (await statusAt(server.control)).fronts.map(({ pid }) => pid);
+      const before = await pids();
+      const family = [server.pid, ...before];
+      for (const pid of family) process.kill(pid, "SIGSTOP");
+      await delay(2500);
+      for (const pid of family) process.kill(pid, "SIGCONT");
+      await delay(1500);
+      assert.deepEqual(await pids(), before);
+      assert.doesNotMatch(server.output, /has not answered/u);
+    } finally {
+      await server.stop();
     }
   });
 
