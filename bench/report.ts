@@ -119,7 +119,7 @@ function disturbance(run: BenchRun): string {
 function method(run: BenchRun): string {
   return `wrk with ${connections} connections from one thread, kept alive where the server can, on the same machine as the servers.
 Every server of a scenario is started and must give the right answers; then they are measured in turn, ${run.seconds} s each
-after 1 s of warming up, in ${run.rounds} rounds that each begin with another server. Figures are medians of the rounds, errors are
+after warming up until a second costs no less CPU per request than the one before, in ${run.rounds} rounds that each begin with another server. Figures are medians of the rounds, errors are
 sums. CPU is user and system time of all processes of the server, children that ended included, over the requests
 answered, "CPU ±" how far the farthest round lay from the median; memory is their proportional set size after the load. All run the same WSGI application (bench/apps/app.py), which does not
 log, or where the table of servers says so the same pages as an ASGI application (bench/apps/asgi_app.py: it waits with await), with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. Where mod_wsgi-embedded has one thread, its two
