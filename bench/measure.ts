@@ -140,11 +140,11 @@ const longestWarming = 6;
  * Load until it costs no less from one second to the next: on a machine that is busy with other things, a second of wall time is
  * not enough for V8 to have compiled what is hot.
  */
-async function warm(running: Running, script: string, path: string): Promise<void> {
+export async function warm(running: Running, path: string, script: string, over?: number): Promise<void> {
   let before = Number.POSITIVE_INFINITY;
   for (let second = 0; second < longestWarming; second += 1) {
     const cpu = cpuMicroseconds(running.roots);
-    const { requests } = await load(`${running.url}${path}`, script, 1);
+    const { requests } = await load(`${running.url}${path}`, script, 1, over);
     const each = (cpuMicroseconds(running.roots) - cpu) / requests;
     if (each > before * 0.9) return;
     before = each;
@@ -157,7 +157,7 @@ async function round(scenario: Scenario, server: Server, options: Options): Prom
   try {
     for (const check of scenario.checks) await answersRight(running.url, check);
     const script = writeScript(running.place, scenario.script);
-    await warm(running, script, scenario.path);
+    await warm(running, scenario.path, script);
     return await sample(running, script, scenario.path, options);
   } finally {
     await stopServer(running);

@@ -1,6 +1,6 @@
 // What idle connections cost: the memory of each, and how long the requests of others take beside them.
 import { setTimeout as delay } from "node:timers/promises";
-import { answersRight, type Options, type Running, startServer, stopServer } from "../measure.js";
+import { answersRight, type Options, type Running, startServer, stopServer, warm } from "../measure.js";
 import { memoryOctets } from "../process-tree.js";
 import { type Server, usual } from "../server.js";
 import { median } from "../statistics.js";
@@ -61,7 +61,7 @@ async function round(server: Server, counts: readonly number[], options: Options
   const idle = new IdleConnections(running.place.port);
   try {
     await answersRight(running.url, { method: "GET", path: "/hello", expected: "Hello, world!\n" });
-    await load(`${running.url}/hello`, writeScript(running.place, undefined), 2);
+    await warm(running, "/hello", writeScript(running.place, undefined));
     const found: IdleLoad[] = [];
     for (const count of counts) {
       found.push(await step(running, idle, count, options));
