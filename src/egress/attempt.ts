@@ -163,8 +163,8 @@ export class Attempt implements UpstreamEvents {
 
 function upstreamRequest({ request }: Exchange, forwarder: Forwarder): UpstreamRequest {
   const { method, body } = request;
-  const { variables, shared } = forwarder(request);
-  return { method, variables, shared, body, idempotent: isIdempotent(method) };
+  const { common, own } = forwarder(request);
+  return { method, common, own, body, idempotent: isIdempotent(method) };
 }
 
 const unanswered: readonly [number, string] = [502, "The application did not answer this request."];

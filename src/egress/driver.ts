@@ -11,11 +11,11 @@ export interface UpstreamRequest {
   /**
    * As `Request.variables` (exchange.ts), ready to be sent: forwarding fields are as the server is to see them, and
    * REQUEST_SCHEME says what wsgi.url_scheme said, so that there is no name that is not CGI's. CONTENT_LENGTH is there where
-   * the client sent a body, even an empty one, and is the body's length.
+   * the client sent a body, even an empty one, and is the body's length. In two parts, either of which may be empty: those that
+   * other requests are likely to have too, then the same string, and those that come behind.
    */
-  readonly variables: string;
-  /** Octets at the beginning of `variables` that other requests are likely to have too, as in `Request`. */
-  readonly shared: number;
+  readonly common: string;
+  readonly own: string;
   /** Whole. A file stays open until the call ended or was cancelled; body-file.ts, which reads it, holds it for longer. */
   readonly body: Body;
   /** Whether sending it twice does no harm (RFC 9110 §9.2.2). */

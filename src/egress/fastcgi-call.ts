@@ -4,11 +4,13 @@ import { VivariumError } from "../errors.js";
 import type { ResponseHead } from "../exchange.js";
 import { type Timed, ticks } from "../net/deadline.js";
 import { ResponseDecoder } from "../protocol/cgi/response-decoder.js";
+import { encodePairs } from "../protocol/fastcgi/params.js";
 import { protocolStatus } from "../protocol/fastcgi/records.js";
 import { encodeInput, encodeRequest } from "../protocol/fastcgi/request-encoder.js";
 import { BodyFile, type BodyTaker } from "./body-file.js";
 import type { FailureKind, UpstreamCall, UpstreamEvents, UpstreamRequest } from "./driver.js";
 import type { ConnectionOwner, FastCgiConnection } from "./fastcgi-connection.js";
+import { Memo } from "./memo.js";
 import { type Phase, phases } from "./socket.js";
 
 /** For how long in all a request's slow client may hold up the others on its connection. */
@@ -17,6 +19,8 @@ const patience = ticks(5);
 const lineMost = 8192;
 
 const nothing: Uint8Array = new Uint8Array(0);
+
+const commonPairs = new Memo(encodePairs);
 
 export class FastCgiCall implements UpstreamCall, BodyTaker, Timed {
   deadline = 0;
@@ -71,19 +75,20 @@ export class FastCgiCall implements UpstreamCall, BodyTaker, Timed {
   send(keepConnection: boolean): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    const { body, variables } = this.request;
+    const { body, common, own } = this.request;
+    const pairs = commonPairs.of(common);
     this.#receivedBefore = connection.used > 0 ? connection.received : -1;
     this.#anySent = true;
     this.#owner.options.deadlines.watch(this);
     this.#enter(phases.sending);
     if (body.kind === "file") {
-      connection.write(encodeRequest(this.id, keepConnection, variables, undefined, false));
+      connection.write(encodeRequest(this.id, keepConnection, own, undefined, false, pairs));
       this.#file = new BodyFile(body, this);
       this.#file.go();
       return;
     }
     const bytes = body.kind === "memory" ? body.bytes : undefined;
-    connection.write(encodeRequest(this.id, keepConnection, variables, bytes, true));
+    connection.write(encodeRequest(this.id, keepConnection, own, bytes, true, pairs));
     this.#allWritten();
   }
 

@@ -4,11 +4,14 @@
 // application that reads them believes whoever sends the request to it, and that is this server.
 import { isIPv6 } from "node:net";
 import type { Request } from "../exchange.js";
+import { Memo } from "./memo.js";
 
-/** The variables to send, and how many octets at their beginning are likely to come again. */
+/** The variables to send, in two parts, each as `Request.variables` and perhaps empty. */
 export interface Forwarded {
-  readonly variables: string;
-  readonly shared: number;
+  /** Those that other requests are likely to have too. It is the same string then, so that what was made of it can be found by it. */
+  readonly common: string;
+  /** Those that come behind. */
+  readonly own: string;
 }
 
 export interface ForwardedOptions {
@@ -20,11 +23,32 @@ export interface ForwardedOptions {
 }
 
 /** The variables of a request as a server is to see them. */
-export type Forwarder = (request: Request) => Forwarded;
+export type Forwarder = (request: Pick<Request, "variables" | "shared" | "trustedPeer">) => Forwarded;
 
 export function forwarder(options: ForwardedOptions): Forwarder {
   const params = new Map(Object.entries(options.params).map(([name, value]) => [name, octetsOf(value)]));
-  return options.http ? (request) => overHttp(request, options.forwarded) : (request) => overCgi(request, params);
+  const rewrite = (variables: string, peer: string | undefined): string =>
+    options.http ? overHttp(variables, peer, options.forwarded) : overCgi(variables, peer, params);
+  const concerned = mayConcern([...wanted, ...params.keys()]);
+  const untrusted = new Memo((variables) => rewrite(variables, undefined));
+  const trusted = new Memo((text) => {
+    const at = text.indexOf("\0");
+    return rewrite(text.slice(at + 1), text.slice(0, at));
+  });
+  return ({ variables, shared, trustedPeer }) => {
+    const own = variables.slice(shared + 1);
+    // What is said of the client must be seen as a whole.
+    if (shared === 0 || concerned.test(own)) return { common: "", own: rewrite(variables, trustedPeer) };
+    const common = variables.slice(0, shared);
+    if (trustedPeer === undefined) return { common: untrusted.of(common), own };
+    return { common: trusted.of(`${trustedPeer}\0${common}`), own };
+  };
+}
+
+/** Finds variables that have one of these names, or are header fields; may find a value that looks like a name. */
+function mayConcern(names: readonly string[]): RegExp {
+  const escaped = names.map((name) => name.replace(/[^A-Za-z0-9_]/g, "\\$&"));
+  return new RegExp(`(?:^|\0)(?:HTTP_|(?:${escaped.join("|")})\0)`);
 }
 
 /** Variables hold octets, one to a character. */
@@ -52,29 +76,24 @@ function walk(variables: string, take: (name: string, valueAt: number, end: numb
 
 const schemeName = "wsgi.url_scheme";
 
-function overCgi(request: Request, params: ReadonlyMap<string, string>): Forwarded {
-  const { variables, shared, trustedPeer } = request;
+function overCgi(variables: string, trustedPeer: string | undefined, params: ReadonlyMap<string, string>): string {
   let result = "";
-  let sharedLeft = shared;
   /** What was not copied to `result` yet begins here. */
   let from = 0;
-  const leaveOut = (at: number, end: number): void => {
-    result += variables.slice(from, at);
-    from = end + 1;
-    if (at < shared) sharedLeft -= end + 1 - at;
-  };
   walk(variables, (name, valueAt, end, at) => {
     if (name === schemeName) {
       result += `${variables.slice(from, at)}REQUEST_SCHEME`;
       from = valueAt - 1;
-      if (at < shared) sharedLeft -= schemeName.length - "REQUEST_SCHEME".length;
-    } else if (params.has(name) || (trustedPeer === undefined && isForwarding(name))) leaveOut(at, end);
+    } else if (params.has(name) || (trustedPeer === undefined && isForwarding(name))) {
+      result += variables.slice(from, at);
+      from = end + 1;
+    }
   });
   result += variables.slice(from);
   // the last one, left out, leaves the NUL in front of it
   if (result.endsWith("\0") && from > variables.length) result = result.slice(0, -1);
-  for (const [name, value] of params) result += `\0${name}\0${value}`;
-  return { variables: result, shared: Math.min(sharedLeft, result.length) };
+  for (const [name, value] of params) result += `${result === "" ? "" : "\0"}${name}\0${value}`;
+  return result;
 }
 
 /** The fields that this server writes itself. */
@@ -123,20 +142,17 @@ class Hop {
   }
 }
 
-function overHttp(request: Request, always: boolean): Forwarded {
-  const { variables, trustedPeer } = request;
+function overHttp(variables: string, trustedPeer: string | undefined, always: boolean): string {
   const trusted = trustedPeer !== undefined;
   const hop = new Hop();
   let result = "";
   let from = 0;
-  let shared = request.shared;
   walk(variables, (name, valueAt, end, at) => {
     const forwarding = isForwarding(name);
     if (forwarding || wanted.has(name)) hop.take(name, variables.slice(valueAt, end));
     if (!forwarding || (trusted && !written.has(name))) return;
     result += variables.slice(from, at);
     from = end + 1;
-    if (at < shared) shared -= end + 1 - at;
   });
   result += from === 0 ? variables : variables.slice(from);
   if (result.endsWith("\0") && from > variables.length) result = result.slice(0, -1);
@@ -151,7 +167,7 @@ function overHttp(request: Request, always: boolean): Forwarded {
   if (always || hop.forwarded !== "") {
     result += `\0HTTP_FORWARDED\0${listed(trusted ? hop.forwarded : "", element(peer, hop))}`;
   }
-  return { variables: result, shared: Math.min(shared, result.length) };
+  return result;
 }
 
 const wanted: ReadonlySet<string> = new Set(["REMOTE_ADDR", schemeName, "HTTP_HOST", "SERVER_PORT"]);

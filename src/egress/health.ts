@@ -92,5 +92,5 @@ function healthRequest({ path, host, params }: HealthOptions): UpstreamRequest {
     ...Object.fromEntries(Object.entries(params).map(([name, value]) => [name, octetsOf(value)])),
   };
   const pairs = Object.entries(variables).map(([name, value]) => `${name}\0${value}`);
-  return { method: "GET", variables: pairs.join("\0"), shared: 0, body: { kind: "empty" }, idempotent: true };
+  return { method: "GET", common: "", own: pairs.join("\0"), body: { kind: "empty" }, idempotent: true };
 }

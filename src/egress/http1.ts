@@ -5,6 +5,7 @@ import { isFieldValue, isTarget, isToken, listElements } from "../protocol/http1
 import { RequestEncoder } from "../protocol/http1/request-encoder.js";
 import type { DriverOptions, UpstreamDriver, UpstreamRequest } from "./driver.js";
 import { Http1Response } from "./http1-response.js";
+import { Memo } from "./memo.js";
 import { SerialDriver } from "./serial.js";
 import type { SerialCodec, SerialEvent } from "./serial-codec.js";
 
@@ -88,8 +89,7 @@ function fieldName(variable: string): string {
 
 /** What a request's variables say of its head. */
 class Head {
-  /** Field lines, without Host and Content-Length. */
-  fields = "";
+  #fields = "";
   #target = "";
   #host = "";
   #connection = "";
@@ -99,7 +99,9 @@ class Head {
   #serverName = "";
   #serverPort = "";
 
-  constructor(variables: string) {
+  /** Of `variables` alone, or behind what was read before. */
+  constructor(variables: string, before?: Head) {
+    if (before !== undefined) this.#copy(before);
     const { length } = variables;
     // A value from a door that is not HTTP can have anything but NUL. PATH_INFO can have it from any.
     const suspect = control.test(variables);
@@ -114,14 +116,29 @@ class Head {
       else {
         const value = variables.slice(nameEnd + 1, end);
         if (suspect && !isFieldValue(value)) throw unsendable();
-        this.fields += `${field}${value}\r\n`;
+        this.#fields += `${field}${value}\r\n`;
       }
       at = end + 1;
     }
+  }
+
+  #copy(before: Head): void {
+    this.#fields = before.#fields;
+    this.#target = before.#target;
+    this.#host = before.#host;
+    this.#connection = before.#connection;
+    this.#scriptName = before.#scriptName;
+    this.#pathInfo = before.#pathInfo;
+    this.#query = before.#query;
+    this.#serverName = before.#serverName;
+    this.#serverPort = before.#serverPort;
+  }
+
+  /** Field lines, without Host and Content-Length. */
+  get fields(): string {
     const connection = this.#connection.toLowerCase();
-    if (connection !== "" && connection !== "keep-alive" && connection !== "close") {
-      this.fields = withoutNominated(this.fields, connection);
-    }
+    if (connection === "" || connection === "keep-alive" || connection === "close") return this.#fields;
+    return withoutNominated(this.#fields, connection);
   }
 
   #take(name: string, variables: string, from: number, to: number): void {
@@ -169,6 +186,8 @@ class Head {
   }
 }
 
+const commonHeads = new Memo((variables) => new Head(variables));
+
 const control = /[\x01-\x08\x0a-\x1f\x7f]/;
 
 function unsendable(): VivariumError {
@@ -178,11 +197,11 @@ function unsendable(): VivariumError {
 }
 
 function encodeHead(encoder: RequestEncoder, request: UpstreamRequest, keep: boolean): Uint8Array {
-  const { method, variables, body } = request;
+  const { method, common, own, body } = request;
   if (method === "CONNECT" || !isToken(method)) {
     throw vivariumError("ERR_HTTP_UNSENDABLE", "The request's method cannot be sent in HTTP/1.1.", { status: 501 });
   }
-  const head = new Head(variables);
+  const head = new Head(own, commonHeads.of(common));
   const contentLength = body.kind === "memory" ? body.bytes.length : body.kind === "file" ? body.size : -1;
   let fields = `Host: ${head.host}\r\n${head.fields}`;
   if (contentLength >= 0) fields += `Content-Length: ${contentLength}\r\n`;

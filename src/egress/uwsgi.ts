@@ -1,13 +1,16 @@
 // The uwsgi protocol to an upstream: a connection for each request, and the response in plain HTTP/1.
-import { encodeRequest } from "../protocol/uwsgi/request-encoder.js";
+import { encodePairs, encodeRequest } from "../protocol/uwsgi/request-encoder.js";
 import type { DriverOptions, UpstreamDriver, UpstreamRequest } from "./driver.js";
 import { Http1Response } from "./http1-response.js";
+import { Memo } from "./memo.js";
 import { SerialDriver } from "./serial.js";
 import type { SerialCodec, SerialEvent } from "./serial-codec.js";
 
 export function uwsgiDriver(options: DriverOptions): UpstreamDriver {
   return new SerialDriver({ ...options, keepAlive: 0 }, (limits) => new UwsgiCodec(limits));
 }
+
+const commonPairs = new Memo(encodePairs);
 
 class UwsgiCodec implements SerialCodec {
   readonly #response: Http1Response;
@@ -17,9 +20,9 @@ class UwsgiCodec implements SerialCodec {
     this.#response = new Http1Response(limits);
   }
 
-  begin({ method, variables }: UpstreamRequest): Uint8Array {
+  begin({ method, common, own }: UpstreamRequest): Uint8Array {
     // before the response is awaited: it throws where the variables are too large
-    const octets = encodeRequest(variables);
+    const octets = encodeRequest(own, commonPairs.of(common));
     this.#response.begin(method);
     return octets;
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type ForwardedOptions, forwarder } from "../../src/egress/forwarded.js";
+import { type Forwarded, type ForwardedOptions, forwarder } from "../../src/egress/forwarded.js";
 import { requestOf, type TestRequest } from "./support.js";
 
 const http: ForwardedOptions = { http: true, forwarded: false, params: {} };
@@ -10,11 +10,15 @@ const cgi: ForwardedOptions = { http: false, forwarded: false, params: {} };
 function toldOver(options: ForwardedOptions, request: TestRequest): Record<string, string> {
   const before = requestOf({});
   const known = new Set(pairsOf(before.variables).map((pair) => pair.join("=")));
-  const { variables } = forwarder(options)(requestOf(request));
+  const variables = whole(forwarder(options)(requestOf(request)));
   assert.equal(variables.split("\0").length % 2, 0);
   const pairs = pairsOf(variables).filter((pair) => !known.has(pair.join("=")));
   assert.equal(new Set(pairs.map(([name]) => name)).size, pairs.length, "a name twice");
   return Object.fromEntries(pairs);
+}
+
+function whole({ common, own }: Forwarded): string {
+  return [common, own].filter((part) => part !== "").join("\0");
 }
 
 function pairsOf(variables: string): [string, string][] {
@@ -123,11 +127,57 @@ describe("a server told over FastCGI, SCGI or uwsgi", () => {
   });
 });
 
-test("what comes again in later requests is still known to be at the beginning", () => {
-  const request = requestOf({ variables: { HTTP_X_FORWARDED_FOR: "x", HTTP_X_LAST: "1" } });
-  const shared = request.variables.indexOf("\0HTTP_X_LAST");
-  for (const options of [http, cgi]) {
-    const result = forwarder(options)({ ...request, shared });
-    assert.equal(result.variables.indexOf("\0HTTP_X_LAST"), result.shared);
+describe("what comes again in later requests", () => {
+  const common = requestOf({ variables: { HTTP_X_FORWARDED_FOR: "x", HTTP_X_LAST: "1" } }).variables;
+  const tell = (options: ForwardedOptions, own: string, trustedPeer?: string): ((again: string) => Forwarded) => {
+    const forward = forwarder(options);
+    const request = (last: string): Parameters<typeof forward>[0] => {
+      const variables = own === "" && last === "" ? common : `${common}\0${own}${last}`;
+      return { variables, shared: common.length, trustedPeer };
+    };
+    return (last) => forward(request(last));
+  };
+  const apart = (options: ForwardedOptions, own: string, peer?: string): Record<string, string> =>
+    Object.fromEntries(
+      pairsOf(whole(forwarder(options)({ variables: `${common}\0${own}`, shared: 0, trustedPeer: peer }))),
+    );
+
+  for (const options of [http, cgi, { ...cgi, params: { SCRIPT_FILENAME: "/srv/x.php" } }]) {
+    for (const peer of [undefined, "", "10.0.0.1"]) {
+      test(`is the same, and with the rest says the same (${JSON.stringify(options)}, ${peer})`, () => {
+        const forward = tell(options, "PATH_INFO\0/", peer);
+        const first = forward("one");
+        assert.equal(first.own, "PATH_INFO\0/one");
+        assert.equal(first.common, forward("two").common);
+        assert.deepEqual(Object.fromEntries(pairsOf(whole(first))), apart(options, "PATH_INFO\0/one", peer));
+      });
+    }
   }
+
+  test("is told of a trusted proxy as of that one", () => {
+    const forward = forwarder(http);
+    const told = ["10.0.0.1", "10.0.0.2", undefined].map(
+      (trustedPeer) => forward({ variables: `${common}\0PATH_INFO\0/`, shared: common.length, trustedPeer }).common,
+    );
+    assert.equal(new Set(told).size, 3);
+  });
+
+  test("counts for nothing where the rest says who the client is, or has a further parameter's name", () => {
+    const options = { ...cgi, params: { PATH_INFO: "/fixed" } };
+    for (const [how, own] of [
+      [http, "HTTP_X_FORWARDED_HOST\0evil.example"],
+      [cgi, "PATH_INFO\0/\0HTTP_FORWARDED\0for=x"],
+      [cgi, "PATH_INFO\0/\0wsgi.url_scheme\0https"],
+      [options, "PATH_INFO\0/"],
+    ] as const) {
+      const told = tell(how, own)("");
+      assert.equal(told.common, "");
+      assert.deepEqual(Object.fromEntries(pairsOf(told.own)), apart(how, own));
+      assert.doesNotMatch(told.own, /evil|for=x/);
+    }
+  });
+
+  test("may be all there is", () => {
+    assert.deepEqual(tell(cgi, "")(""), { common: forwarder(cgi)({ variables: common, shared: 0 }).own, own: "" });
+  });
 });

@@ -15,14 +15,15 @@ import {
 
 type Encoded = Uint8Array | readonly Uint8Array[];
 
-const nothing: Uint8Array = Buffer.alloc(0);
+const nothing: Buffer = Buffer.alloc(0);
 
 /** Request ids go from 1 to this. */
 export const idMost = 0xffff;
 
 /**
  * BEGIN_REQUEST, PARAMS and the first octets of STDIN, if any; with `last` there are no more. `variables`: `NAME NUL VALUE
- * NUL NAME …`, latin-1, without a closing NUL. Without `keepConnection` the application closes the connection afterwards.
+ * NUL NAME …`, latin-1, without a closing NUL; in front of them go `pairs` that were encoded before. Without `keepConnection`
+ * the application closes the connection afterwards.
  */
 export function encodeRequest(
   id: number,
@@ -30,8 +31,10 @@ export function encodeRequest(
   variables: string,
   body: Uint8Array | undefined,
   last: boolean,
+  pairs: Buffer = nothing,
 ): Encoded {
-  const params = paramsRecords(id, encodePairs(variables));
+  const more = encodePairs(variables);
+  const params = paramsRecords(id, pairs.length === 0 ? more : Buffer.concat([pairs, more]));
   const begin = Buffer.alloc(headerSize + bodySize + params.length);
   const at = writeHeader(begin, 0, recordType.beginRequest, id, bodySize);
   begin[at + 1] = responder;

@@ -9,20 +9,31 @@ const withheld = "UWSGI_";
 
 /**
  * The packet of a request. `variables` are `NAME NUL VALUE NUL …` without a closing NUL, latin-1, names unique
- * (`Request.variables`); where there is a body, which follows, CONTENT_LENGTH is among them.
+ * (`Request.variables`); where there is a body, which follows, CONTENT_LENGTH is among them. In front of them go `pairs` that
+ * were encoded before.
  * @throws VivariumError ERR_UWSGI_UNSENDABLE (status 431) where they are too large for a packet.
  */
-export function encodeRequest(variables: string): Uint8Array {
-  const parts = variables.split("\0");
-  // one string first: writing fifty short ones into a buffer takes three times as long
-  let packet = "";
-  for (let at = 0; at + 1 < parts.length; at += 2) {
-    const name = parts[at] as string;
-    const value = parts[at + 1] as string;
-    if (!name.startsWith(withheld)) packet += `${sized(name)}${sized(value)}`;
-  }
+export function encodeRequest(variables: string, pairs = ""): Uint8Array {
+  const packet = pairs + encodePairs(variables);
   if (packet.length > sizeMost) throw unsendable(packet.length);
   return Buffer.from(`\0${size(packet.length)}\0${packet}`, "latin1");
+}
+
+/** The octets of variables, one to a character: one string costs a third of many short ones written into a buffer. */
+export function encodePairs(variables: string): string {
+  let pairs = "";
+  const { length } = variables;
+  for (let at = 0; at < length; ) {
+    const nameEnd = variables.indexOf("\0", at);
+    if (nameEnd < 0) break;
+    const next = variables.indexOf("\0", nameEnd + 1);
+    const end = next < 0 ? length : next;
+    if (!variables.startsWith(withheld, at)) {
+      pairs += sized(variables.slice(at, nameEnd)) + sized(variables.slice(nameEnd + 1, end));
+    }
+    at = end + 1;
+  }
+  return pairs;
 }
 
 function sized(text: string): string {
