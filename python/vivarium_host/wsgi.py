@@ -1,12 +1,13 @@
 """Calls a WSGI application (PEP 3333). One code for daemon and embedded mode: how octets travel is the affair of ``out``.
 
-``out`` is what a request's response is told to; it has three methods::
+``out`` is what a request's response is told to; it has four methods::
 
     respond(status, flags, head, body, last, urgent)  begins the response; head as in the wire's RESPONSE frame
     data(octets, last, urgent)                        further octets of the body; urgent: do not hold them back
     fail()                                            the response cannot be finished
+    write(emit, octets)                               calls emit(octets), which calls the first two; no octet is held back
 
-The first two raise ClientGone once the client has left.
+All but fail raise ClientGone once the client has left.
 """
 
 import re
@@ -169,7 +170,7 @@ class Call:
         if not isinstance(data, bytes):
             raise TypeError("write() takes bytes, not %s" % type(data).__name__)
         # PEP 3333 has write() send the header even before an empty string's nothing.
-        self._emit(data)
+        self._out.write(self._emit, data)
 
     def _emit(self, data, last=False):
         """Sends octets of the body, the head before the first."""
@@ -197,34 +198,44 @@ class Call:
             status, flags, head, _ = self._head
             self._out.respond(status, flags, head, data, last, urgent and not last)
 
-    def run(self, application, environ):
-        """Calls the application and sends what it answers."""
+    def begin(self, application, environ):
+        """Calls the application. Returns the iterable whose blocks are still to be sent, None where the response is whole."""
         result = application(environ, self.start_response)
         kind = type(result)
-        if (kind is list or kind is tuple) and not self._begun:
-            # The whole body is there: one frame.
-            body = result[0] if len(result) == 1 else b"".join(result)
-            if type(body) is not bytes and not isinstance(body, bytes):
-                raise TypeError("the application's iterable gave %s, not bytes" % type(body).__name__)
-            head = self._head
-            if head is not None and (head[3] < 0 or head[3] == len(body)):
-                # What nearly every application does.
-                self._begun = True
-                self._out.respond(head[0], head[1], head[2], body, True, False)
-                return
-            self._emit(body, True)
-        else:
-            try:
-                for data in result:
-                    if not isinstance(data, bytes):
-                        raise TypeError("the application's iterable gave %s, not bytes" % type(data).__name__)
-                    if data:
-                        self._emit(data)
-            finally:
-                close = getattr(result, "close", None)
-                if close is not None:
-                    close()
-            self._emit(b"", True)
+        if (kind is not list and kind is not tuple) or self._begun:
+            return result
+        # The whole body is there: one frame.
+        body = result[0] if len(result) == 1 else b"".join(result)
+        if type(body) is not bytes and not isinstance(body, bytes):
+            raise TypeError("the application's iterable gave %s, not bytes" % type(body).__name__)
+        head = self._head
+        if head is not None and (head[3] < 0 or head[3] == len(body)):
+            # What nearly every application does.
+            self._begun = True
+            self._out.respond(head[0], head[1], head[2], body, True, False)
+            return None
+        self._emit(body, True)
+        self._compare(environ)
+        return None
+
+    def blocks(self, result, environ):
+        """A generator that sends a block of the body each time it is resumed, and in the end tidies up."""
+        try:
+            for data in result:
+                if not isinstance(data, bytes):
+                    raise TypeError("the application's iterable gave %s, not bytes" % type(data).__name__)
+                if data:
+                    self._emit(data)
+                    yield
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        self._emit(b"", True)
+        self._compare(environ)
+
+    def _compare(self, environ):
+        """Tells the log where the body was not as long as the application said."""
         if self._excess or (self._length > self._sent and self._method != "HEAD" and self._head[0] not in (204, 304)):
             report(
                 "the application said Content-Length: %d for %s %s and gave %s octets\n"
@@ -283,28 +294,61 @@ class Host:
         environ.update(zip(items, items))
         return environ
 
-    def execute(self, shared, variables, body, body_in_file, out):
-        """Runs one request.
+    def begin(self, shared, variables, body, body_in_file, out):
+        """Runs one request as far as its response is at hand.
 
         shared and variables are octets, name NUL value NUL …; those in shared are likely to come again. body is octets, or
-        with body_in_file the path of a file.
+        with body_in_file the path of a file. Returns None where the request is done; else a generator that sends a block of
+        the response each time it is resumed. It is to be exhausted, or, where the client left, told so by throwing ClientGone.
         """
         environ = self._environ(shared, variables)
         call = Call(out, environ["REQUEST_METHOD"])
-        stream = None
+        file = None
         try:
-            stream = environ["wsgi.input"] = open(body, "rb", 65536) if body_in_file else BytesIO(body)
-            call.run(self._application, environ)
+            if body_in_file:
+                file = environ["wsgi.input"] = open(body, "rb", 65536)
+            else:
+                environ["wsgi.input"] = BytesIO(body)
+            result = call.begin(self._application, environ)
+            if result is not None:
+                return _rest(call, result, environ, file, out)
         except ClientGone:
             out.fail()
         except BaseException:  # SystemExit and KeyboardInterrupt are no reason to end a worker either
-            try:
-                call.failed(environ)
-            except ClientGone:
-                out.fail()
-        finally:
-            if body_in_file and stream is not None:
-                try:
-                    stream.close()
-                except ValueError:
-                    pass  # the application has detached it
+            _failed(call, environ, out)
+        if file is not None:
+            _close(file)
+        return None
+
+    def execute(self, shared, variables, body, body_in_file, out):
+        """Runs one request to its end. The parameters are those of begin."""
+        rest = self.begin(shared, variables, body, body_in_file, out)
+        if rest is not None:
+            for _ in rest:
+                pass
+
+
+def _rest(call, result, environ, file, out):
+    try:
+        yield from call.blocks(result, environ)
+    except ClientGone:
+        out.fail()
+    except BaseException:
+        _failed(call, environ, out)
+    finally:
+        if file is not None:
+            _close(file)
+
+
+def _failed(call, environ, out):
+    try:
+        call.failed(environ)
+    except ClientGone:
+        out.fail()
+
+
+def _close(file):
+    try:
+        file.close()
+    except ValueError:
+        pass  # the application has detached it
