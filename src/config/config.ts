@@ -158,6 +158,11 @@ export interface Config {
   readonly hangTimeout: number;
   /** Processes that do all I/O with clients, from 1. More than 1 only where there is no pool: its workers connect to one. */
   readonly fronts: number;
+  /**
+   * Whether the application runs in the fronts themselves, one interpreter in each, instead of in workers of their own: there
+   * is one pool then, of one thread. Default false.
+   */
+  readonly embedded: boolean;
   /** Applications that run here. */
   readonly pools: readonly PoolConfig[];
   /** Servers elsewhere that requests are passed to. */

@@ -74,11 +74,13 @@ class Loader {
     if (this.#file !== undefined) this.#openFile(this.#file, await readConfigFile(this.#file));
     const chdir = this.#pick("chdir", this.#outside);
     const outside: ReadContext = { ...this.#outside, chdir };
-    const pools = this.#readPools(outside);
+    const embedded = this.#pick("embedded", outside);
+    const pools = this.#readPools(outside, embedded);
     const upstreams = await this.#readUpstreams(outside);
     const mounts = await this.#readMounts(pools, upstreams, outside);
     const context: ReadContext = { ...outside, target: pools[0]?.target ?? "gateway" };
     const config: Config = {
+      embedded,
       pools,
       upstreams,
       mounts,
@@ -134,7 +136,7 @@ class Loader {
 
   // ---- pools
 
-  #readPools(outside: ReadContext): readonly PoolConfig[] {
+  #readPools(outside: ReadContext, embedded: boolean): readonly PoolConfig[] {
     const wanted = this.#source("target", this.#given.target, "TARGET");
     const [name] = this.#pools.keys();
     if (this.#given.gateway !== undefined && (wanted !== undefined || name !== undefined)) {
@@ -148,7 +150,7 @@ class Loader {
     if (wanted !== undefined && clash !== undefined) {
       throw wrong(clash, `${MAIN} is what the pool of TARGET is called; give this one another name.`);
     }
-    return [
+    const pools = [
       ...(wanted === undefined ? [] : [this.#readPool(MAIN, wanted, undefined, outside)]),
       ...[...this.#pools].map(([each, table]) => {
         refuseUnknownKeys(table, ["target", ...poolOptionNames.map((option) => options[option].key)]);
@@ -157,6 +159,28 @@ class Loader {
         return this.#readPool(each, source, table, outside);
       }),
     ];
+    return embedded ? [this.#embedded(pools)] : pools;
+  }
+
+  /** The pool of embedded mode: it is alone, and a process that serves clients as well executes one request at a time. */
+  #embedded([pool, other]: readonly PoolConfig[]): PoolConfig {
+    const where = this.#source("embedded", this.#given.flags?.embedded, "--embedded")?.where ?? "";
+    if (pool === undefined) {
+      throw wrong({ where }, " says where the application runs, and there is none; leave it out.");
+    }
+    if (other !== undefined) {
+      throw wrong(
+        { where },
+        ` runs one application inside the server, and here are several (${pool.name}, ${other.name}); leave it out, or give each a server of its own.`,
+      );
+    }
+    if (pool.threads !== "auto" && pool.threads > 1) {
+      throw wrong(
+        { where },
+        ` executes one request at a time in each process, so that threads can only be 1, not ${pool.threads}; raise workers, or leave embedded out.`,
+      );
+    }
+    return { ...pool, threads: 1 };
   }
 
   #readPool(name: string, wanted: Source, own: Table | undefined, outside: ReadContext): PoolConfig {

@@ -1,6 +1,7 @@
 // What supervisor and front say to each other, over the channel Node opens between parent and child.
 import type { Config } from "../config/config.js";
 import type { GroupStatus } from "../egress/group.js";
+import type { Libpython } from "../python/libpython.js";
 
 export type ToFront =
   /** First. `listeners` are descriptors of listening sockets this process inherited, several for each of `config.listen`. */
@@ -16,6 +17,8 @@ export type ToFront =
       readonly runtime: string;
       /** Upstream servers that a front before this one was told to drain. */
       readonly drained: readonly string[];
+      /** In embedded mode. */
+      readonly embedded?: EmbeddedStart | undefined;
     }
   /** Finish what runs, accept nothing more, then end the workers' connections and exit. */
   | { readonly type: "drain" }
@@ -30,6 +33,14 @@ export type ToFront =
   | { readonly type: "report"; readonly id: number }
   /** To be answered "alive" at once. */
   | { readonly type: "ping" };
+
+/** What a front needs to have the application inside. */
+export interface EmbeddedStart {
+  readonly python: Libpython;
+  /** The server's standard output and error, inherited; this process's own are pipes that take what the application prints. */
+  readonly output: number;
+  readonly error: number;
+}
 
 /** What came of draining a server, or of taking that back. */
 export interface Drained {
@@ -59,8 +70,20 @@ export interface FrontReport {
   readonly upstreams: readonly GroupStatus[];
 }
 
+/** What is known of an application that was loaded. */
+export interface EmbeddedFacts {
+  /** Version of the interpreter. */
+  readonly python: string;
+  /** `module:callable`. */
+  readonly application: string;
+}
+
 export type FromFront =
   | { readonly type: "alive" }
+  /** In embedded mode, before it listens: the application was loaded. */
+  | { readonly type: "loaded"; readonly facts: EmbeddedFacts }
+  /** The application cannot be loaded, and the front ends. `traceback` may be "". */
+  | { readonly type: "load-failed"; readonly problem: string; readonly traceback: string }
   /** Workers may connect, clients are accepted. */
   | { readonly type: "listening" }
   /** It cannot serve, and ends: why, in a sentence. */

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { log } from "../channels.js";
 import type { Exchange } from "../exchange.js";
 import type { Member } from "../pool/pool.js";
-import { responseFlag } from "../python/wire/frames.js";
+import { readHead } from "../python/response-head.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
 
@@ -207,30 +207,11 @@ export class WorkerLink implements ResponseListener {
 }
 
 function respond({ exchange, status, flags, head, body }: Answer, last: boolean): void {
-  const cut = head.indexOf("\r\n", 0, "latin1");
-  const fields = head.subarray(cut + 2);
-  exchange.respond(
-    {
-      status,
-      reason: head.toString("latin1", 0, cut),
-      fields,
-      contentLength: (flags & responseFlag.hasLength) === 0 ? -1 : contentLength(fields),
-      hasDate: (flags & responseFlag.hasDate) !== 0,
-    },
-    body,
-    last,
-  );
+  exchange.respond(readHead(status, flags, head), body, last);
 }
 
 /** What `give` held; a request that goes to another worker is held again. */
 function release({ exchange }: Ticket): void {
   const { body } = exchange.request;
   if (body.kind === "file") body.release();
-}
-
-const lengthField = /(?:^|\n)content-length:[ \t]*([0-9]+)/i;
-
-/** The host has checked that the field is there once and a number (python/vivarium_host/wsgi.py, encode_head). */
-function contentLength(fields: Buffer): number {
-  return Number(lengthField.exec(fields.toString("latin1"))?.[1] ?? -1);
 }

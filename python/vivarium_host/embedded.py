@@ -1,0 +1,240 @@
+"""The Python side of embedded mode: an interpreter inside a front, which calls it on its main thread.
+
+The front (src/python/embedded/) calls three functions that live here, ``begin``, ``step`` and ``leave``, by the addresses
+that ctypes gives them; ctypes takes the GIL for the length of a call. Requests come in one piece of memory and responses go
+back in another, both the front's. While Python runs nothing of the front does, so there is never more than one call.
+
+What a call returns is one number: flags, from bit 8 the number of a head that the front knows, from bit 24 the octets of the
+body that are at the beginning of the response's memory::
+
+    BEGUN   the response begins, with the head of that number
+    NEW     the head is in the memory before the body (HEAD); the front is to keep it by the number, unless that is 0
+    LAST    the body is whole
+    MORE    ``step`` is to be called once the client has taken this
+    SOON    ``step`` is to be called at once: for the client the response is whole, and the application tidies up
+    FAILED  the response cannot be finished
+"""
+
+import ctypes
+import json
+import os
+import struct
+import sys
+import threading
+
+from .load import LoadError, load, prepare
+from .wsgi import ClientGone, Host
+
+BEGUN = 1
+LAST = 2
+MORE = 4
+FAILED = 8
+NEW = 16
+SOON = 32
+HEAD_SHIFT = 8
+BODY_SHIFT = 24
+BODY_IN_FILE = 1
+
+# Before a head in the memory: status, flags (wire.FLAG_HAS_…), octets. The body is behind it.
+HEAD = struct.Struct("<III")
+# Heads that the front keeps, by their number.
+HEADS_MOST = 512
+HEAD_MOST = 2048
+
+BEGIN = ctypes.CFUNCTYPE(ctypes.c_longlong, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+STEP = ctypes.CFUNCTYPE(ctypes.c_longlong, ctypes.c_uint)
+ATTACH = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t)
+TAKE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_longlong)
+TELL = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+
+
+class Reply:
+    """A request's way back to the front: what ``wsgi.Call`` calls ``out``."""
+
+    __slots__ = ("_bridge", "_left", "_last", "_urgent", "result")
+
+    def __init__(self, bridge):
+        self._bridge = bridge
+        self._left = None  # octets of a block that is larger than the memory
+        self._last = False
+        self._urgent = False
+        self.result = 0  # what the front is to be told; 0: nothing
+
+    def respond(self, status, flags, head, body, last, urgent):
+        bridge = self._bridge
+        number = bridge.heads.get((status, head))
+        if number is None:
+            at, number = bridge.put_head(status, flags, head)
+            self._put(BEGUN | NEW | number << HEAD_SHIFT, at, body, last, urgent)
+        else:
+            self._put(BEGUN | number << HEAD_SHIFT, 0, body, last, urgent)
+
+    def data(self, octets, last, urgent):
+        self._put(0, 0, octets, last, urgent)
+
+    def fail(self):
+        self._left = None
+        self.result = FAILED
+
+    def write(self, emit, octets):
+        bridge = self._bridge
+        if threading.get_ident() != bridge.main:
+            raise RuntimeError("write() was called from another thread than the application; embedded mode cannot do that")
+        emit(octets)
+        while True:
+            result = self.result
+            self.result = 0
+            if bridge.take(result):
+                self._left = None
+                raise ClientGone("the client left")
+            if not self.more():
+                return
+
+    def _put(self, result, at, octets, last, urgent):
+        memory = self._bridge.memory
+        size = len(octets)
+        room = len(memory) - at
+        if size > room:
+            memory[at:] = octets[:room]
+            self._left = memoryview(octets)[room:]
+            self._last = last
+            self._urgent = urgent
+            self.result = result | MORE | room << BODY_SHIFT
+            return
+        memory[at : at + size] = octets
+        self.result = result | (LAST if last else MORE if urgent else SOON | MORE) | size << BODY_SHIFT
+
+    def more(self):
+        """Whether a block was larger than the memory: its next piece is there now."""
+        octets = self._left
+        if octets is None:
+            return False
+        self._left = None
+        self._put(0, 0, octets, self._last, self._urgent)
+        return True
+
+
+class Bridge:
+    """What the front calls, and the memory both share."""
+
+    def __init__(self, host, settings):
+        self._host = host
+        self.main = threading.get_ident()
+        self.take = TAKE(settings["take"])
+        self._rests = {}  # by request: the generator of what is still to come, and its Reply
+        self.heads = {}  # by status and head: the number by which the front knows it
+        self.memory = memoryview((ctypes.c_char * settings["responseSize"]).from_address(settings["response"])).cast("B")
+        self._request = None
+        self.attach(settings["request"], settings["requestSize"])
+        self._forked = False
+        os.register_at_fork(after_in_child=self._on_fork)
+        # ctypes' functions live as long as somebody holds them.
+        self.functions = {
+            "begin": BEGIN(self.begin),
+            "step": STEP(self.step),
+            "leave": STEP(self.leave),
+            "attach": ATTACH(self.attach),
+        }
+
+    def attach(self, address, size):
+        """The front has new memory for requests."""
+        self._request = (ctypes.c_char * size).from_address(address)
+
+    def put_head(self, status, flags, head):
+        """Writes a head to the memory: where it ends, and the number the front is to keep it by, 0 for none."""
+        end = HEAD.size + len(head)
+        memory = self.memory
+        if end > len(memory):
+            raise ValueError("the response's header fields have %d octets; embedded mode sends %d" % (len(head), len(memory)))
+        HEAD.pack_into(memory, 0, status, flags, len(head))
+        memory[HEAD.size : end] = head
+        if len(head) > HEAD_MOST:
+            return end, 0
+        heads = self.heads
+        if len(heads) == HEADS_MOST:
+            heads.clear()
+        number = heads[status, head] = len(heads) + 1
+        return end, number
+
+    def begin(self, id, shared, variables, body, flags):
+        """Runs a request; its variables are at the beginning of the memory, the body is behind them, or a descriptor."""
+        request = self._request
+        reply = Reply(self)
+        if flags & BODY_IN_FILE:
+            content = "/proc/self/fd/%d" % body
+        else:
+            content = request[variables : variables + body] if body else b""
+        rest = self._host.begin(
+            request[:shared],
+            request[shared + 1 if shared else 0 : variables],
+            content,
+            flags & BODY_IN_FILE,
+            reply,
+        )
+        if rest is not None and not reply.result:
+            next(rest, None)
+        return self._tell(id, rest, reply)
+
+    def step(self, id):
+        rest, reply = self._rests.pop(id)
+        reply.result = 0
+        if not reply.more():
+            next(rest, None)
+        return self._tell(id, rest, reply)
+
+    def leave(self, id):
+        """The client of a request that goes on has left."""
+        rest, _ = self._rests.pop(id)
+        if rest is not None:
+            try:
+                rest.throw(ClientGone("the client left"))
+            except StopIteration:
+                pass
+        if self._forked:
+            end_child()
+        return 0
+
+    def _tell(self, id, rest, reply):
+        if self._forked:
+            end_child()
+        result = reply.result
+        if result & MORE:
+            self._rests[id] = (rest, reply)
+        return result
+
+    def _on_fork(self):
+        self._forked = True
+
+
+def end_child():
+    """Of a process that the application forked, only Python may run: the front's loop is its parent's."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    os._exit(0)
+
+
+def boot(settings):
+    """Loads the application, and tells the front where what it calls is."""
+    tell = TELL(settings["tell"])
+    prepare(settings["target"], settings["chdir"])
+    try:
+        application, name = load(settings["target"])
+    except LoadError as error:
+        tell(json.dumps({"loaded": False, "problem": error.problem, "traceback": error.trace}).encode())
+        return
+    bridge = Bridge(Host(application, False, settings["workers"] > 1), settings)
+    boot.bridge = bridge
+    addresses = {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in bridge.functions.items()}
+    tell(
+        json.dumps(
+            {
+                "loaded": True,
+                "python": sys.version.split()[0].rstrip("+"),
+                "application": name,
+                "addresses": addresses,
+            }
+        ).encode()
+    )

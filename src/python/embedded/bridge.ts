@@ -1,0 +1,154 @@
+// How a request gets into the interpreter of this process, and its response out: through two pieces of memory that both
+// sides see, with one call. python/vivarium_host/embedded.py is the other side, and says what a call returns.
+import type { Request, ResponseHead } from "../../exchange.js";
+import { readHead } from "../response-head.js";
+import type { Interpreter } from "./interpreter.js";
+
+/** What a call returns, lowest octet. */
+export const told = { begun: 1, last: 2, more: 4, failed: 8, new: 16, soon: 32 } as const;
+const headShift = 2 ** 8;
+const bodyShift = 2 ** 24;
+const headMask = 0xffff;
+
+/** In front of a head in the memory: status, flags, octets. */
+const headHeader = 12;
+
+const bodyInFile = 1;
+
+/** Octets of memory for requests at the start; it grows. */
+const requestSize = 64 * 1024;
+/** Octets of memory for responses: a larger body comes in pieces of this size. */
+const responseSize = 256 * 1024;
+
+export interface BridgeSettings {
+  readonly target: string;
+  readonly chdir: string;
+  /** Processes that run the application. */
+  readonly workers: number;
+  /** Takes what an application gives to write(), in the midst of a call. Returns whether anybody still wants it. */
+  readonly take: (result: number) => boolean;
+}
+
+/** What Python says of the application once. */
+export type Told =
+  | {
+      readonly loaded: true;
+      readonly python: string;
+      readonly application: string;
+      readonly addresses: Readonly<Record<"begin" | "step" | "leave" | "attach", number>>;
+    }
+  | { readonly loaded: false; readonly problem: string; readonly traceback: string };
+
+export class Bridge {
+  readonly #interpreter: Interpreter;
+  readonly #response = Buffer.allocUnsafeSlow(responseSize);
+  #request = Buffer.allocUnsafeSlow(requestSize);
+  readonly #heads: ResponseHead[] = [];
+  readonly told: Told;
+  readonly #begin: (id: number, shared: number, variables: number, body: number, flags: number) => number;
+  /** The next piece of a response; call it where the last call said `more`. */
+  readonly step: (id: number) => number;
+  /** Its client left: call it once, in place of `step`. */
+  readonly leave: (id: number) => number;
+  readonly #attach: (address: number, size: number) => number;
+
+  /** Loads the application, which may take as long as it likes. Where it cannot be loaded, `told` says why. */
+  constructor(interpreter: Interpreter, path: string, settings: BridgeSettings) {
+    this.#interpreter = interpreter;
+    let answer: Told | undefined;
+    const asked = {
+      target: settings.target,
+      chdir: settings.chdir,
+      workers: settings.workers,
+      request: interpreter.address(this.#request),
+      requestSize,
+      response: interpreter.address(this.#response),
+      responseSize,
+      take: interpreter.takesNumber((result) => (settings.take(result) ? 0 : 1)),
+      tell: interpreter.takesText((text) => {
+        answer = JSON.parse(text) as Told;
+      }),
+    };
+    interpreter.run(program(path, asked));
+    if (answer === undefined) throw new Error("Python did not say whether the application was loaded");
+    this.told = answer;
+    const { begin, step, leave, attach } = answer.loaded ? answer.addresses : notLoaded;
+    this.#begin = interpreter.functionAt(begin, "begin", "uint, uint, uint, uint, uint");
+    this.step = interpreter.functionAt(step, "step", "uint");
+    this.leave = interpreter.functionAt(leave, "leave", "uint");
+    this.#attach = interpreter.functionAt(attach, "attach", "size_t, size_t");
+    interpreter.release();
+  }
+
+  /** Runs a request. */
+  begin(id: number, { variables, shared, body }: Request): number {
+    const size = variables.length;
+    if (body.kind === "memory") {
+      this.#reserve(size + body.bytes.length);
+      this.#request.set(body.bytes, size);
+      this.#request.write(variables, 0, size, "latin1");
+      return this.#begin(id, shared, size, body.bytes.length, 0);
+    }
+    this.#reserve(size);
+    this.#request.write(variables, 0, size, "latin1");
+    if (body.kind === "file") return this.#begin(id, shared, size, body.fd, bodyInFile);
+    return this.#begin(id, shared, size, 0, 0);
+  }
+
+  #reserve(size: number): void {
+    if (size <= this.#request.length) return;
+    this.#request = Buffer.allocUnsafeSlow(2 * size);
+    this.#attach(this.#interpreter.address(this.#request), this.#request.length);
+  }
+
+  /** The head that a call told of (`told.begun`). */
+  head(result: number): ResponseHead {
+    const number = Math.floor(result / headShift) & headMask;
+    const known = this.#heads[number];
+    if ((result & told.new) === 0 && known !== undefined) return known;
+    const memory = this.#response;
+    const octets = Buffer.from(memory.subarray(headHeader, this.#bodyAt(result)));
+    const head = readHead(memory.readUInt32LE(0), memory.readUInt32LE(4), octets);
+    if (number !== 0) this.#heads[number] = head;
+    return head;
+  }
+
+  /** Octets of a body that a call told of. */
+  size(result: number): number {
+    return Math.floor(result / bodyShift);
+  }
+
+  /** These octets, as a copy: the next call puts its own in their place. */
+  body(result: number): Buffer | undefined {
+    const size = this.size(result);
+    if (size === 0) return undefined;
+    const at = this.#bodyAt(result);
+    return Buffer.from(this.#response.subarray(at, at + size));
+  }
+
+  #bodyAt(result: number): number {
+    return (result & told.new) === 0 ? 0 : headHeader + this.#response.readUInt32LE(8);
+  }
+}
+
+const notLoaded = { begin: 0, step: 0, leave: 0, attach: 0 };
+
+/** The folder is importable while the package is imported, and no longer (python/vivarium_host/__main__.py does the same). */
+function program(path: string, settings: object): string {
+  return `
+import json, sys
+path = bytes.fromhex("${hex(path)}").decode("utf-8", "surrogateescape")
+written, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+sys.path.insert(0, path)
+from vivarium_host import embedded
+sys.path.remove(path)
+sys.dont_write_bytecode = written
+del path, written
+embedded.boot(json.loads(bytes.fromhex("${hex(JSON.stringify(settings))}")))
+del embedded, json, sys
+`;
+}
+
+function hex(text: string): string {
+  return Buffer.from(text, "utf8").toString("hex");
+}
