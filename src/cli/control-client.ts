@@ -59,6 +59,7 @@ const statusSchema = v.object({
       target: v.string(),
       chdir: v.string(),
       python: v.string(),
+      embedded: v.boolean(),
       spawner: v.object({ pid: count, preload: v.boolean() }),
       threads: count,
       threadsMost: count,

@@ -54,7 +54,7 @@ export function describe(status: Status, now: number): string {
       : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5, 6, 7]))]),
     ...(fronts.length === 1 ? [] : [frontsTable(fronts, now)]),
     ...(status.upstreams.length === 0 ? [] : [upstreamsTable(status)]),
-    ...(pools.length === 0 ? [] : [workersTable(status, now)]),
+    ...(pools.every(({ embedded }) => embedded) ? [] : [workersTable(status, now)]),
   ];
   return parts.join("\n");
 }
@@ -94,6 +94,7 @@ function mountRow(mount: Status["mounts"][number]): readonly string[] {
 
 function poolFacts(pool: PoolStatus): readonly (readonly string[])[] {
   const { spawner } = pool;
+  if (pool.embedded) return [["mode", "embedded: the fronts have the application inside"]];
   return [
     [
       "spawner",

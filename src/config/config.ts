@@ -156,11 +156,11 @@ export interface Config {
    * Default 60.
    */
   readonly hangTimeout: number;
-  /** Processes that do all I/O with clients, from 1. More than 1 only where there is no pool: its workers connect to one. */
+  /** Processes that do all I/O with clients, from 1. More than 1 only where no pool has workers, which connect to one. */
   readonly fronts: number;
   /**
    * Whether the application runs in the fronts themselves, one interpreter in each, instead of in workers of their own: there
-   * is one pool then, of one thread. Default false.
+   * is one pool then, of one thread, and as many fronts as it has workers. Default false.
    */
   readonly embedded: boolean;
   /** Applications that run here. */

@@ -84,7 +84,7 @@ class Loader {
       pools,
       upstreams,
       mounts,
-      fronts: this.#readFronts(pools, outside),
+      fronts: this.#readFronts(pools, embedded, outside),
       chdir,
       listen: this.#pick("listen", context),
       socketMode: this.#pick("socketMode", context),
@@ -200,10 +200,18 @@ class Loader {
 
   // ---- fronts
 
-  #readFronts(pools: readonly PoolConfig[], context: ReadContext): number {
+  #readFronts(pools: readonly PoolConfig[], embedded: boolean, context: ReadContext): number {
     const fronts = this.#pick("fronts", context);
     if (pools.length === 0) return fronts === "auto" ? cores() : fronts;
     const source = this.#source(options.fronts.key, this.#given.flags?.fronts, `--${options.fronts.key}`);
+    const [pool] = pools;
+    if (embedded && pool !== undefined) {
+      if (fronts === "auto" || source === undefined) return pool.workers;
+      throw wrong(
+        source,
+        " must be left out with embedded, where the workers talk to clients themselves; say workers.",
+      );
+    }
     if (fronts === "auto" || fronts === 1 || source === undefined) return 1;
     throw wrong(source, " must be 1, or left out, where there is an application: its workers connect to one front.");
   }

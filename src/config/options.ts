@@ -138,9 +138,10 @@ export const options: Options = {
     read: orAuto(count(1, 1024), () => "auto" as const),
     standard: "auto",
     initial: "auto",
+  },
   embedded: {
     key: "embedded",
-    group: "Workers",
+    group: "Processes",
     placeholder: "",
     summary: "run the application inside the processes that serve clients, instead of in workers behind them",
     read: boolean,

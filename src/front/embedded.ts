@@ -5,7 +5,7 @@
 import type { Config, PoolConfig } from "../config/config.js";
 import type { Exchange } from "../exchange.js";
 import { packageRoot } from "../package.js";
-import { Bridge, type Told, told } from "../python/embedded/bridge.js";
+import { Bridge, type Facts, told } from "../python/embedded/bridge.js";
 import { type Interpreter, startInterpreter } from "../python/embedded/interpreter.js";
 import type { Libpython } from "../python/libpython.js";
 
@@ -25,7 +25,7 @@ interface Stream {
 const idMost = 0xffffffff;
 
 export class EmbeddedApplication {
-  readonly told: Told;
+  readonly facts: Facts;
   readonly #interpreter: Interpreter;
   readonly #bridge: Bridge;
   readonly #ahead: number;
@@ -34,6 +34,7 @@ export class EmbeddedApplication {
   #executing: Exchange | undefined;
   #requests = 0;
 
+  /** Rejects with LoadFailed. */
   static async start(config: Config, pool: PoolConfig, python: Libpython): Promise<EmbeddedApplication> {
     return new EmbeddedApplication(config, pool, await startInterpreter(python));
   }
@@ -43,7 +44,7 @@ export class EmbeddedApplication {
     this.#interpreter = interpreter;
     const take = (result: number): boolean => this.#take(result);
     this.#bridge = new Bridge(interpreter, `${packageRoot}python`, { target, chdir, workers, take });
-    this.told = this.#bridge.told;
+    this.facts = this.#bridge.facts;
   }
 
   /** Requests executed since the start. */
@@ -136,7 +137,11 @@ export class EmbeddedApplication {
     setImmediate(() => {
       stream.planned = false;
       const { exchange, id } = stream;
-      if (!exchange.ended) this.#follow(stream, this.#execute(exchange, () => this.#bridge.step(id)));
+      if (!exchange.ended)
+        this.#follow(
+          stream,
+          this.#execute(exchange, () => this.#bridge.step(id)),
+        );
       else {
         stream.over = true;
         this.#execute(exchange, () => this.#bridge.leave(id));

@@ -2,11 +2,15 @@
 // not mounted is not loaded either.
 import type { Config, MountConfig, PoolConfig, TryConfig } from "../config/config.js";
 import type { GroupOptions, UpstreamGroup } from "../egress/group.js";
-import type { Handler } from "../exchange.js";
+import type { Exchange, Handler } from "../exchange.js";
 import { Router } from "../routing/router.js";
 import type { FileRedirectRoots, FilesConfig } from "../static/config.js";
 import type { Drained } from "./messages.js";
-import type { WorkerPool } from "./worker-pool.js";
+
+/** What runs an application. */
+interface Pool {
+  handle(exchange: Exchange): void;
+}
 
 /** What was loaded, because something mounted needs it. */
 interface Makers {
@@ -21,11 +25,7 @@ export class Handlers {
   /** By "pool NAME" and "upstream NAME". */
   readonly #named = new Map<string, Handler>();
 
-  static async open(
-    config: Config,
-    pools: ReadonlyMap<PoolConfig, WorkerPool>,
-    upstreams: GroupOptions,
-  ): Promise<Handlers> {
+  static async open(config: Config, pools: ReadonlyMap<PoolConfig, Pool>, upstreams: GroupOptions): Promise<Handlers> {
     const { mounts } = config;
     const files = mounts.some(({ tries }) => tries.some(({ kind }) => kind === "files"));
     const redirects = mounts.some((mount) => mount.redirects !== undefined);
@@ -43,7 +43,7 @@ export class Handlers {
 
   private constructor(
     config: Config,
-    pools: ReadonlyMap<PoolConfig, WorkerPool>,
+    pools: ReadonlyMap<PoolConfig, Pool>,
     groups: readonly UpstreamGroup[],
     makers: Makers,
   ) {

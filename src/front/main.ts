@@ -7,9 +7,11 @@ import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/
 import { Ingress, serverOptions } from "../ingress/ingress.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { version } from "../package.js";
+import { LoadFailed } from "../python/embedded/bridge.js";
 import { TrustedProxies } from "../routing/forwarded.js";
 import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
+import { EmbeddedApplication } from "./embedded.js";
 import { Handlers } from "./handlers.js";
 import type { Drained, FromFront, FrontReport, PoolReport, ToFront } from "./messages.js";
 import { WorkerLink } from "./worker-link.js";
@@ -29,6 +31,8 @@ class Front {
   readonly #config: Config;
   readonly #runtime: string;
   readonly #pools: ReadonlyMap<PoolConfig, WorkerPool>;
+  /** In embedded mode. */
+  readonly #application: EmbeddedApplication | undefined;
   readonly #handlers: Handlers;
   readonly #ingress: Ingress;
   readonly #accessLog: AccessLog | undefined;
@@ -36,22 +40,32 @@ class Front {
   #wires: readonly Server[] = [];
 
   static async start(start: Start): Promise<Front> {
-    const { config, scoreboards } = start;
+    const { config, scoreboards, embedded } = start;
     const { responseMemory } = config;
     const pools = new Map<PoolConfig, WorkerPool>();
-    for (const pool of config.pools) {
+    const answering = new Map<PoolConfig, Pick<WorkerPool, "handle">>();
+    const [only] = config.pools;
+    let application: EmbeddedApplication | undefined;
+    if (embedded !== undefined && only !== undefined) {
+      application = await EmbeddedApplication.start(config, only, embedded.python);
+      tell({ type: "loaded", facts: application.facts });
+      answering.set(only, application);
+    }
+    for (const pool of application === undefined ? config.pools : []) {
       const settings = { label: poolLabel(config, pool), threads: threadsMost(pool), responseMemory, scoreboards };
       const workerReady = (worker: number, pid: number): void => tell({ type: "worker-ready", worker, pid });
-      pools.set(pool, new WorkerPool(settings, { workerReady }));
+      const workers = new WorkerPool(settings, { workerReady });
+      pools.set(pool, workers);
+      answering.set(pool, workers);
     }
     const deadlines = new Deadlines();
-    const handlers = await Handlers.open(config, pools, {
+    const handlers = await Handlers.open(config, answering, {
       responseMemory,
       deadlines,
       drained: start.drained,
       ...(config.fronts > 1 ? { tellScarce: (address: string) => tell({ type: "scarce", address }) } : {}),
     });
-    const front = new Front(start, pools, handlers, deadlines);
+    const front = new Front(start, pools, application, handlers, deadlines);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
     front.#listen(start.listeners);
     return front;
@@ -60,14 +74,16 @@ class Front {
   private constructor(
     start: Start,
     pools: ReadonlyMap<PoolConfig, WorkerPool>,
+    application: EmbeddedApplication | undefined,
     handlers: Handlers,
     deadlines: Deadlines,
   ) {
     this.#config = start.config;
     this.#runtime = start.runtime;
     this.#pools = pools;
+    this.#application = application;
     this.#handlers = handlers;
-    this.#accessLog = AccessLog.open(start.config.accessLog, start.config.fronts > 1);
+    this.#accessLog = AccessLog.open(start.config.accessLog, start.config.fronts > 1, start.embedded?.output);
     this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines });
   }
 
@@ -96,6 +112,7 @@ class Front {
     for (const pool of this.#pools.values()) pool.end();
     later(workersMercy, () => process.exit(0));
     await Promise.all(this.#wires.map((wire) => new Promise((resolve) => wire.close(resolve))));
+    this.#application?.end();
     process.exit(0);
   }
 
@@ -171,15 +188,21 @@ function expectWorkers(path = "", pool: WorkerPool): Promise<Server> {
 
 /** Tells why it cannot serve, and ends. */
 function failed(error: unknown): void {
+  if (error instanceof LoadFailed) {
+    const { problem, traceback } = error;
+    const told: FromFront = { type: "load-failed", problem, traceback };
+    process.send?.(told, undefined, undefined, () => process.exit(1));
+    return;
+  }
   const why = error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
   const message: FromFront = { type: "failed", problem: `The front cannot serve: ${why}.` };
   process.send?.(message, undefined, undefined, () => process.exit(1));
 }
 
-logToStandardError();
 let front: Promise<Front | undefined> | undefined;
 process.on("message", async (message: ToFront) => {
   if (message.type === "start") {
+    logToStandardError(message.embedded?.error);
     const starting = Front.start(message);
     front = starting.catch(() => undefined);
     starting.catch(failed);

@@ -1,6 +1,7 @@
 // What supervisor and front say to each other, over the channel Node opens between parent and child.
 import type { Config } from "../config/config.js";
 import type { GroupStatus } from "../egress/group.js";
+import type { Facts } from "../python/embedded/bridge.js";
 import type { Libpython } from "../python/libpython.js";
 
 export type ToFront =
@@ -70,13 +71,7 @@ export interface FrontReport {
   readonly upstreams: readonly GroupStatus[];
 }
 
-/** What is known of an application that was loaded. */
-export interface EmbeddedFacts {
-  /** Version of the interpreter. */
-  readonly python: string;
-  /** `module:callable`. */
-  readonly application: string;
-}
+export type EmbeddedFacts = Facts;
 
 export type FromFront =
   | { readonly type: "alive" }

@@ -1,16 +1,17 @@
 // The spawner as the supervisor sees it: a Python process that imports the application once and forks workers from
 // itself. Commands and events are JSON lines over its descriptor 3 (python/vivarium_host/spawner.py names them all).
 import { type ChildProcess, spawn } from "node:child_process";
-import type { Duplex, Readable } from "node:stream";
+import type { Duplex } from "node:stream";
 import type { PoolConfig } from "../config/config.js";
 import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
+import { eachLine } from "./lines.js";
 
 /** A worker that could not load the application by itself exits with this status (spawner.py, LOAD_FAILED). */
 export const loadFailedStatus = 3;
 
-/** Characters the spawner may print without a line end (a progress bar, while it imports the application). */
-const lineMost = 16_384;
+/** Characters a process may print without a line end (a progress bar, while it imports the application). */
+export const lineMost = 16_384;
 
 /** Its events arrive within so long after its end, ms: they are in the socket already. */
 const lastEventsWithin = 200;
@@ -172,22 +173,4 @@ export class Spawner {
     // Node tells no "exit" of a process that has never begun.
     this.#exited(null, null);
   }
-}
-
-/** What is longer than `most` without a line end is taken in pieces. */
-function eachLine(stream: Readable, take: (line: string) => void, most = Number.POSITIVE_INFINITY): void {
-  let rest = "";
-  stream.setEncoding("utf8");
-  stream.on("data", (chunk: string) => {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) take(line);
-    if (rest.length > most) {
-      take(rest);
-      rest = "";
-    }
-  });
-  stream.on("end", () => {
-    if (rest !== "") take(rest);
-  });
 }

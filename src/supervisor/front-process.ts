@@ -1,11 +1,14 @@
 // The front as the supervisor sees it: a child that inherits the listening sockets and is told the rest.
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, type StdioOptions } from "node:child_process";
 import { log } from "../channels.js";
 import type { Config } from "../config/config.js";
-import type { Drained, FromFront, FrontReport, ToFront } from "../front/messages.js";
+import type { Drained, EmbeddedFacts, FromFront, FrontReport, ToFront } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
 import { Heartbeat } from "./heartbeat.js";
+import type { Libpython } from "../python/libpython.js";
+import { eachLine } from "../spawn/lines.js";
+import { lineMost } from "../spawn/spawner.js";
 
 export interface FrontListener {
   /** Clients are accepted and workers may connect. */
@@ -17,6 +20,10 @@ export interface FrontListener {
   frontFailed(problem: string): void;
   /** It has not answered for `config.hangTimeout`. Told once. */
   frontStuck(): void;
+  /** In embedded mode: the application was loaded, or cannot be, lines that it printed. */
+  applicationLoaded(facts: EmbeddedFacts): void;
+  applicationFailed(problem: string, traceback: string): void;
+  applicationPrinted(lines: string): void;
   /** It is gone, or could not be started (both null). */
   frontExited(status: number | null, signal: NodeJS.Signals | null): void;
 }
@@ -31,6 +38,8 @@ export interface FrontSettings {
   readonly wires: readonly string[];
   readonly scoreboards: string;
   readonly runtime: string;
+  /** In embedded mode, the interpreter. */
+  readonly python?: Libpython | undefined;
   /** Upstream servers that are drained. */
   readonly drained: readonly string[];
 }
@@ -49,6 +58,14 @@ const firstListener = 4;
  */
 const acceptors = 8;
 
+/**
+ * In embedded mode it has one: who is busy with a request must not hold connections that another could serve.
+ */
+const acceptorsEmbedded = 1;
+
+/** What a process printed before its end arrives within so long after it, ms: it is in the pipe already. */
+const lastWordsWithin = 200;
+
 type Waiting<Answer> = Map<number, (answer: Answer | undefined) => void>;
 
 export class FrontProcess {
@@ -60,18 +77,20 @@ export class FrontProcess {
   #heartbeat: Heartbeat;
 
   constructor(settings: FrontSettings, listener: FrontListener) {
+    const { python } = settings;
     const { hangTimeout, pools } = settings.config;
-    this.#child = fork(`${packageRoot}bin/front.js`, {
-      env: environment(),
-      stdio: [
-        "ignore",
-        "inherit",
-        "inherit",
-        "ipc",
-        ...settings.listeners.flatMap((fd) => new Array<number>(acceptors).fill(fd)),
-      ],
-      execArgv: [],
-    });
+    const each = python === undefined ? acceptors : acceptorsEmbedded;
+    const listeners = settings.listeners.flatMap((fd) => new Array<number>(each).fill(fd));
+    const own = firstListener + listeners.length;
+    const stdio: StdioOptions =
+      python === undefined
+        ? ["ignore", "inherit", "inherit", "ipc", ...listeners]
+        : // The application's output is for the log; what the front itself has to say goes where it always goes.
+          ["ignore", "pipe", "pipe", "ipc", ...listeners, 1, 2];
+    this.#child = fork(`${packageRoot}bin/front.js`, { env: environment(), stdio, execArgv: [] });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream !== null) eachLine(stream, (line) => listener.applicationPrinted(`${line}\n`), lineMost);
+    }
     const gone = (status: number | null, signal: NodeJS.Signals | null): void => {
       for (const waiting of [this.#reports, this.#drains]) {
         for (const give of waiting.values()) give(undefined);
@@ -79,7 +98,10 @@ export class FrontProcess {
       this.#heartbeat.stop();
       listener.frontExited(status, signal);
     };
-    this.#child.on("exit", gone);
+    this.#child.on("exit", (status, signal) => {
+      if (python === undefined) gone(status, signal);
+      else this.#afterLastWords(() => gone(status, signal));
+    });
     this.#child.on("error", (error) => {
       // Of a process that runs, "exit" follows or has come; one that could not be started has none.
       if (this.#child.pid !== undefined) return;
@@ -95,6 +117,8 @@ export class FrontProcess {
       } else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
       else if (message.type === "failed") listener.frontFailed(message.problem);
       else if (message.type === "scarce") listener.serverScarce(message.address);
+      else if (message.type === "loaded") listener.applicationLoaded(message.facts);
+      else if (message.type === "load-failed") listener.applicationFailed(message.problem, message.traceback);
       else if (message.type === "server-drained") this.#drains.get(message.id)?.(message.drained);
       else this.#reports.get(message.id)?.(message.report);
     });
@@ -103,12 +127,13 @@ export class FrontProcess {
       front: settings.number,
       config: settings.config,
       listeners: settings.listeners.map((_, index) =>
-        Array.from({ length: acceptors }, (__, acceptor) => firstListener + index * acceptors + acceptor),
+        Array.from({ length: each }, (__, acceptor) => firstListener + index * each + acceptor),
       ),
       wires: settings.wires,
       scoreboards: settings.scoreboards,
       runtime: settings.runtime,
       drained: settings.drained,
+      embedded: python && { python, output: own, error: own + 1 },
     });
     // What it loads may take so long, too.
     const booting = Math.max(0, ...pools.map((pool) => pool.bootTimeout));
@@ -167,6 +192,21 @@ export class FrontProcess {
       waiting.set(id, give);
       this.#tell(question(id));
     });
+  }
+
+  /** A process that the application started may live on, and hold the pipes open. */
+  #afterLastWords(act: () => void): void {
+    let acted = false;
+    const once = (): void => {
+      if (acted) return;
+      acted = true;
+      cancel();
+      this.#child.stdout?.destroy();
+      this.#child.stderr?.destroy();
+      act();
+    };
+    const cancel = later(lastWordsWithin, once);
+    this.#child.once("close", once);
   }
 
   kill(): void {

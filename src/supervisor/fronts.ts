@@ -1,7 +1,7 @@
 // The fronts of a server: processes that do all the same, with the same listening sockets, each in a slot with a number. One
 // that dies takes its own connections with it and nothing else: the others serve on, and another takes its slot.
 import { log } from "../channels.js";
-import type { Drained, FrontReport } from "../front/messages.js";
+import type { Drained, EmbeddedFacts, FrontReport } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { FrontProcess, type FrontSettings } from "./front-process.js";
 import { replacementDelay } from "./replacement.js";
@@ -12,6 +12,10 @@ export interface FrontsOwner {
   workerReady(worker: number, pid: number): void;
   /** A front cannot serve: why, in a sentence. */
   frontFailed(problem: string): void;
+  /** In embedded mode: a front has loaded the application, or cannot, or it has printed lines. */
+  applicationLoaded(facts: EmbeddedFacts): void;
+  applicationFailed(front: number, problem: string, traceback: string): void;
+  applicationPrinted(front: number, lines: string): void;
   /** A front is gone. It is replaced, unless all were told to stop. */
   frontGone(): void;
 }
@@ -151,6 +155,9 @@ export class Fronts {
           slot.process?.kill();
         },
         frontFailed: (problem) => this.#owner.frontFailed(problem),
+        applicationLoaded: (facts) => this.#owner.applicationLoaded(facts),
+        applicationFailed: (problem, traceback) => this.#owner.applicationFailed(slot.number, problem, traceback),
+        applicationPrinted: (lines) => this.#owner.applicationPrinted(slot.number, lines),
         frontExited: (status, signal) => this.#exited(slot, status, signal),
       },
     );

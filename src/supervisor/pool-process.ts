@@ -9,12 +9,10 @@ import { log } from "../channels.js";
 import { type PoolConfig, threadsMost, workerArea, workerName } from "../config/config.js";
 import { later } from "../net/deadline.js";
 import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
+import { logOutput } from "./output.js";
 import { killProcess, replacementDelay } from "./replacement.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
 import { type Slot, WorkerSlots } from "./worker-slots.js";
-
-/** What vivarium_host itself reports begins so (wsgi.py, ERROR_MARK); all else is the application's. */
-const errorMark = "\x1f";
 
 export interface PoolOwner {
   /** Every worker has been ready: told once. */
@@ -235,11 +233,7 @@ export class PoolProcess implements SpawnerListener {
 
   output(worker: number, lines: string): void {
     const { label } = this.#settings;
-    const area = worker === 0 ? `${label} spawner`.trimStart() : workerArea(label, worker);
-    for (const line of lines.trimEnd().split("\n")) {
-      if (line.startsWith(errorMark)) log("error", area, line.slice(errorMark.length));
-      else log("info", area, line);
-    }
+    logOutput(worker === 0 ? `${label} spawner`.trimStart() : workerArea(label, worker), lines);
   }
 
   exited(status: number | null, signal: NodeJS.Signals | null): void {

@@ -15,7 +15,9 @@ export function startScreen(
     ["address", urls.map(listenerText)],
     ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
     ...config.pools.flatMap((pool, index) => poolFacts(config, pool, loaded[index])),
-    ...(config.fronts === 1 ? [] : [["fronts", [plural(config.fronts, "process", "processes")]] as const]),
+    ...(config.fronts === 1 || config.embedded
+      ? []
+      : [["fronts", [plural(config.fronts, "process", "processes")]] as const]),
     ...(config.upstreams.length === 0 ? [] : [["upstreams", upstreamLines(config)] as const]),
     [
       "log",
@@ -39,7 +41,10 @@ function poolFacts(
   const application = loaded?.application ?? pool.target;
   const python = `${loaded?.python ?? ""} (${pool.python})`;
   const threads = pool.threads === "auto" ? "threads as the application needs them" : plural(pool.threads, "thread");
-  const workers = `${plural(pool.workers, "process", "processes")}, ${threads}${sharing(pool, loaded)}`;
+  const processes = plural(pool.workers, "process", "processes");
+  const workers = config.embedded
+    ? `${processes}, which serve clients and have the application inside`
+    : `${processes}, ${threads}${sharing(pool, loaded)}`;
   if (config.pools.length === 1) {
     return [
       ["application", [application]],

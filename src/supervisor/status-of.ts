@@ -56,7 +56,7 @@ export function statusOf(known: Known): Status {
     uptime: (Date.now() - known.startedAt) / 1000,
     fronts: fronts.map((front) => frontStatus(front, known)),
     mounts: config.mounts.map(({ host, path, tries }) => ({ host, path, tries: tries.map(tryText) })),
-    pools: pools.map((pool) => poolStatus(pool, report)),
+    pools: pools.map((pool) => poolStatus(pool, config.embedded, report)),
     upstreams: report?.upstreams ?? [],
     workers: pools.flatMap((pool) =>
       pool.slots
@@ -66,7 +66,8 @@ export function statusOf(known: Known): Status {
   };
 }
 
-function poolStatus({ config, facts, spawnerPid }: KnownPool, report: FrontReport | undefined): PoolStatus {
+function poolStatus(known: KnownPool, embedded: boolean, report: FrontReport | undefined): PoolStatus {
+  const { config, facts, spawnerPid } = known;
   const { name, target, chdir } = config;
   return {
     name,
@@ -74,6 +75,7 @@ function poolStatus({ config, facts, spawnerPid }: KnownPool, report: FrontRepor
     target,
     chdir,
     python: facts?.python ?? "",
+    embedded,
     spawner: { pid: spawnerPid, preload: facts?.preload ?? config.preload },
     ...(report?.pools.find((pool) => pool.name === name) ?? { ...idlePool, threadsMost: threadsMost(config) }),
   };

@@ -67,6 +67,8 @@ export interface PoolStatus {
   readonly chdir: string;
   /** Version of the interpreter: "3.11.7". */
   readonly python: string;
+  /** Whether the fronts have the application inside: then there is no spawner and no worker. */
+  readonly embedded: boolean;
   readonly spawner: SpawnerStatus;
   /** Requests a worker executes at once, by the scheduler's present judgement. */
   readonly threads: number;

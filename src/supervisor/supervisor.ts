@@ -7,17 +7,20 @@ import { performance } from "node:perf_hooks";
 import { isatty } from "node:tty";
 import { log } from "../channels.js";
 import { type Config, poolLabel, siteUrl } from "../config/config.js";
+import type { EmbeddedFacts } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { type Listener, openListeners } from "../net/listen.js";
+import type { Libpython } from "../python/libpython.js";
 import { checkAccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { ControlSocket } from "./control-socket.js";
+import { EmbeddedPool } from "./embedded-pool.js";
 import { Fronts, type FrontsOwner } from "./fronts.js";
 import { type PoolOwner, PoolProcess } from "./pool-process.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
 import type { Status } from "./status.js";
-import { statusOf } from "./status-of.js";
+import { type KnownPool, statusOf } from "./status-of.js";
 
 type Phase = "starting" | "serving" | "stopping";
 
@@ -45,6 +48,8 @@ class Supervisor implements PoolOwner, FrontsOwner {
   readonly #runtime = new RuntimeDirectory();
   readonly #startedAt = Date.now();
   #pools: readonly PoolProcess[] = [];
+  /** In embedded mode, in place of `#pools`. */
+  #embedded: EmbeddedPool | undefined;
   #phase: Phase = "starting";
   #exitStatus: 0 | 1 = 0;
   /** performance.now() of the last signal that asked to stop. */
@@ -75,10 +80,11 @@ class Supervisor implements PoolOwner, FrontsOwner {
     try {
       // Python takes longest to start: it comes first, the rest meanwhile.
       checkAccessLog(this.#config.accessLog);
-      this.#pools = this.#startPools();
+      const python = this.#startPools();
+      python.catch(() => {}); // it is awaited below
       this.#listeners = await openListeners(this.#config.listen, this.#config);
       this.#warnOfExposed();
-      this.#startFronts();
+      this.#startFronts(await python);
       this.#control = await ControlSocket.open(this.#config.control, {
         status: () => this.#status(),
         stop: () => this.#stop(),
@@ -104,19 +110,26 @@ class Supervisor implements PoolOwner, FrontsOwner {
 
   // ---- starting
 
-  #startPools(): readonly PoolProcess[] {
-    const { pools, responseMemory, gracefulTimeout } = this.#config;
+  /** Gives the interpreter that the fronts are to have inside, in embedded mode. */
+  async #startPools(): Promise<Libpython | undefined> {
+    const { pools, responseMemory, gracefulTimeout, embedded } = this.#config;
+    const [only] = pools;
+    if (embedded && only !== undefined) {
+      this.#embedded = new EmbeddedPool(only);
+      return await (await import("../python/libpython.js")).findLibpython(only.python);
+    }
     let firstWorker = 1;
-    return pools.map((pool, index) => {
+    this.#pools = pools.map((pool, index) => {
       const wire = this.#runtime.wire(index);
       const label = poolLabel(this.#config, pool);
       const settings = { pool, label, firstWorker, wire, runtime: this.#runtime, responseMemory, gracefulTimeout };
       firstWorker += pool.workers;
       return new PoolProcess(settings, this);
     });
+    return undefined;
   }
 
-  #startFronts(): void {
+  #startFronts(python: Libpython | undefined): void {
     // What they would serve may have failed already, or a signal may have come.
     if (this.#phase === "stopping") return;
     this.#fronts = new Fronts(
@@ -126,6 +139,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
         wires: this.#config.pools.map((_, index) => this.#runtime.wire(index)),
         scoreboards: this.#runtime.scoreboards,
         runtime: this.#runtime.path,
+        python,
       },
       this,
     );
@@ -135,7 +149,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
     if (this.#phase !== "starting" || this.#fronts?.listening !== true) return;
     if (!this.#pools.every((pool) => pool.serving)) return;
     this.#phase = "serving";
-    const loaded = this.#pools.map((pool) => pool.facts);
+    const loaded = this.#knownPools.map((pool) => pool.facts);
     process.stderr.write(startScreen(this.#config, this.#urls(), loaded, performance.now()));
   }
 
@@ -179,6 +193,19 @@ class Supervisor implements PoolOwner, FrontsOwner {
   frontFailed(problem: string): void {
     if (this.#phase === "starting") this.#giveUp(problem, "");
     else if (this.#phase === "serving") log("error", "supervisor", problem);
+  }
+
+  applicationLoaded(facts: EmbeddedFacts): void {
+    this.#embedded?.loaded(facts);
+  }
+
+  applicationFailed(front: number, problem: string, traceback: string): void {
+    if (this.#phase === "starting") this.#giveUp(problem, traceback);
+    else if (this.#phase === "serving") this.#embedded?.loadFailed(front, problem, traceback);
+  }
+
+  applicationPrinted(front: number, lines: string): void {
+    this.#embedded?.output(front, lines);
   }
 
   workerReady(worker: number, pid: number): void {
@@ -277,6 +304,10 @@ class Supervisor implements PoolOwner, FrontsOwner {
 
   // ---- what is asked at the control socket
 
+  get #knownPools(): readonly KnownPool[] {
+    return this.#embedded === undefined ? this.#pools : [this.#embedded];
+  }
+
   async #drainServer(server: string, undo: boolean): Promise<readonly string[] | string> {
     const drained = await this.#fronts?.drainServer(server, undo);
     if (drained === undefined) return "No front answers: it is just being replaced, or stuck; try again.";
@@ -296,7 +327,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
       listen: this.#urls(),
       fronts: this.#fronts?.slots ?? [],
       stopping: this.#phase === "stopping",
-      pools: this.#pools,
+      pools: this.#knownPools,
       reports: (await this.#fronts?.reports()) ?? new Map(),
     });
   }

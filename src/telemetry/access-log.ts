@@ -21,8 +21,6 @@ const waitingMost = 8 * 1024 * 1024;
 /** Milliseconds that the end of the log waits for a reader that does not read. */
 const closeTime = 1000;
 
-const standardOutput = 1;
-
 /**
  * PIPE_BUF (pipe(7)): a write to a pipe of at most so many octets is whole or not done, where a longer one to a pipe that is
  * nearly full is cut, and another process's lines may come between its parts. A file is appended to in whole writes anyhow.
@@ -100,6 +98,7 @@ export function checkAccessLog(where: string): void {
 export class AccessLog {
   readonly #path: string;
   readonly #shared: boolean;
+  readonly #standardOutput: number;
   #fd: number;
   #waiting = "";
   #writing: Promise<void> | undefined;
@@ -110,16 +109,17 @@ export class AccessLog {
   readonly #subscriber = (message: unknown): void => this.#append(message);
 
   /**
-   * Begins logging to a file's path or to "-", standard output. "off" gives undefined, and nothing is subscribed. `shared`:
-   * other processes write there, too.
+   * Begins logging to a file's path or to "-", standard output, which is at that descriptor. "off" gives undefined, and nothing
+   * is subscribed. `shared`: other processes write there, too.
    */
-  static open(where: string, shared = false): AccessLog | undefined {
-    return where === "off" ? undefined : new AccessLog(where, shared);
+  static open(where: string, shared = false, standardOutput = 1): AccessLog | undefined {
+    return where === "off" ? undefined : new AccessLog(where, shared, standardOutput);
   }
 
-  private constructor(path: string, shared: boolean) {
+  private constructor(path: string, shared: boolean, standardOutput: number) {
     this.#path = path;
     this.#shared = shared;
+    this.#standardOutput = standardOutput;
     this.#fd = this.#openFile();
     requestEnded.subscribe(this.#subscriber);
   }
@@ -130,7 +130,7 @@ export class AccessLog {
     const before = this.#fd;
     this.#fd = this.#openFile();
     // A write under way has its descriptor still.
-    void (this.#writing ?? Promise.resolve()).then(() => closeFile(before));
+    void (this.#writing ?? Promise.resolve()).then(() => this.#closeFile(before));
   }
 
   /** Ends logging; resolves when all that was gathered is written, or cannot be for a while. */
@@ -151,18 +151,22 @@ export class AccessLog {
       this.#flush();
       await this.#writing;
     }
-    closeFile(this.#fd);
+    this.#closeFile(this.#fd);
     this.#fd = -1;
   }
 
   #openFile(): number {
-    if (this.#path === "-") return openStandardOutput();
+    if (this.#path === "-") return openStandardOutput(this.#standardOutput);
     try {
       return openSync(this.#path, openFlags | constants.O_APPEND | constants.O_CREAT, 0o640);
     } catch (error) {
       this.#lose(0, error);
       return -1;
     }
+  }
+
+  #closeFile(fd: number): void {
+    if (fd >= 0 && fd !== this.#standardOutput) close(fd, () => {});
   }
 
   #append(message: unknown): void {
@@ -224,10 +228,10 @@ export class AccessLog {
 }
 
 /** Standard output, or where it is a pipe or terminal, the same opened anew: its flags are shared with other processes. */
-function openStandardOutput(): number {
+function openStandardOutput(standardOutput: number): number {
   try {
     const kind = fstatSync(standardOutput);
-    if (kind.isFIFO() || kind.isCharacterDevice()) return openSync("/proc/self/fd/1", openFlags);
+    if (kind.isFIFO() || kind.isCharacterDevice()) return openSync(`/proc/self/fd/${standardOutput}`, openFlags);
   } catch {
     // Closed, or opened by another user: what can be said about it is said when it is written.
   }
@@ -263,8 +267,4 @@ async function writeWhole(fd: number, octets: Uint8Array): Promise<void> {
       });
     });
   }
-}
-
-function closeFile(fd: number): void {
-  if (fd > standardOutput) close(fd, () => {});
 }

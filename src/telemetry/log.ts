@@ -1,5 +1,6 @@
 // The server's log: the log channel's lines on standard error, in one format for all processes of a server.
 import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
 import {
   configureSync,
   getAnsiColorFormatter,
@@ -11,9 +12,9 @@ import {
 import { type LogLine, logLine } from "../channels.js";
 
 /** Colour only where a person looks, and not where they said no (no-color.org). */
-function formatter(): TextFormatter {
+function formatter(fd: number): TextFormatter {
   const options = { timestamp: "date-time", level: "full", category: ".", value: String } as const;
-  const colours = process.stderr.isTTY && (process.env["NO_COLOR"] ?? "") === "";
+  const colours = isatty(fd) && (process.env["NO_COLOR"] ?? "") === "";
   return colours
     ? getAnsiColorFormatter({ ...options, timestampStyle: "dim", categoryStyle: null })
     : getTextFormatter(options);
@@ -23,20 +24,20 @@ function formatter(): TextFormatter {
  * Written at once, and in one piece: what a process says last is what one wants to read after it has died. A log that
  * cannot be written (full disk, closed pipe) is no reason to stop serving.
  */
-function sink(format: TextFormatter): (record: LogRecord) => void {
+function sink(fd: number, format: TextFormatter): (record: LogRecord) => void {
   return (record) => {
     try {
-      writeSync(2, format(record));
+      writeSync(fd, format(record));
     } catch {
       // There is no other place to say so.
     }
   };
 }
 
-/** Subscribes to the log channel; called once by each process. */
-export function logToStandardError(): void {
+/** Subscribes to the log channel; called once by each process. `fd`: where standard error is, if it is not this process's own. */
+export function logToStandardError(fd = 2): void {
   configureSync({
-    sinks: { stderr: sink(formatter()) },
+    sinks: { stderr: sink(fd, formatter(fd)) },
     loggers: [
       { category: [], lowestLevel: "info", sinks: ["stderr"] },
       { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["stderr"] },

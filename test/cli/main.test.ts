@@ -34,10 +34,8 @@ describe("the command", () => {
     const text = stdout.replace(/\s+/gu, " ");
     for (const name of optionNames) {
       const { key, placeholder, summary, standard } = options[name];
-      const wanted =
-        placeholder === ""
-          ? `--no-${key} do not ${summary}`
-          : `--${key} <${placeholder}> ${summary} (default: ${standard})`;
+      const change = standard === "true" ? `--no-${key} do not ${summary}` : `--${key} ${summary}`;
+      const wanted = placeholder === "" ? change : `--${key} <${placeholder}> ${summary} (default: ${standard})`;
       assert.ok(text.includes(wanted), wanted);
     }
   });

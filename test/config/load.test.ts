@@ -56,6 +56,7 @@ describe("configuration", () => {
       chdir: folder,
       fronts: 1,
       hangTimeout: 60,
+      embedded: false,
       upstreams: [],
       mounts: [{ host: "", path: "", tries: [{ kind: "pool", name: "main" }] }],
       trustedProxies: [],
@@ -82,6 +83,31 @@ describe("configuration", () => {
     assert.equal((await load({ flags: { ...files, fronts: "auto" } })).fronts, cores());
     assert.equal((await load({ flags: { ...files, fronts: "3" } })).fronts, 3);
     for (const fronts of ["1", "auto"]) assert.equal((await load({ target: "app:app", flags: { fronts } })).fronts, 1);
+  });
+
+  test("the application of embedded mode has one thread in each worker, and a front for each", async () => {
+    const config = await load({ target: "app:app", flags: { embedded: true, workers: "3" } });
+    assert.deepEqual(
+      [config.embedded, config.fronts, config.pools[0]?.workers, config.pools[0]?.threads],
+      [true, 3, 3, 1],
+    );
+    assert.equal((await loadToml('target = "app:app"\nembedded = true\nworkers = 2')).fronts, 2);
+  });
+
+  test("what embedded mode cannot do is refused", async () => {
+    const code = "ERR_CONFIG_VALUE";
+    const flags = { embedded: true } as const;
+    const threads = /^--embedded executes one request at a time in each process, so that threads can only be 1, not 4;/;
+    await rejects(load({ target: "app:app", flags: { ...flags, threads: "4" } }), code, threads);
+    const fronts =
+      /^--fronts must be left out with embedded, where the workers talk to clients themselves; say workers\.$/;
+    await rejects(load({ target: "app:app", flags: { ...flags, fronts: "2" } }), code, fronts);
+    const none = /\/vivarium\.toml: embedded says where the application runs, and there is none; leave it out\.$/;
+    await rejects(loadToml('embedded = true\nstatic = "/=."'), code, none);
+    const two =
+      '[pool.a]\ntarget = "a:a"\n[pool.b]\ntarget = "b:b"\n[[mount]]\npool = "a"\n[[mount]]\npath = "/b"\npool = "b"';
+    const several = /embedded runs one application inside the server, and here are several \(a, b\);/;
+    await rejects(loadToml(`embedded = true\n${two}`), code, several);
   });
 
   test("several fronts for an application are refused", async () => {

@@ -61,7 +61,8 @@ describe("docs/configuration.md", () => {
   test("gives each option's flag, value and default as the schema has them", () => {
     for (const name of optionNames) {
       const { key, placeholder, standard, repeatable } = options[name];
-      const flag = placeholder === "" ? `--no-${key}` : `--${key} ${placeholder}`;
+      const change = standard === "true" ? `--no-${key}` : `--${key}`;
+      const flag = placeholder === "" ? change : `--${key} ${placeholder}`;
       const line = `\`${flag}\`${repeatable === true ? " · repeatable" : ""} · default: ${standard}`;
       assert.ok(reference.includes(`### ${key}\n\n${line}\n\n`), `the line of ${key} should be: ${line}`);
     }

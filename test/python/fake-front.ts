@@ -69,6 +69,7 @@ export function configuration(folder: string): Config {
     socketOwner: "",
     fronts: 1,
     hangTimeout: 60,
+    embedded: false,
     pools: [],
     upstreams: [],
     mounts: [],

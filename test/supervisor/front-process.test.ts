@@ -21,6 +21,9 @@ async function firstNews(config: Config, folder: string): Promise<unknown> {
         workerReady: () => resolve("a worker is ready"),
         serverScarce: () => {},
         frontStuck: () => resolve("it is stuck"),
+        applicationLoaded: () => {},
+        applicationFailed: () => {},
+        applicationPrinted: () => {},
         frontFailed: (problem) => resolve(problem),
         frontExited: (status, signal) => {
           resolve([status, signal, front?.pid]);

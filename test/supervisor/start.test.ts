@@ -49,6 +49,7 @@ describe("vivarium run, where it cannot start", () => {
   for (const [way, extra] of [
     ["imported once", []],
     ["imported by each worker", ["--no-preload"]],
+    ["in embedded mode", ["--embedded"]],
   ] as const) {
     test(`an application whose import raises: its traceback, one sentence (${way})`, async () => {
       const stderr = await refuses(await run("broken:app", ...extra), /The application broken:app could not be /);

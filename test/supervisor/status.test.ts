@@ -51,6 +51,7 @@ describe("the status of a running server", () => {
             target: "string",
             chdir: "string",
             python: "string",
+            embedded: "boolean",
             spawner: { pid: "number", preload: "boolean" },
             threads: "number",
             threadsMost: "number",

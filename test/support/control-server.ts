@@ -33,6 +33,7 @@ export const exampleStatus: Status = {
       target: "guestbook",
       chdir: "/srv/guestbook",
       python: "3.11.7",
+      embedded: false,
       spawner: { pid: 13, preload: true },
       threads: 4,
       threadsMost: 8,

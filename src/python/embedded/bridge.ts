@@ -29,22 +29,39 @@ export interface BridgeSettings {
   readonly take: (result: number) => boolean;
 }
 
+/** What is known of an application that was loaded. */
+export interface Facts {
+  /** Version of the interpreter. */
+  readonly python: string;
+  /** `module:callable`. */
+  readonly application: string;
+}
+
 /** What Python says of the application once. */
-export type Told =
-  | {
+type Told =
+  | (Facts & {
       readonly loaded: true;
-      readonly python: string;
-      readonly application: string;
       readonly addresses: Readonly<Record<"begin" | "step" | "leave" | "attach", number>>;
-    }
+    })
   | { readonly loaded: false; readonly problem: string; readonly traceback: string };
+
+/** The application cannot be loaded. */
+export class LoadFailed extends Error {
+  readonly problem: string;
+  readonly traceback: string;
+  constructor(problem: string, traceback: string) {
+    super(problem);
+    this.problem = problem;
+    this.traceback = traceback;
+  }
+}
 
 export class Bridge {
   readonly #interpreter: Interpreter;
   readonly #response = Buffer.allocUnsafeSlow(responseSize);
   #request = Buffer.allocUnsafeSlow(requestSize);
   readonly #heads: ResponseHead[] = [];
-  readonly told: Told;
+  readonly facts: Facts;
   readonly #begin: (id: number, shared: number, variables: number, body: number, flags: number) => number;
   /** The next piece of a response; call it where the last call said `more`. */
   readonly step: (id: number) => number;
@@ -52,10 +69,10 @@ export class Bridge {
   readonly leave: (id: number) => number;
   readonly #attach: (address: number, size: number) => number;
 
-  /** Loads the application, which may take as long as it likes. Where it cannot be loaded, `told` says why. */
+  /** Loads the application, which may take as long as it likes. Throws LoadFailed. */
   constructor(interpreter: Interpreter, path: string, settings: BridgeSettings) {
     this.#interpreter = interpreter;
-    let answer: Told | undefined;
+    let answer = nothing();
     const asked = {
       target: settings.target,
       chdir: settings.chdir,
@@ -71,8 +88,9 @@ export class Bridge {
     };
     interpreter.run(program(path, asked));
     if (answer === undefined) throw new Error("Python did not say whether the application was loaded");
-    this.told = answer;
-    const { begin, step, leave, attach } = answer.loaded ? answer.addresses : notLoaded;
+    if (!answer.loaded) throw new LoadFailed(answer.problem, answer.traceback);
+    this.facts = answer;
+    const { begin, step, leave, attach } = answer.addresses;
     this.#begin = interpreter.functionAt(begin, "begin", "uint, uint, uint, uint, uint");
     this.step = interpreter.functionAt(step, "step", "uint");
     this.leave = interpreter.functionAt(leave, "leave", "uint");
@@ -131,7 +149,10 @@ export class Bridge {
   }
 }
 
-const notLoaded = { begin: 0, step: 0, leave: 0, attach: 0 };
+/** Until Python has spoken; it does so in the midst of a call. */
+function nothing(): Told | undefined {
+  return undefined;
+}
 
 /** The folder is importable while the package is imported, and no longer (python/vivarium_host/__main__.py does the same). */
 function program(path: string, settings: object): string {

@@ -1,0 +1,86 @@
+// Embedded mode through the whole server, on every Python there is.
+import assert from "node:assert/strict";
+import { realpathSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { python, pythons, root } from "../support/tools.js";
+import { startVivarium, type Vivarium, vivarium } from "../support/vivarium.js";
+
+const folder = join(root, "test", "front", "embedded_site");
+
+function serve(path: string, ...args: string[]): Promise<Vivarium> {
+  return startVivarium("site_app:application", {
+    args: ["--embedded", "--chdir", folder, "--python", path, "--access-log", "off", ...args],
+    env: { PYTHONDONTWRITEBYTECODE: "1" },
+  });
+}
+
+/** What 40 blocks of 100,000 octets are. */
+const long = Array.from({ length: 40 }, (_, number) => String.fromCharCode(97 + (number % 26)).repeat(100_000)).join(
+  "",
+);
+
+for (const { version, path } of pythons()) {
+  describe(`embedded Python ${version}`, () => {
+    let server: Vivarium;
+    const ask = async (target: string, body?: string): Promise<string> => {
+      const response = await fetch(`${server.url}${target}`, body === undefined ? {} : { method: "POST", body });
+      assert.equal(response.status, 200);
+      return await response.text();
+    };
+    before(async () => {
+      server = await serve(path, "--workers", "1");
+    });
+    after(async () => {
+      const { code, signal } = await server.stop();
+      assert.deepEqual([code, signal], [0, null]);
+    });
+
+    test("the interpreter is that of --python, in the application's folder", async () => {
+      const [executable = "", , argv, first] = (await ask("/interpreter")).split("\n");
+      assert.equal(realpathSync(executable), realpathSync(path));
+      assert.deepEqual([argv, first], ["['site_app:application']", folder]);
+    });
+
+    test("alone, and one request at a time", async () => {
+      assert.equal(await ask("/environ"), "[False, False]");
+    });
+
+    test("a body that arrives as a file, and one larger than the memory for requests", async () => {
+      for (const size of [0, 10, 200_000, 3_000_000]) assert.equal(await ask("/body", "x".repeat(size)), String(size));
+    });
+
+    test("a body in blocks, and one larger than the memory for responses", async () => {
+      assert.equal((await ask("/blocks")) === long, true);
+      assert.equal((await ask("/whole")) === long, true);
+    });
+
+    test("what the application prints is in the log, with the worker's number", async () => {
+      await ask("/print");
+      for (const line of ["printed by the application", "written to descriptor 1", "told to standard error"]) {
+        await server.process.line(new RegExp(`\\[info\\] worker 1: ${line}`), 10_000);
+      }
+    });
+
+    test("an exception is answered 500, its traceback is in the log, and the server goes on", async () => {
+      assert.equal((await fetch(`${server.url}/nowhere`)).status, 500);
+      await server.process.line(/\[error\] worker 1: ValueError: no such page: \/nowhere/, 10_000);
+      assert.equal(await ask("/environ"), "[False, False]");
+    });
+  });
+}
+
+test("several workers are as many processes, which the status shows as fronts", async () => {
+  const server = await serve(python(), "--workers", "2");
+  try {
+    const response = await fetch(`${server.url}/environ`);
+    assert.equal(await response.text(), "[False, True]");
+    const { stdout } = await vivarium(["status", "--json", "--control", server.control]);
+    const status: unknown = JSON.parse(stdout);
+    assert.ok(typeof status === "object" && status !== null && "fronts" in status && "workers" in status);
+    assert.ok(Array.isArray(status.fronts) && Array.isArray(status.workers));
+    assert.deepEqual([status.fronts.length, status.workers.length], [2, 0]);
+  } finally {
+    await server.stop();
+  }
+});
