@@ -5,10 +5,10 @@ import type { Config } from "../config/config.js";
 import type { Drained, EmbeddedFacts, FromFront, FrontReport, ToFront } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
-import { Heartbeat } from "./heartbeat.js";
 import type { Libpython } from "../python/libpython.js";
 import { eachLine } from "../spawn/lines.js";
 import { lineMost } from "../spawn/spawner.js";
+import { Heartbeat } from "./heartbeat.js";
 
 export interface FrontListener {
   /** Clients are accepted and workers may connect. */
