@@ -100,6 +100,11 @@ function drawGroup(y: number, { name, title }: Scenario, bars: readonly Bar[]): 
   return parts.join("\n");
 }
 
+function limitsNote(run: BenchRun): string {
+  if (!run.results.some(({ server }) => limitNames.includes(server))) return "";
+  return `\n${text(width - margin, 46, "outlined: no application behind it", ' class="quiet" text-anchor="end"')}`;
+}
+
 /** An SVG of its own, no fonts or scripts from elsewhere. */
 export function drawPlot(run: BenchRun): string {
   let y = top;
@@ -119,7 +124,7 @@ ${text(margin, 28, "Vivarium and its peers", ' class="title"')}
 ${text(margin, 46, `${date}, ${run.machine}`, ' class="quiet"')}
 ${text(panels[0], 68, "requests/s (longer is better)", ' class="group"')}
 ${text(panels[1], 68, "CPU µs per request (shorter is better)", ' class="group"')}
-${groups.join("\n")}
+${groups.join("\n")}${limitsNote(run)}
 </svg>
 `;
 }

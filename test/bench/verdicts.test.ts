@@ -95,5 +95,9 @@ test("report and plot name every server, ratios and errors, and the plot is well
   const plot = drawPlot(run);
   assert.match(plot, /2 cores of &lt;something&gt;/);
   assert.match(plot, /1,000, 7 errors/);
+  assert.doesNotMatch(plot, /outlined/);
+  const limited = drawPlot(runOf(result("nginx-constant", "hello")));
+  assert.match(limited, /<rect class="limit"/);
+  assert.match(limited, /outlined: no application behind it/);
   assert.equal(plot.match(/<text/g)?.length, plot.match(/<\/text>/g)?.length);
 });
