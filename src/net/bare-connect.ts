@@ -157,7 +157,6 @@ class BareConnection implements Connection {
   #begun = 0;
   #over = 0;
   #waiters: Waiter[] | undefined;
-  #connected = false;
   #paused = false;
   #ended = false;
 
@@ -181,8 +180,12 @@ class BareConnection implements Connection {
       status = isIPv6(host) ? handle.connect6(request, host, port) : handle.connect(request, host, port);
       if (noDelay && status === 0) handle.setNoDelay(true);
     }
-    this.#handle.onread = ignored;
+    this.#handle.onread = () => this.#read();
+    this.#handle.useUserBuffer(incoming);
     if (status !== 0) queueMicrotask(() => this.#lose(status));
+    // Nothing is read before there is a connection; but so the kernel is told once what is waited for, not twice. Refused where
+    // it is known already that there is none, which `made` is told.
+    else this.#handle.readStart();
   }
 
   #made(status: number): void {
@@ -191,10 +194,6 @@ class BareConnection implements Connection {
       this.#lose(status);
       return;
     }
-    this.#handle.useUserBuffer(incoming);
-    this.#handle.onread = () => this.#read();
-    this.#connected = true;
-    this.#readOn();
     this.#owner.connectionMade();
   }
 
@@ -277,17 +276,13 @@ class BareConnection implements Connection {
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
-    if (this.#owner !== undefined && this.#connected) this.#handle.readStop();
+    if (this.#owner !== undefined) this.#handle.readStop();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#readOn();
-  }
-
-  #readOn(): void {
-    if (this.#owner === undefined || !this.#connected || this.#paused || this.#ended) return;
+    if (this.#owner === undefined || this.#ended) return;
     const status = this.#handle.readStart();
     if (status !== 0) queueMicrotask(() => this.#lose(status));
   }
