@@ -96,6 +96,12 @@ export interface PoolConfig {
   readonly preload: boolean;
   /** Seconds the application may take to load. */
   readonly bootTimeout: number;
+  /** The most requests that wait for a worker; beyond them 503. */
+  readonly queue: number;
+  /** Seconds a request may wait for a worker; then 503. */
+  readonly queueTimeout: number;
+  /** Methods of requests that are run once more, on another worker, where their worker died before it answered. */
+  readonly retry: readonly string[];
 }
 
 /** What may answer a request: a pool or an upstream group, by name, or a folder's files. */

@@ -195,6 +195,9 @@ class Loader {
       chdir,
       preload: this.#pick("preload", context, own),
       bootTimeout: this.#pick("bootTimeout", context, own),
+      queue: this.#pick("queue", context, own),
+      queueTimeout: this.#pick("queueTimeout", context, own),
+      retry: this.#pick("retry", context, own),
     };
   }
 

@@ -49,6 +49,21 @@ export function listenByDefault(context: ReadContext): Config["listen"] {
   );
 }
 
+/**
+ * Methods of HTTP, which are case-sensitive (RFC 9110 §9.1). Nobody can know what a POST or PATCH did before its worker died
+ * (§9.2.2), so neither can be one of them.
+ */
+export function methods(value: unknown, context: ReadContext): readonly string[] | Expected {
+  if (value === "none") return [];
+  const expected = new Expected('methods that may be run twice, such as "GET,HEAD" (not POST, nor PATCH), or "none"');
+  const method = (each: unknown): string | Expected =>
+    typeof each === "string" && /^[A-Z][A-Z-]*$/u.test(each) && !["POST", "PATCH", "CONNECT"].includes(each)
+      ? each
+      : expected;
+  const found = list(method, /\s*,\s*/u)(value, context);
+  return found instanceof Expected ? expected : found;
+}
+
 /** Text only: the number 660 in a TOML file would be 01224. */
 export function mode(value: unknown): number | Expected {
   return typeof value === "string" && /^0?[0-7]{3}$/u.test(value)

@@ -15,7 +15,7 @@ import { EmbeddedApplication } from "./embedded.js";
 import { Handlers } from "./handlers.js";
 import type { Drained, FromFront, FrontReport, PoolReport, ToFront } from "./messages.js";
 import { WorkerLink } from "./worker-link.js";
-import { WorkerPool } from "./worker-pool.js";
+import { type PoolOwner, WorkerPool } from "./worker-pool.js";
 
 /** Milliseconds that workers have to end their connections after the last answer; the spawner ends who takes longer. */
 const workersMercy = 2000;
@@ -26,6 +26,11 @@ function tell(message: FromFront): void {
   // To a supervisor that is gone nothing can be told; "disconnect" follows.
   process.send?.(message, undefined, undefined, () => {});
 }
+
+const poolOwner: PoolOwner = {
+  workerReady: (worker, pid) => tell({ type: "worker-ready", worker, pid }),
+  workerServed: (worker, pid) => tell({ type: "worker-served", worker, pid }),
+};
 
 class Front {
   readonly #config: Config;
@@ -43,6 +48,7 @@ class Front {
     const { config, scoreboards, embedded } = start;
     const { responseMemory } = config;
     const pools = new Map<PoolConfig, WorkerPool>();
+    const deadlines = new Deadlines();
     const answering = new Map<PoolConfig, Pick<WorkerPool, "handle">>();
     const [only] = config.pools;
     let application: EmbeddedApplication | undefined;
@@ -52,13 +58,12 @@ class Front {
       answering.set(only, application);
     }
     for (const pool of application === undefined ? config.pools : []) {
-      const settings = { label: poolLabel(config, pool), threads: threadsMost(pool), responseMemory, scoreboards };
-      const workerReady = (worker: number, pid: number): void => tell({ type: "worker-ready", worker, pid });
-      const workers = new WorkerPool(settings, { workerReady });
+      const label = poolLabel(config, pool);
+      const settings = { ...pool, label, threads: threadsMost(pool), responseMemory, scoreboards, deadlines };
+      const workers = new WorkerPool(settings, poolOwner);
       pools.set(pool, workers);
       answering.set(pool, workers);
     }
-    const deadlines = new Deadlines();
     const handlers = await Handlers.open(config, answering, {
       responseMemory,
       deadlines,
@@ -132,6 +137,11 @@ class Front {
   abandon(): void {
     rmSync(this.#runtime, { recursive: true, force: true });
     process.exit(1);
+  }
+
+  /** The pool of this name has no worker, nor will have one soon. */
+  poolDown(name: string, why: string, againIn: number): void {
+    for (const [config, pool] of this.#pools) if (config.name === name) pool.down(why, againIn);
   }
 
   drainServer(server: string, undo: boolean): Drained {
@@ -217,6 +227,7 @@ process.on("message", async (message: ToFront) => {
   else if (message.type === "end") started?.end();
   else if (message.type === "reopen-logs") started?.reopenLogs();
   else if (message.type === "make-room") started?.makeRoom(message.address);
+  else if (message.type === "pool-down") started?.poolDown(message.pool, message.why, message.againIn);
   else if (started !== undefined && message.type === "drain-server") {
     tell({ type: "server-drained", id: message.id, drained: started.drainServer(message.server, message.undo) });
   } else if (started !== undefined && message.type === "report") {

@@ -25,6 +25,11 @@ export type ToFront =
   | { readonly type: "drain" }
   /** Running requests got their time: cut them, and exit. */
   | { readonly type: "end" }
+  /**
+   * A pool has no worker, and will have none for so many seconds, as they die again and again: why, as clients may read it. It is
+   * over when one is ready.
+   */
+  | { readonly type: "pool-down"; readonly pool: string; readonly why: string; readonly againIn: number }
   /** Log files were renamed: open their names anew. */
   | { readonly type: "reopen-logs" }
   /** Gives an upstream server no more requests (or, with `undo`, again), in each group that has it; its URL or address. */
@@ -86,5 +91,7 @@ export type FromFront =
   | { readonly type: "worker-ready"; readonly worker: number; readonly pid: number }
   /** An upstream server has no room for another connection: for the other fronts to be told, "make-room". */
   | { readonly type: "scarce"; readonly address: string }
+  /** It answered its first request. */
+  | { readonly type: "worker-served"; readonly worker: number; readonly pid: number }
   | { readonly type: "server-drained"; readonly id: number; readonly drained: Drained }
   | { readonly type: "report"; readonly id: number; readonly report: FrontReport };

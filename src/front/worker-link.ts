@@ -10,9 +10,13 @@ import { type ResponseListener, ResponseReader } from "../python/wire/response-r
 /** A request on its way through the pool. */
 export interface Ticket {
   readonly exchange: Exchange;
-  /** The pool's queue's. */
+  /** The pool's (`Poolable`). */
   queued: boolean;
+  waitingSince: number;
   givenAt: number;
+  suspect: boolean;
+  /** Something of an answer was given to the exchange. */
+  begun: boolean;
   /** The worker it was given to, and its id there; undefined and 0 before. */
   link: WorkerLink | undefined;
   id: number;
@@ -156,8 +160,10 @@ export class WorkerLink implements ResponseListener {
   }
 
   response(id: number, status: number, flags: number, head: Buffer, body: Buffer | undefined, last: boolean): void {
-    const exchange = this.#tickets.get(id)?.exchange;
-    if (exchange === undefined || exchange.ended) return;
+    const ticket = this.#tickets.get(id);
+    if (ticket === undefined || ticket.exchange.ended) return;
+    const { exchange } = ticket;
+    ticket.begun = true;
     if (last) this.#answers.push({ exchange, status, flags, head, body });
     else respond({ exchange, status, flags, head, body }, false);
   }

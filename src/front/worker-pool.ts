@@ -5,8 +5,9 @@ import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
 import { workerName } from "../config/config.js";
 import type { Exchange } from "../exchange.js";
-import { later } from "../net/deadline.js";
+import { type Deadlines, later } from "../net/deadline.js";
 import { Pool } from "../pool/pool.js";
+import { Overload } from "./overload.js";
 import type { LinkOwner, Ticket, WorkerLink } from "./worker-link.js";
 
 export interface WorkerPoolSettings {
@@ -18,11 +19,19 @@ export interface WorkerPoolSettings {
   readonly responseMemory: number;
   /** The folder of the files in which workers note what they begin. */
   readonly scoreboards: string;
+  /** How many requests may wait for a worker, and for how many seconds. */
+  readonly queue: number;
+  readonly queueTimeout: number;
+  /** Methods of requests that are run once more where their worker died. */
+  readonly retry: readonly string[];
+  readonly deadlines: Deadlines;
 }
 
 /** What a pool tells the process it lives in. */
 export interface PoolOwner {
   workerReady(worker: number, pid: number): void;
+  /** It answered its first request. */
+  workerServed(worker: number, pid: number): void;
 }
 
 export class WorkerPool implements LinkOwner {
@@ -31,6 +40,8 @@ export class WorkerPool implements LinkOwner {
   readonly #label: string;
   readonly #scoreboards: string;
   readonly #creditStep: number;
+  readonly #retry: ReadonlySet<string>;
+  readonly #overload: Overload;
   /** Every connection; of workers that said hello the descriptor of the scoreboard, -1 where it cannot be read. */
   readonly #links = new Map<WorkerLink, number>();
   /** Links with something gathered to write. */
@@ -39,7 +50,9 @@ export class WorkerPool implements LinkOwner {
   #lookPlanned = false;
 
   constructor(settings: WorkerPoolSettings, owner: PoolOwner) {
-    this.pool = new Pool(settings.threads);
+    this.pool = new Pool(settings.threads, settings.queue);
+    this.#overload = new Overload(this.pool, settings);
+    this.#retry = new Set(settings.retry);
     this.#label = settings.label;
     this.#creditStep = settings.responseMemory / 4;
     this.#scoreboards = settings.scoreboards;
@@ -48,13 +61,32 @@ export class WorkerPool implements LinkOwner {
 
   /** The handler (src/exchange.ts). */
   handle(exchange: Exchange): void {
-    const ticket: Ticket = { exchange, queued: false, givenAt: 0, link: undefined, id: 0, flushed: 0 };
+    const now = performance.now();
+    const ticket: Ticket = {
+      exchange,
+      queued: false,
+      waitingSince: now,
+      givenAt: 0,
+      suspect: false,
+      begun: false,
+      link: undefined,
+      id: 0,
+      flushed: 0,
+    };
+    if (this.#overload.isDown || !this.pool.submit(ticket, now)) {
+      this.#overload.refuse(exchange);
+      return;
+    }
     exchange.onGone = () => this.#gone(ticket);
     exchange.onInputEnd = () => this.#inputEnded(ticket);
     exchange.onFlushed = (octets) => this.#flushed(ticket, octets);
-    this.pool.submit(ticket);
-    this.#dispatch();
+    this.#dispatch(now);
     if (ticket.queued && exchange.inputEnded) this.#inputEnded(ticket);
+  }
+
+  /** No worker is there, nor will be soon; see `Overload`. It is over when one is ready. */
+  down(why: string, againIn: number): void {
+    if (this.pool.members.length === 0) this.#overload.down = { why, againIn };
   }
 
   /** Ends every link once it has answered what it has; workers exit then. */
@@ -78,13 +110,15 @@ export class WorkerPool implements LinkOwner {
     if (this.pool.withdraw(ticket)) refuseUnbegun(ticket.exchange);
   }
 
-  #dispatch(): void {
+  #dispatch(now: number): void {
     for (;;) {
-      const assignment = this.pool.next(performance.now());
+      const assignment = this.pool.next(now);
       if (assignment === undefined) break;
       assignment.member.worker.give(assignment.request, assignment.handOver);
     }
-    if (this.pool.queueLength > 0 && !this.#lookPlanned && this.pool.pace.most > 1) this.#planLook();
+    if (this.pool.queueLength === 0) return;
+    this.#overload.waiting();
+    if (!this.#lookPlanned) this.#planLook();
   }
 
   /** While requests wait, time alone can make room for them (`Pace.patience`). */
@@ -92,7 +126,7 @@ export class WorkerPool implements LinkOwner {
     this.#lookPlanned = true;
     later(this.pool.pace.patience, () => {
       this.#lookPlanned = false;
-      this.#dispatch();
+      this.#dispatch(performance.now());
     });
   }
 
@@ -112,12 +146,16 @@ export class WorkerPool implements LinkOwner {
     // Opened now, because by the time the connection's end is seen the file of this name may be the successor's.
     this.#links.set(link, openScoreboard(join(this.#scoreboards, String(link.worker))));
     link.member = this.pool.ready(link);
+    this.#overload.down = { why: "", againIn: 0 };
     this.#owner.workerReady(link.worker, link.pid);
-    this.#dispatch();
+    this.#dispatch(performance.now());
   }
 
   linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void {
-    if (link.member !== undefined) this.pool.answered(link.member, ticket, wall, cpu, performance.now());
+    const { member } = link;
+    if (member === undefined) return;
+    this.pool.answered(member, ticket, wall, cpu, performance.now());
+    if (member.answered === 1) this.#owner.workerServed(link.worker, link.pid);
   }
 
   linkReturned(link: WorkerLink, ticket: Ticket): void {
@@ -132,7 +170,7 @@ export class WorkerPool implements LinkOwner {
   }
 
   linkRead(): void {
-    this.#dispatch();
+    this.#dispatch(performance.now());
     this.#flush();
   }
 
@@ -158,7 +196,8 @@ export class WorkerPool implements LinkOwner {
     const { member } = link;
     if (member === undefined) return;
     link.member = undefined;
-    const again: Ticket[] = [];
+    const now = performance.now();
+    const unbegun: Ticket[] = [];
     for (const ticket of this.pool.gone(member)) {
       ticket.link = undefined;
       const { exchange } = ticket;
@@ -166,15 +205,24 @@ export class WorkerPool implements LinkOwner {
       // The distance on the circle that 32-bit ids make; with an infinite `begun` it is 0.
       if (((ticket.id - begun) | 0) > 0) {
         if (exchange.inputEnded) refuseUnbegun(exchange);
-        else again.push(ticket);
+        else unbegun.push(ticket);
         continue;
       }
+      const again = this.#mayRunAgain(ticket) && this.pool.retry(ticket, now);
       const { method, target } = exchange.request;
-      log("error", "pool", `${this.name(link)} (pid ${link.pid}) died while it executed ${method} ${target}.`);
-      exchange.cut();
+      const what = `${method} ${target} (request id ${exchange.id})`;
+      const then = again ? "it is run once more" : ticket.begun ? "its response is cut" : "it is answered 502";
+      const level = again ? "warning" : "error";
+      log(level, "pool", `${this.name(link)} (pid ${link.pid}) died while it executed ${what}; ${then}.`);
+      if (!again) exchange.cut();
     }
-    this.pool.requeue(again);
-    this.#dispatch();
+    this.pool.requeue(unbegun);
+    this.#dispatch(now);
+  }
+
+  /** RFC 9110 §9.2.2. Of a response that has begun, a second one would not be the continuation. */
+  #mayRunAgain({ exchange, begun }: Ticket): boolean {
+    return !begun && !exchange.inputEnded && this.#retry.has(exchange.request.method);
   }
 }
 

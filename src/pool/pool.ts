@@ -4,15 +4,27 @@
 // Safety:   a request is queued, or assigned to one worker, or neither (answered, withdrawn); never two of these.
 //           a worker is given no more than `limit` requests at once, beside those it has had for longer than the pace's
 //           patience, of which each occupies a thread; and none once it drains or is gone.
+//           no more requests wait than `most`, beside those that were at their turn already and came back.
+//           a request is executed a second time only after `retry`, and `retry` is true once for each.
 // Progress: while a request is queued and a worker has room, `next` gives an assignment. While a worker has a thread free,
-//           it has room within `patience` milliseconds, whatever the others execute.
+//           it has room within `patience` milliseconds, whatever the others execute. For a suspect (below) it has none for
+//           `suspicion` milliseconds after it was given another.
+//
+// A request that was executed when its worker died may be what killed it: a suspect. Those that were executed beside it are
+// suspects, too, and nobody knows which is to blame. They are run again before all others, but no two on the same worker at the
+// same time, so that the one does not take the others with it once more.
 import { Pace } from "./pace.js";
 import { Queue, type Queueable } from "./queue.js";
 
-/** What a pool is given. Both fields belong to the pool. */
+/** Milliseconds for which a worker that was given a suspect is given no other. */
+const suspicion = 1000;
+
+/** What a pool is given. All fields belong to the pool. */
 export interface Poolable extends Queueable {
   /** When it was given to a worker last. */
   givenAt: number;
+  /** It was executed when a worker died, and is run again. */
+  suspect: boolean;
 }
 
 /** A worker as the pool sees it. The fields are the pool's; drivers read. */
@@ -27,6 +39,8 @@ export interface Member<R, W> {
   stalled: boolean;
   /** Requests it has answered. */
   answered: number;
+  /** When it was given the last suspect that it has not ended. */
+  suspectAt: number;
   /** Since when it has something to do; meaningful while outstanding > 0. */
   busySince: number;
   readonly requests: Set<R>;
@@ -41,17 +55,26 @@ export interface Assignment<R, W> {
 
 export class Pool<R extends Poolable, W> {
   readonly #queue = new Queue<R>();
+  readonly #suspects = new Queue<R>();
+  readonly #most: number;
   readonly #members: Member<R, W>[] = [];
   readonly pace: Pace;
   /** Where the search for the least busy worker starts, so that equals take turns. */
   #turn = 0;
+  #answered = 0;
 
-  constructor(threads: number) {
+  /** `most`: how many requests may wait. */
+  constructor(threads: number, most: number = Number.POSITIVE_INFINITY) {
     this.pace = new Pace(threads);
+    this.#most = most;
   }
 
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.#suspects.length;
+  }
+  /** Requests that workers have answered. */
+  get answeredCount(): number {
+    return this.#answered;
   }
   get members(): readonly Member<R, W>[] {
     return this.#members;
@@ -65,6 +88,7 @@ export class Pool<R extends Poolable, W> {
       outstanding: 0,
       stalled: false,
       answered: 0,
+      suspectAt: Number.NEGATIVE_INFINITY,
       busySince: 0,
       requests: new Set(),
     };
@@ -77,7 +101,7 @@ export class Pool<R extends Poolable, W> {
     member.admission = "draining";
   }
 
-  /** A worker is gone. Returns what it had not answered, in the order given: `requeue` what it had not begun. */
+  /** A worker is gone. Returns what it had not answered, in the order given: `requeue` what it had not begun, perhaps `retry` the rest. */
   gone(member: Member<R, W>): R[] {
     const place = this.#members.indexOf(member);
     if (place >= 0) this.#members.splice(place, 1);
@@ -87,37 +111,67 @@ export class Pool<R extends Poolable, W> {
     return lost;
   }
 
-  submit(request: R): void {
+  /** Takes a request. False where it would have to wait, and as many as may wait already. */
+  submit(request: R, now: number): boolean {
+    const waiting = this.queueLength;
+    if (waiting >= this.#most && (waiting > 0 || this.#leastBusy(now, false) === undefined)) return false;
+    request.waitingSince = now;
     this.#queue.push(request);
+    return true;
   }
 
   /** Puts requests that were assigned and never begun before all others, in their order. */
   requeue(requests: readonly R[]): void {
     for (let i = requests.length - 1; i >= 0; i--) {
       const request = requests[i];
-      if (request !== undefined) this.#queue.unshift(request);
+      if (request !== undefined) this.#place(request).unshift(request);
     }
+  }
+
+  /** Has a request run once more that was executed when its worker died. False where that happened to it before. */
+  retry(request: R, now: number): boolean {
+    if (request.suspect) return false;
+    request.suspect = true;
+    request.waitingSince = now;
+    this.#suspects.push(request);
+    return true;
   }
 
   /** A client left. False: the request is not queued (a worker has it, or it ended). */
   withdraw(request: R): boolean {
-    return this.#queue.remove(request);
+    return this.#place(request).remove(request);
+  }
+
+  /** Takes out, and gives, the requests that have waited since `before` or longer. */
+  overdue(before: number): readonly R[] {
+    return [...this.#suspects.overdue(before), ...this.#queue.overdue(before)];
+  }
+
+  #place({ suspect }: R): Queue<R> {
+    return suspect ? this.#suspects : this.#queue;
   }
 
   /** The next request to give, and to whom; undefined while none waits or none has room. */
   next(now: number): Assignment<R, W> | undefined {
-    if (this.#queue.length === 0) return undefined;
-    const member = this.#leastBusy(now);
-    if (member === undefined) {
-      this.pace.demand();
-      return undefined;
+    if (this.#suspects.length > 0) {
+      const member = this.#leastBusy(now, true);
+      if (member !== undefined) return this.#assign(this.#suspects, member, now);
     }
-    const request = this.#queue.shift();
+    if (this.#queue.length === 0) return undefined;
+    const member = this.#leastBusy(now, false);
+    if (member !== undefined) return this.#assign(this.#queue, member, now);
+    this.pace.demand();
+    return undefined;
+  }
+
+  #assign(queue: Queue<R>, member: Member<R, W>, now: number): Assignment<R, W> | undefined {
+    const request = queue.shift();
     if (request === undefined) return undefined;
     const { pace } = this;
     const beside = member.outstanding >= pace.limit;
     if (member.outstanding++ === 0) member.busySince = now;
     request.givenAt = now;
+    if (request.suspect) member.suspectAt = now;
     member.requests.add(request);
     return { member, request, handOver: beside || (pace.slow && pace.threads > 1) };
   }
@@ -125,6 +179,7 @@ export class Pool<R extends Poolable, W> {
   /** A worker answered a request whole (or failed to) after `wall` µs, `cpu` of them computing. */
   answered(member: Member<R, W>, request: R, wall: number, cpu: number, now: number): void {
     member.answered++;
+    this.#answered++;
     this.#release(member, request, now);
     this.pace.ended(wall, cpu);
     this.pace.decide(now);
@@ -140,13 +195,14 @@ export class Pool<R extends Poolable, W> {
     this.#release(member, request, now);
     // One that has nothing left executes nothing, and would never answer.
     member.stalled = member.outstanding > 0;
-    this.#queue.unshift(request);
+    this.#place(request).unshift(request);
   }
 
   #release(member: Member<R, W>, request: R, now: number): void {
     if (!member.requests.delete(request)) return;
     member.outstanding--;
     member.stalled = false;
+    if (request.suspect) member.suspectAt = Number.NEGATIVE_INFINITY;
     this.pace.busy(now - member.busySince);
     member.busySince = now;
   }
@@ -162,7 +218,7 @@ export class Pool<R extends Poolable, W> {
     return stuck;
   }
 
-  #leastBusy(now: number): Member<R, W> | undefined {
+  #leastBusy(now: number, suspect: boolean): Member<R, W> | undefined {
     const members = this.#members;
     const count = members.length;
     const limit = this.pace.limit;
@@ -172,6 +228,7 @@ export class Pool<R extends Poolable, W> {
     for (let i = 0; i < count; i++) {
       const member = members[(this.#turn + i) % count];
       if (member === undefined || member.stalled || member.admission !== "ready") continue;
+      if (suspect && member.suspectAt > now - suspicion) continue;
       let busy = member.outstanding;
       if (busy >= limit) {
         const stuck = this.#stuck(member, now);

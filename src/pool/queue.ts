@@ -3,6 +3,8 @@
 /** What a queue holds. `queued` belongs to the queue. */
 export interface Queueable {
   queued: boolean;
+  /** Since when it has waited, milliseconds of any monotonic clock. */
+  waitingSince: number;
 }
 
 export class Queue<R extends Queueable> {
@@ -61,6 +63,21 @@ export class Queue<R extends Queueable> {
       }
     }
     return true;
+  }
+
+  /** Takes out those that have waited since `before` or longer, in order. */
+  overdue(before: number): R[] {
+    const found: R[] = [];
+    const mask = this.#ring.length - 1;
+    for (let place = this.#head; place !== this.#end; place++) {
+      const element = this.#ring[place & mask];
+      if (element?.queued !== true || element.waitingSince > before) continue;
+      this.#ring[place & mask] = undefined;
+      element.queued = false;
+      this.#length--;
+      found.push(element);
+    }
+    return found;
   }
 
   #grow(): void {

@@ -16,6 +16,7 @@ export interface FrontListener {
   workerReady(worker: number, pid: number): void;
   /** An upstream server, by its address, has no room for another connection of this front. */
   serverScarce(address: string): void;
+  workerServed(worker: number, pid: number): void;
   /** It cannot serve: why, in a sentence. Its end follows. */
   frontFailed(problem: string): void;
   /** It has not answered for `config.hangTimeout`. Told once. */
@@ -115,6 +116,7 @@ export class FrontProcess {
         this.#heartbeat = this.#watch(hangTimeout, listener);
         listener.frontListening();
       } else if (message.type === "worker-ready") listener.workerReady(message.worker, message.pid);
+      else if (message.type === "worker-served") listener.workerServed(message.worker, message.pid);
       else if (message.type === "failed") listener.frontFailed(message.problem);
       else if (message.type === "scarce") listener.serverScarce(message.address);
       else if (message.type === "loaded") listener.applicationLoaded(message.facts);
@@ -167,6 +169,10 @@ export class FrontProcess {
 
   makeRoom(address: string): void {
     this.#tell({ type: "make-room", address });
+  }
+
+  poolDown(pool: string, why: string, againIn: number): void {
+    this.#tell({ type: "pool-down", pool, why, againIn });
   }
 
   /** Undefined where the front is gone, or does not answer; then it drains the server when it gets to it. */

@@ -10,6 +10,8 @@ export interface FrontsOwner {
   /** One more front accepts clients; workers may connect to it. */
   frontListening(): void;
   workerReady(worker: number, pid: number): void;
+  /** A worker answered its first request. */
+  workerServed(worker: number, pid: number): void;
   /** A front cannot serve: why, in a sentence. */
   frontFailed(problem: string): void;
   /** In embedded mode: a front has loaded the application, or cannot, or it has printed lines. */
@@ -94,6 +96,11 @@ export class Fronts {
     for (const front of this.#processes) front.reopenLogs();
   }
 
+  /** A pool has no worker, nor will have one for so many seconds: why, as clients may read it. */
+  poolDown(pool: string, why: string, againIn: number): void {
+    for (const front of this.#processes) front.poolDown(pool, why, againIn);
+  }
+
   /** Undefined where there is no front at the moment. */
   async drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
     const asked = new Set<FrontProcess>();
@@ -145,6 +152,7 @@ export class Fronts {
           this.#owner.frontListening();
         },
         workerReady: (worker, pid) => this.#owner.workerReady(worker, pid),
+        workerServed: (worker, pid) => this.#owner.workerServed(worker, pid),
         serverScarce: (address) => {
           for (const other of this.slots) if (other !== slot) other.process?.makeRoom(address);
         },

@@ -14,11 +14,16 @@ import { killProcess, replacementDelay } from "./replacement.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
 import { type Slot, WorkerSlots } from "./worker-slots.js";
 
+/** Requests wait for a worker that is started within so many milliseconds; otherwise they are answered 503 at once. */
+const worthWaiting = 1000;
+
 export interface PoolOwner {
   /** Every worker has been ready: told once. */
   poolServing(): void;
   /** It cannot start, which ends the server. `traceback` may be "". Told once. */
   poolFailed(problem: string, traceback: string): void;
+  /** There is no worker, nor will there be for so many seconds, as they die again and again: why, as clients may read it. */
+  poolDown(pool: string, why: string, againIn: number): void;
   /** The socket where workers connect was removed. `frontGone` and `frontListening` follow. */
   wireRemoved(): void;
   /** It was told to stop, and nothing of it is left. */
@@ -50,6 +55,8 @@ export class PoolProcess implements SpawnerListener {
   #frontListening = false;
   /** How often in a row the spawner died before it could work. */
   #spawnerFailures = 0;
+  /** What `poolDown` told, until a worker is ready; "" otherwise. */
+  #down = "";
   readonly #cancelDeadline: () => void;
 
   /** Starts the spawner. */
@@ -87,6 +94,7 @@ export class PoolProcess implements SpawnerListener {
   /** Workers can connect. */
   frontListening(): void {
     this.#frontListening = true;
+    if (this.#down !== "") this.#tellDown(this.#down, 1);
     this.#spawnWorkers();
   }
 
@@ -116,10 +124,17 @@ export class PoolProcess implements SpawnerListener {
   workerReady(worker: number, pid: number): void {
     const slot = this.#slots.get(worker);
     if (slot === undefined || !this.#slots.connected(slot, pid)) return;
+    this.#down = "";
     if (this.#phase !== "starting" || this.#slots.ready < this.#slots.all.length) return;
     this.#phase = "serving";
     this.#cancelDeadline();
     this.#owner.poolServing();
+  }
+
+  /** Nothing where it is another pool's, or gone. */
+  workerServed(worker: number, pid: number): void {
+    const slot = this.#slots.get(worker);
+    if (slot !== undefined) this.#slots.served(slot, pid);
   }
 
   /** What ends from now on is not replaced. */
@@ -185,6 +200,24 @@ export class PoolProcess implements SpawnerListener {
     this.#owner.poolFailed(problem, traceback);
   }
 
+  /** A worker died, and the next of its slot comes after `delay` ms: what is worth waiting for, requests wait for. */
+  #maybeDown(delay: number): void {
+    if (delay < worthWaiting || this.#phase !== "serving" || !this.#slots.failing) return;
+    this.#tellDown(
+      "The application's processes end as soon as they have started. Others are started ever more slowly.",
+      delay,
+    );
+  }
+
+  #tellDown(why: string, delay: number): void {
+    if (this.#down === "") {
+      const pool = this.#which(" of ");
+      log("error", "supervisor", `No worker${pool} is there, and they die again and again: requests are answered 503.`);
+    }
+    this.#down = why;
+    this.#owner.poolDown(this.config.name, why, delay / 1000);
+  }
+
   #name(worker: number): string {
     return workerName(this.#settings.label, worker);
   }
@@ -212,6 +245,7 @@ export class PoolProcess implements SpawnerListener {
     if (slot === undefined || slot.state !== "booting") return;
     const delay = this.#slots.exited(slot, Date.now());
     log("error", "supervisor", `${this.#name(worker)} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
+    this.#maybeDown(delay);
     later(delay, () => this.#spawnWorker(slot));
   }
 
@@ -228,6 +262,7 @@ export class PoolProcess implements SpawnerListener {
       const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
       log("error", "supervisor", `${this.#name(worker)} (pid ${pid}) ${why}; ${then}.`);
     }
+    this.#maybeDown(delay);
     later(delay, () => this.#spawnWorker(slot));
   }
 
@@ -253,7 +288,9 @@ export class PoolProcess implements SpawnerListener {
       killProcess(slot.pid);
       if (slot.state !== "empty") this.#slots.exited(slot, Date.now());
     }
-    later(replacementDelay(this.#spawnerFailures++), () => {
+    const delay = replacementDelay(this.#spawnerFailures++);
+    if (delay >= worthWaiting) this.#tellDown("The application cannot be loaded at the moment.", delay);
+    later(delay, () => {
       if (this.#phase !== "stopping") this.#startSpawner();
     });
   }

@@ -168,6 +168,10 @@ class Supervisor implements PoolOwner, FrontsOwner {
     this.#maybeServing();
   }
 
+  poolDown(pool: string, why: string, againIn: number): void {
+    this.#fronts?.poolDown(pool, why, againIn);
+  }
+
   poolFailed(problem: string, traceback: string): void {
     this.#giveUp(problem, traceback);
   }
@@ -210,6 +214,10 @@ class Supervisor implements PoolOwner, FrontsOwner {
 
   workerReady(worker: number, pid: number): void {
     for (const pool of this.#pools) pool.workerReady(worker, pid);
+  }
+
+  workerServed(worker: number, pid: number): void {
+    for (const pool of this.#pools) pool.workerServed(worker, pid);
   }
 
   frontGone(): void {

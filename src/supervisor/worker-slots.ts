@@ -12,33 +12,45 @@ export interface Slot {
   pid: number;
   /** Milliseconds since the epoch. */
   startedAt: number;
-  /** Workers in a row that died soon after their start. */
+  /** Its worker has answered a request. */
+  served: boolean;
+  /** Workers in a row that died without having been of use. */
   failures: number;
 }
 
-/** A worker that lived less long has failed to start, ms. */
+/** A worker that lived as long, ms, was of use, though nobody asked it anything. */
 const soon = 1000;
 const firstDelay = 100;
 const longestDelay = 30_000;
+/** Delays are longer by up to this share of them, so that not all who failed together come back together. */
+const jitter = 0.5;
 
 export class WorkerSlots {
   readonly all: readonly Slot[];
   readonly #first: number;
+  readonly #random: () => number;
 
-  /** `first`: the number of the first slot; the others follow it. */
-  constructor(count: number, first = 1) {
+  /** `first`: the number of the first slot; the others follow it. `random` gives a number from 0 to 1. */
+  constructor(count: number, first = 1, random: () => number = Math.random) {
     this.#first = first;
+    this.#random = random;
     this.all = Array.from({ length: count }, (_, index) => ({
       number: first + index,
       state: "empty",
       pid: 0,
       startedAt: 0,
+      served: false,
       failures: 0,
     }));
   }
 
   get ready(): number {
     return this.all.filter((slot) => slot.state === "ready").length;
+  }
+
+  /** Whether none is there nor about to be, as they die again and again. */
+  get failing(): boolean {
+    return this.all.every((slot) => slot.state !== "ready" && slot.failures > 0);
   }
 
   get(number: number): Slot | undefined {
@@ -48,6 +60,12 @@ export class WorkerSlots {
   booting(slot: Slot, now: number): void {
     slot.state = "booting";
     slot.startedAt = now;
+    slot.served = false;
+  }
+
+  /** A worker answered its first request. */
+  served(slot: Slot, pid: number): void {
+    if (slot.state === "ready" && slot.pid === pid) slot.served = true;
   }
 
   /**
@@ -61,12 +79,19 @@ export class WorkerSlots {
     return true;
   }
 
-  /** A worker of this slot ended, or could not be made. Returns how long to wait before the next is spawned, ms. */
+  /**
+   * A worker of this slot ended, or could not be made. Returns how long to wait before the next is spawned, ms: not at all
+   * where it was of use, however short its life, for then the next will be. Of one that was ready only, once: the first
+   * request it got may have ended it, and the next worker's need not.
+   */
   exited(slot: Slot, now: number): number {
-    const failed = slot.state !== "ready" || now - slot.startedAt < soon;
-    slot.failures = failed ? slot.failures + 1 : 0;
+    const ready = slot.state === "ready";
+    const useful = slot.served || (ready && now - slot.startedAt >= soon);
+    slot.failures = useful ? 0 : slot.failures + 1;
     slot.state = "empty";
     slot.pid = 0;
-    return slot.failures === 0 ? 0 : Math.min(longestDelay, firstDelay * 2 ** (slot.failures - 1));
+    if (useful || (ready && slot.failures === 1)) return 0;
+    const delay = firstDelay * 2 ** (slot.failures - 1) * (1 + jitter * this.#random());
+    return Math.round(Math.min(longestDelay, delay));
   }
 }

@@ -47,6 +47,9 @@ describe("configuration", () => {
       chdir: folder,
       preload: true,
       bootTimeout: 60,
+      queue: 1024,
+      queueTimeout: 30,
+      retry: ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"],
     });
     assert.equal(pools.length, 1);
     assert.deepEqual(rest, {

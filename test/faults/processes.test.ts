@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { alive, descendants, waitUntilGone } from "../support/processes.js";
 import { pythons, removeFolder, temporaryFolder } from "../support/tools.js";
-import { application, frontOf, Server, statusAt, until } from "./server.js";
+import { application, frontOf, request, Server, statusAt, until } from "./server.js";
 
 /** Waits until so many workers are ready, none of which has one of these process ids. */
 async function ready(server: Server, workers: number, notThese: readonly number[] = []): Promise<void> {
@@ -25,7 +25,11 @@ describe("a worker that dies", () => {
         before.send("GET /fast HTTP/1.1\r\nHost: test\r\n\r\n");
         assert.equal((await before.response()).text, "fast");
       }
-      const slow = [server.begin("/wait/slow-1"), server.begin("/wait/slow-2")];
+      const slow = ["/wait/slow-1", "/wait/slow-2"].map((path) => {
+        const connection = server.connection();
+        connection.send(request(path, "", "POST"));
+        return connection;
+      });
       await server.recorded("begin slow-1");
       await server.recorded("begin slow-2");
       const behind = Array.from({ length: 30 }, (_, n) => server.begin(`/behind-${n}`));
@@ -42,7 +46,9 @@ describe("a worker that dies", () => {
       assert.equal(server.record().filter((line) => line.startsWith("begin behind-")).length, 30);
       await ready(server, 2, pids);
       await server.logged(/Worker [12] \(pid \d+\) was killed by SIGKILL; another takes its place/);
-      await server.logged(/Worker [12] \(pid \d+\) died while it executed GET \/wait\/slow-[12]\./);
+      await server.logged(
+        /Worker [12] \(pid \d+\) died while it executed POST \/wait\/slow-[12] \(request id [0-9a-f]{16}\); it is answered 502\./,
+      );
     } finally {
       await server.stop();
     }
@@ -105,9 +111,8 @@ if os.fstat(number).st_size > 1:
         await until(() => delays().length >= count, `it died ${count} times`);
         assert.equal(await server.text("/"), "served");
       }
-      const [one = 0, two, three] = delays();
-      assert.ok(one >= 0.1);
-      assert.deepEqual([two, three], [2 * one, 4 * one]);
+      const [one = 0, two = 0, three = 0] = delays();
+      assert.ok(0.1 <= one && one < two && two < three && three <= 1.2, `${one}, ${two}, ${three}`);
     } finally {
       await server.stop();
     }

@@ -2,9 +2,10 @@
 import { writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { Exchange, ResponseHead } from "../../src/exchange.js";
+import type { Body, Exchange, ResponseHead } from "../../src/exchange.js";
 import { WorkerLink } from "../../src/front/worker-link.js";
-import { WorkerPool } from "../../src/front/worker-pool.js";
+import { WorkerPool, type WorkerPoolSettings } from "../../src/front/worker-pool.js";
+import { Deadlines } from "../../src/net/deadline.js";
 import { responseFlag, toFront, toFrontHeader, toWorker, toWorkerHeader } from "../../src/python/wire/frames.js";
 import { removeFolder, temporaryFolder } from "../support/tools.js";
 
@@ -28,9 +29,12 @@ export class TestExchange implements Exchange {
   /** What was told, in order. */
   readonly told: string[] = [];
 
-  constructor(path: string) {
-    const variables = `REQUEST_METHOD\0GET\0PATH_INFO\0${path}`;
-    this.request = { method: "GET", target: path, variables, shared: 0, body: { kind: "empty" } };
+  /** The field lines of a refusal. */
+  fields = "";
+
+  constructor(path: string, method = "GET", body: Body = { kind: "empty" }) {
+    const variables = `REQUEST_METHOD\0${method}\0PATH_INFO\0${path}`;
+    this.request = { method, target: path, variables, shared: 0, body };
   }
   respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
     if (this.ended) return;
@@ -48,8 +52,9 @@ export class TestExchange implements Exchange {
     this.told.push("cut");
     this.ended = true;
   }
-  refuse(status: number): void {
+  refuse(status: number, _sentence: string, fields = ""): void {
     if (this.ended) return;
+    this.fields = fields;
     this.told.push(`refused ${status}`);
     this.ended = true;
   }
@@ -167,13 +172,27 @@ export class PoolBench {
   readonly folder: string = temporaryFolder("pool");
   readonly pool: WorkerPool;
   readonly ready: number[] = [];
+  readonly served: number[] = [];
+  /** Time passes when the test says so. */
+  readonly deadlines: Deadlines = new Deadlines(false);
   readonly #server: Server;
   readonly #workers: FakeWorker[] = [];
 
-  constructor(threads: number, responseMemory = 1000) {
+  constructor(threads: number, settings: Partial<WorkerPoolSettings> = {}) {
+    const responseMemory = 1000;
     this.pool = new WorkerPool(
-      { label: "", threads, responseMemory, scoreboards: this.folder },
-      { workerReady: (worker) => this.ready.push(worker) },
+      {
+        label: "",
+        threads,
+        responseMemory,
+        scoreboards: this.folder,
+        queue: 1024,
+        queueTimeout: 30,
+        retry: ["GET"],
+        deadlines: this.deadlines,
+        ...settings,
+      },
+      { workerReady: (worker) => this.ready.push(worker), workerServed: (worker) => this.served.push(worker) },
     );
     this.#server = createServer((socket) => this.pool.add(new WorkerLink(socket, this.pool)));
     this.#server.listen(join(this.folder, "wire"));
@@ -189,8 +208,8 @@ export class PoolBench {
   }
 
   /** Gives the pool a request. */
-  ask(path: string): TestExchange {
-    const exchange = new TestExchange(path);
+  ask(path: string, method?: string, body?: Body): TestExchange {
+    const exchange = new TestExchange(path, method, body);
     this.pool.handle(exchange);
     return exchange;
   }

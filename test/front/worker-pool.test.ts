@@ -46,7 +46,7 @@ describe("a pool with workers", () => {
   withPool("what a dead worker had begun is cut, what it had not begun goes to another, in order", 1, async (bench) => {
     const first = await bench.worker(1);
     await bench.learn(first);
-    const exchanges = ["/a", "/b", "/c", "/d"].map((path) => bench.ask(path));
+    const exchanges = ["/a", "/b", "/c", "/d"].map((path) => bench.ask(path, "POST"));
     const [, begun = 0] = await holding(first, "/a", "/b", "/c", "/d");
     first.begin(begun);
     const [, , left, half] = exchanges;
@@ -71,7 +71,7 @@ describe("a pool with workers", () => {
     1,
     async (bench) => {
       const first = await bench.worker(1);
-      const executing = bench.ask("/executing");
+      const executing = bench.ask("/executing", "POST");
       const [id = 0] = await holding(first, "/executing");
       first.begin(id);
       // As the supervisor does for the successor: the name goes to a new file.

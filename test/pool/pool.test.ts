@@ -6,14 +6,16 @@ import { random } from "./random.js";
 interface Request {
   readonly name: number;
   queued: boolean;
+  waitingSince: number;
   givenAt: number;
+  suspect: boolean;
 }
 
 type Worker = number;
 type TestPool = Pool<Request, Worker>;
 
 function request(name: number): Request {
-  return { name, queued: false, givenAt: 0 };
+  return { name, queued: false, waitingSince: 0, givenAt: 0, suspect: false };
 }
 
 /** All that can be given now, in order. */
@@ -30,7 +32,7 @@ function teach(pool: TestPool, wall: number, cpu: number, requests = 64): void {
 
 function submit(pool: TestPool, count: number, from = 0): Request[] {
   const requests = Array.from({ length: count }, (_, index) => request(from + index));
-  for (const each of requests) pool.submit(each);
+  for (const each of requests) assert.equal(pool.submit(each, 0), true);
   return requests;
 }
 
@@ -148,7 +150,7 @@ describe("the pool", () => {
     const [slow, next, last] = submit(pool, 3);
     assert.deepEqual(names(give(pool)), [0, 1, 2]);
     assert.ok(slow !== undefined && next !== undefined && last !== undefined);
-    pool.submit(request(3));
+    pool.submit(request(3), 2);
     // The newest comes back first, as the worker takes them from the end.
     pool.returned(first, last, 2);
     pool.returned(first, next, 2);
@@ -202,6 +204,75 @@ describe("the pool", () => {
     );
   });
 
+  test("no more wait than may, and who needs not wait is taken all the same", () => {
+    const pool: TestPool = new Pool(1, 2);
+    submit(pool, 2);
+    assert.equal(pool.submit(request(2), 0), false);
+    pool.ready(1);
+    assert.deepEqual(names(give(pool)), [0]);
+    assert.equal(pool.submit(request(3), 0), true);
+    assert.equal(pool.submit(request(4), 0), false);
+    const none: TestPool = new Pool(1, 0);
+    assert.equal(none.submit(request(0), 0), false);
+    none.ready(1);
+    submit(none, 1);
+    assert.equal(none.submit(request(1), 0), false, "one waits for its turn already");
+    assert.equal(give(none).length, 1);
+    assert.equal(none.submit(request(1), 0), false, "the worker has something to do");
+  });
+
+  test("what has waited too long is taken out, and nothing else", () => {
+    const pool: TestPool = new Pool(1);
+    for (const name of [0, 1, 2, 3]) pool.submit(request(name), name * 10);
+    assert.deepEqual(
+      pool.overdue(10).map(({ name }) => name),
+      [0, 1],
+    );
+    assert.equal(pool.queueLength, 2);
+    pool.ready(1);
+    assert.deepEqual(names(give(pool, 40)), [2]);
+    assert.deepEqual(pool.overdue(29), []);
+  });
+
+  test("what was executed when its worker died is run once more, before all others, and no two beside each other", () => {
+    const pool: TestPool = new Pool(4);
+    teach(pool, 50, 50);
+    const first = pool.ready(1);
+    submit(pool, 5);
+    give(pool);
+    const [one, two, three, ...behind] = pool.gone(first);
+    assert.ok(one !== undefined && two !== undefined && three !== undefined);
+    for (const begun of [one, two, three]) assert.equal(pool.retry(begun, 0), true);
+    pool.requeue(behind);
+    for (const worker of [2, 3]) pool.ready(worker);
+    const given = give(pool);
+    assert.deepEqual(names(given), [0, 1, 3, 4]);
+    assert.notEqual(given[0]?.member, given[1]?.member);
+    assert.ok(given[0] !== undefined && given[1] !== undefined);
+    pool.answered(given[0].member, one, 50, 50, 1);
+    assert.deepEqual(
+      give(pool, 1).map(({ member, request: { name } }) => [member, name]),
+      [[given[0].member, 2]],
+    );
+    // A second time it is not.
+    const lost = pool.gone(given[1].member);
+    assert.equal(lost[0], two);
+    assert.equal(pool.retry(two, 1), false);
+  });
+
+  test("a suspect that does not end keeps others from its worker for a second only", () => {
+    const pool: TestPool = new Pool(4);
+    const first = pool.ready(1);
+    submit(pool, 2);
+    give(pool, 0);
+    give(pool, 100);
+    for (const begun of pool.gone(first)) pool.retry(begun, 100);
+    pool.ready(2);
+    assert.deepEqual(names(give(pool, 100)), [0]);
+    assert.deepEqual(give(pool, 1099), []);
+    assert.deepEqual(names(give(pool, 1100)), [1]);
+  });
+
   test("what was withdrawn is never given", () => {
     const pool: TestPool = new Pool(8);
     const [one, two] = submit(pool, 2);
@@ -223,8 +294,13 @@ class History {
   #names = 0;
   #workers = 0;
   #step = 0;
+  readonly #most: number;
   /** Waiting, in the order in which they must be given. */
   #queue: Request[] = [];
+  #suspects: Request[] = [];
+  /** How often each was executed, by its name. */
+  readonly #executed = new Map<number, number>();
+  readonly #suspectAt = new Map<Member<Request, Worker>, number>();
   readonly #with = new Map<Member<Request, Worker>, Request[]>();
   readonly #stalled = new Set<Member<Request, Worker>>();
   readonly #over: Request[] = [];
@@ -232,7 +308,8 @@ class History {
   constructor(seed: number) {
     this.#seed = seed;
     this.#pick = random(seed);
-    this.#pool = new Pool(1 + this.#pick(8));
+    this.#most = [0, 3, 20, Number.POSITIVE_INFINITY][this.#pick(4)] ?? 0;
+    this.#pool = new Pool(1 + this.#pick(8), this.#most);
     // Some histories begin with a fast application, some with a slow one, some with an unknown one.
     const kind = this.#pick(3);
     if (kind > 0) teach(this.#pool, kind === 1 ? 50 : 20_000, 50);
@@ -240,7 +317,7 @@ class History {
 
   run(steps: number): void {
     for (this.#step = 0; this.#step < steps; this.#step += 1) {
-      this.#now += this.#pick(20);
+      this.#now += this.#pick(40) === 0 ? 1000 : this.#pick(20);
       this.#event();
       this.#dispatch();
       this.#check();
@@ -256,13 +333,31 @@ class History {
     else if (action < 17) this.#drop();
     else if (action < 18) this.#die();
     else if (action < 19) this.#withdraw();
-    else if (this.#pick(4) === 0) this.#drain();
+    else if (this.#pick(4) > 0) this.#overdue();
+    else this.#drain();
   }
 
   #submit(): void {
     const fresh = request(this.#names++);
-    this.#pool.submit(fresh);
-    this.#queue.push(fresh);
+    const waiting = this.#queue.length + this.#suspects.length;
+    const accepted = this.#pool.submit(fresh, this.#now);
+    const room = waiting === 0 && [...this.#with].some(([member, held]) => this.#open(member, held));
+    assert.equal(accepted, waiting < this.#most || room, this.#place());
+    if (accepted) this.#queue.push(fresh);
+    else this.#over.push(fresh);
+  }
+
+  #end(ended: Request): void {
+    this.#executes(ended);
+    this.#over.push(ended);
+  }
+
+  #executes({ name }: Request): void {
+    this.#executed.set(name, (this.#executed.get(name) ?? 0) + 1);
+  }
+
+  #queueOf({ suspect }: Request): Request[] {
+    return suspect ? this.#suspects : this.#queue;
   }
 
   #ready(): void {
@@ -282,7 +377,8 @@ class History {
     this.#stalled.delete(member);
     const wall = this.#pick(4) === 0 ? 30_000 : 60;
     this.#pool.answered(member, chosen, wall, Math.min(wall, 60 + this.#pick(2000)), this.#now);
-    this.#over.push(chosen);
+    this.#end(chosen);
+    if (chosen.suspect) this.#suspectAt.delete(member);
   }
 
   #giveBack(): void {
@@ -291,7 +387,8 @@ class History {
     if (member === undefined || held.length <= kept) return;
     for (const each of held.splice(kept).reverse()) {
       this.#pool.returned(member, each, this.#now);
-      this.#queue.unshift(each);
+      if (each.suspect) this.#suspectAt.delete(member);
+      this.#queueOf(each).unshift(each);
     }
     if (held.length > 0) this.#stalled.add(member);
     else this.#stalled.delete(member);
@@ -303,6 +400,7 @@ class History {
     if (member === undefined || dropped === undefined) return;
     this.#stalled.delete(member);
     this.#pool.dropped(member, dropped, this.#now);
+    if (dropped.suspect) this.#suspectAt.delete(member);
     this.#over.push(dropped);
   }
 
@@ -314,16 +412,38 @@ class History {
     this.#with.delete(member);
     this.#stalled.delete(member);
     const begun = this.#pick(lost.length + 1);
-    this.#over.push(...lost.slice(0, begun));
+    for (const each of lost.slice(0, begun)) {
+      const before = each.suspect;
+      // Some may not be run again, whatever the pool says.
+      const again = this.#pick(3) > 0 && this.#pool.retry(each, this.#now);
+      assert.equal(again && before, false, `run a third time: ${this.#place()}`);
+      if (!again) this.#end(each);
+      else {
+        this.#executes(each);
+        this.#suspects.push(each);
+      }
+    }
     this.#pool.requeue(lost.slice(begun));
-    this.#queue = [...lost.slice(begun), ...this.#queue];
+    for (const each of lost.slice(begun).reverse()) this.#queueOf(each).unshift(each);
+  }
+
+  #overdue(): void {
+    const before = this.#now - this.#pick(100);
+    const late = (each: Request): boolean => each.waitingSince <= before;
+    const found = this.#pool.overdue(before);
+    assert.deepEqual(found, [...this.#suspects.filter(late), ...this.#queue.filter(late)], this.#place());
+    this.#suspects = this.#suspects.filter((each) => !late(each));
+    this.#queue = this.#queue.filter((each) => !late(each));
+    this.#over.push(...found);
   }
 
   #withdraw(): void {
-    const chosen = this.#queue[this.#pick(Math.max(this.#queue.length, 1))];
+    const waiting = [...this.#queue, ...this.#suspects];
+    const chosen = waiting[this.#pick(Math.max(waiting.length, 1))];
     if (chosen === undefined) return;
     assert.equal(this.#pool.withdraw(chosen), true, this.#place());
     this.#queue = this.#queue.filter((each) => each !== chosen);
+    this.#suspects = this.#suspects.filter((each) => each !== chosen);
     this.#over.push(chosen);
   }
 
@@ -334,7 +454,10 @@ class History {
 
   #dispatch(): void {
     for (const { member, request: given } of give(this.#pool, this.#now)) {
-      assert.equal(given, this.#queue.shift(), `first come, first served: ${this.#place()}`);
+      assert.equal(given, this.#queueOf(given).shift(), `first come, first served: ${this.#place()}`);
+      if (given.suspect) assert.equal(this.#suspected(member), false, `two suspects: ${this.#place()}`);
+      else if (this.#suspects.length > 0) this.#noneForSuspects();
+      if (given.suspect) this.#suspectAt.set(member, this.#now);
       assert.equal(member.admission, "ready", this.#place());
       assert.equal(this.#stalled.has(member), false, this.#place());
       const held = this.#with.get(member);
@@ -347,13 +470,18 @@ class History {
   #check(): void {
     const place = this.#place();
     // Safety: each request is at one place, the pool's account and this one are the same.
-    assert.equal(this.#pool.queueLength, this.#queue.length, place);
+    const waiting = [...this.#queue, ...this.#suspects];
+    assert.equal(this.#pool.queueLength, waiting.length, place);
     assert.ok(
-      this.#queue.every((each) => each.queued),
+      waiting.every((each) => each.queued),
+      place,
+    );
+    assert.ok(
+      this.#over.every(({ name, suspect }) => (this.#executed.get(name) ?? 0) <= (suspect ? 2 : 1)),
       place,
     );
     assert.deepEqual([...this.#pool.members], [...this.#with.keys()], place);
-    let known = this.#queue.length + this.#over.length;
+    let known = waiting.length + this.#over.length;
     for (const [member, held] of this.#with) {
       assert.equal(member.outstanding, held.length, place);
       assert.deepEqual([...member.requests], held, place);
@@ -369,11 +497,27 @@ class History {
     );
     assert.equal(known, this.#names, place);
     // Progress: what waits, waits because nobody has room.
+    if (this.#suspects.length > 0) this.#noneForSuspects();
     if (this.#queue.length === 0) return;
     for (const [member, held] of this.#with) {
-      const open = member.admission === "ready" && !this.#stalled.has(member);
-      assert.equal(open && this.#room(held), false, `worker ${member.worker} has room: ${place}`);
+      assert.equal(this.#open(member, held), false, `worker ${member.worker} has room: ${place}`);
     }
+  }
+
+  #noneForSuspects(): void {
+    for (const [member, held] of this.#with) {
+      const open = this.#open(member, held) && !this.#suspected(member);
+      assert.equal(open, false, `worker ${member.worker} has room for a suspect: ${this.#place()}`);
+    }
+  }
+
+  #open(member: Member<Request, Worker>, held: readonly Request[]): boolean {
+    return member.admission === "ready" && !this.#stalled.has(member) && this.#room(held);
+  }
+
+  /** It was given a suspect less than a second ago, and has ended none since. */
+  #suspected(member: Member<Request, Worker>): boolean {
+    return (this.#suspectAt.get(member) ?? Number.NEGATIVE_INFINITY) > this.#now - 1000;
   }
 
   /** By the safety rule: beside requests that it has had for long, each of which occupies a thread. */

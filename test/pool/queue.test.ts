@@ -6,10 +6,11 @@ import { random } from "./random.js";
 interface Element {
   readonly name: number;
   queued: boolean;
+  waitingSince: number;
 }
 
 function element(name: number): Element {
-  return { name, queued: false };
+  return { name, queued: false, waitingSince: name };
 }
 
 function drained(queue: Queue<Element>): number[] {
@@ -35,6 +36,19 @@ describe("the queue", () => {
     for (const name of [3, 4]) queue.push(element(name));
     for (const name of [2, 1]) queue.unshift(element(name));
     assert.deepEqual(drained(queue), [1, 2, 3, 4]);
+  });
+
+  test("gives up those that have waited too long, wherever they are", () => {
+    const queue = new Queue<Element>();
+    for (const name of [5, 2, 7, 3, 9]) queue.push(element(name));
+    assert.deepEqual(
+      queue.overdue(5).map(({ name }) => name),
+      [5, 2, 3],
+    );
+    assert.equal(queue.length, 2);
+    queue.unshift(element(1));
+    assert.deepEqual(drained(queue), [1, 7, 9]);
+    assert.deepEqual(queue.overdue(9), []);
   });
 
   test("what was taken out is passed over, and can be queued again at another place", () => {

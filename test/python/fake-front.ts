@@ -44,6 +44,9 @@ function poolOf(options: FrontOptions, folder: string): PoolConfig {
     chdir: options.chdir ?? folder,
     preload: options.preload ?? true,
     bootTimeout: 60,
+    queue: 1024,
+    queueTimeout: 30,
+    retry: [],
   };
 }
 

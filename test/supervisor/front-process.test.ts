@@ -18,6 +18,7 @@ async function firstNews(config: Config, folder: string): Promise<unknown> {
       { number: 1, config, listeners: [], wires: [], scoreboards: folder, runtime: folder, drained: [] },
       {
         frontListening: () => resolve("listening"),
+        workerServed: () => undefined,
         workerReady: () => resolve("a worker is ready"),
         serverScarce: () => {},
         frontStuck: () => resolve("it is stuck"),

@@ -123,9 +123,11 @@ describe("two pools in one server", () => {
   });
 
   test("a worker that dies of its request is told with its pool; that request is answered 502", async () => {
-    const response = await fetch(`${server.url}/blog/die`);
+    const response = await fetch(`${server.url}/blog/die`, { method: "POST" });
     assert.equal(response.status, 502);
-    await server.process.line(/blog worker 3 \(pid \d+\) died while it executed GET \/blog\/die\./u);
+    await server.process.line(
+      /blog worker 3 \(pid \d+\) died while it executed POST \/blog\/die \(request id \w+\); it is answered 502/u,
+    );
     assert.match(await text("/"), /^shop /u);
   });
 

@@ -8,12 +8,15 @@ function first(slots: WorkerSlots): Slot {
   return slot;
 }
 
-/** One worker's life: started, ready or not, and dead after so many milliseconds. Gives the delay before the next. */
-function live(slots: WorkerSlots, from: number, milliseconds: number, ready: boolean): number {
+type Use = "booting" | "ready" | "served";
+
+/** One worker's life: how far it got, and dead after so many milliseconds. Gives the delay before the next. */
+function live(slots: WorkerSlots, from: number, milliseconds: number, use: Use): number {
   const slot = first(slots);
   slots.booting(slot, from);
   slot.pid = 4711;
-  if (ready) assert.ok(slots.connected(slot, 4711));
+  if (use !== "booting") assert.ok(slots.connected(slot, 4711));
+  if (use === "served") slots.served(slot, 4711);
   return slots.exited(slot, from + milliseconds);
 }
 
@@ -38,7 +41,7 @@ describe("the slots of workers", () => {
 
   test("news of a worker's start that come after those of its end do not fill its slot", () => {
     const slots = new WorkerSlots(1);
-    live(slots, 0, 10, false);
+    live(slots, 0, 10, "booting");
     assert.equal(slots.connected(first(slots), 4711), false);
     assert.deepEqual([slots.ready, first(slots).state, first(slots).pid], [0, "empty", 0]);
     slots.booting(first(slots), 200);
@@ -49,15 +52,63 @@ describe("the slots of workers", () => {
 
   test("a worker that has served is replaced at once", () => {
     const slots = new WorkerSlots(1);
-    assert.equal(live(slots, 0, 60_000, true), 0);
+    assert.equal(live(slots, 0, 60_000, "ready"), 0);
     assert.deepEqual([first(slots).state, first(slots).pid], ["empty", 0]);
+    for (let times = 0; times < 5; times += 1) assert.equal(live(slots, 0, 5, "served"), 0);
+  });
+
+  test("word of another worker's first answer is not this one's", () => {
+    const slots = new WorkerSlots(1);
+    slots.booting(first(slots), 0);
+    slots.connected(first(slots), 4711);
+    slots.served(first(slots), 4710);
+    assert.equal(first(slots).served, false);
+    slots.served(first(slots), 4711);
+    assert.equal(first(slots).served, true);
+    slots.exited(first(slots), 10);
+    slots.booting(first(slots), 20);
+    assert.equal(first(slots).served, false);
   });
 
   test("the more often in a row workers die soon or never get ready, the longer it takes, up to 30 s", () => {
-    const slots = new WorkerSlots(1);
-    const delays = Array.from({ length: 12 }, (_, n) => live(slots, n * 1000, n % 2 === 0 ? 10 : 5000, n % 2 === 0));
+    const slots = new WorkerSlots(1, 1, () => 0);
+    const lives = Array.from({ length: 12 }, (_, n) =>
+      n % 2 === 0 ? ([5000, "booting"] as const) : ([10, "ready"] as const),
+    );
+    const delays = lives.map(([milliseconds, use], n) => live(slots, n * 1000, milliseconds, use));
     assert.deepEqual(delays, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000]);
-    assert.equal(live(slots, 0, 60_000, true), 0);
-    assert.equal(live(slots, 0, 10, true), 100);
+    assert.equal(live(slots, 0, 60_000, "ready"), 0);
+  });
+
+  test("the first request may have ended a worker: the next is there at once, the one after that is not", () => {
+    const slots = new WorkerSlots(1, 1, () => 0);
+    assert.deepEqual(
+      [10, 10, 10].map((milliseconds) => live(slots, 0, milliseconds, "ready")),
+      [0, 200, 400],
+    );
+  });
+
+  test("delays are spread by chance, to half as much again, and not beyond 30 s", () => {
+    const random = [0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1];
+    const slots = new WorkerSlots(1, 1, () => random.shift() ?? 0);
+    const delays = Array.from({ length: 10 }, () => live(slots, 0, 10, "booting"));
+    assert.deepEqual(delays.slice(0, 3), [100, 250, 600]);
+    assert.deepEqual(delays.slice(-2), [30_000, 30_000]);
+  });
+
+  test("they are failing while none is ready and each has died of late without having been of use", () => {
+    const slots = new WorkerSlots(2, 1, () => 0);
+    assert.equal(slots.failing, false);
+    live(slots, 0, 10, "booting");
+    assert.equal(slots.failing, false);
+    const second = slots.get(2);
+    assert.ok(second !== undefined);
+    slots.booting(second, 0);
+    slots.exited(second, 10);
+    assert.equal(slots.failing, true);
+    slots.booting(second, 100);
+    assert.equal(slots.failing, true);
+    slots.connected(second, 4712);
+    assert.equal(slots.failing, false);
   });
 });
