@@ -71,10 +71,10 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
 
   // -- from the socket
 
-  socketReceived(octets: Buffer): void {
+  socketReceived(memory: Buffer, length: number): void {
     if (this.#lingering) return;
     // A copy: bodies are kept as they came.
-    this.#decoder.receive(Buffer.from(octets));
+    this.#decoder.receive(Buffer.from(memory.subarray(0, length)));
     try {
       for (let event = this.#decoder.next(); event !== undefined; event = this.#decoder.next()) {
         this.#take(event);

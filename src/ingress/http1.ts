@@ -49,7 +49,8 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   #advancing = false;
   #inputEnded = false;
   #head: RequestHead | undefined;
-  /** Undefined for a path outside all mounts. */
+  /** The head that `route` was found for; undefined for a path outside all mounts. */
+  #routed: RequestHead | undefined;
   #route: Route | undefined;
   #receiver: BodyReceiver | undefined;
   #exchange: IncomingExchange | undefined;
@@ -77,9 +78,9 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
 
   // -- from the socket
 
-  socketReceived(octets: Buffer): void {
+  socketReceived(memory: Buffer, length: number): void {
     if (this.#phase === phases.lingering) return;
-    this.#decoder.receive(octets);
+    this.#decoder.receive(memory, length);
     if (this.#phase.reads) this.#advance();
     else if (this.#decoder.pending > pipelinedMost) this.#socket.pause();
     this.#decoder.keep();
@@ -204,7 +205,10 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   #receiveHead(head: RequestHead): void {
     this.#head = head;
     // Before the body: a request that will be refused need not send it.
-    this.#route = this.#options.router.find(this.#variables.hostOf(head), decodePath(head.path));
+    if (head !== this.#routed) {
+      this.#route = this.#options.router.find(this.#variables.hostOf(head), decodePath(head.path));
+      this.#routed = head;
+    }
     if (head.framing === "none") return;
     if (this.#route === undefined) throw notMounted();
     this.#phase = phases.body;

@@ -84,10 +84,10 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
 
   // -- from the socket
 
-  socketReceived(octets: Buffer): void {
+  socketReceived(memory: Buffer, length: number): void {
     if (!this.#phase.reads) return;
     // A copy: what was read is kept as long as the request.
-    this.#decoder.receive(Buffer.from(octets));
+    this.#decoder.receive(Buffer.from(memory.subarray(0, length)));
     this.#advance();
   }
 

@@ -13,8 +13,8 @@ export interface End {
 
 /** Told what happens on a connection, never within a call to it. */
 export interface ClientSocketOwner {
-  /** The octets are the owner's until it returns: what it keeps it copies. */
-  socketReceived(octets: Buffer): void;
+  /** The first `length` octets of `memory` are the owner's until it returns: what it keeps it copies. */
+  socketReceived(memory: Buffer, length: number): void;
   /** The peer ended its side in order. */
   socketEnded(): void;
   /** `unsent` has become 0. */
@@ -76,7 +76,7 @@ export class NetClientSocket implements ClientSocket {
   start(owner: ClientSocketOwner): void {
     this.#owner = owner;
     const socket = this.#socket;
-    socket.on("data", (chunk: Buffer) => owner.socketReceived(chunk));
+    socket.on("data", (chunk: Buffer) => owner.socketReceived(chunk, chunk.length));
     socket.on("end", () => owner.socketEnded());
     // What went wrong does not matter: the peer is gone, and "close" follows.
     socket.on("error", () => {});

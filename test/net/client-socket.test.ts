@@ -24,8 +24,8 @@ interface Pair {
 class Told implements ClientSocketOwner {
   received = "";
   readonly events: string[] = [];
-  socketReceived(octets: Buffer): void {
-    this.received += octets.toString();
+  socketReceived(memory: Buffer, length: number): void {
+    this.received += memory.toString("latin1", 0, length);
   }
   socketEnded(): void {
     this.events.push("ended");

@@ -177,8 +177,7 @@ export class RequestVariables {
   #origin: Origin;
   /** The fields that `origin` follows from. */
   #originFields: readonly string[] | undefined;
-  #shared = "";
-  #sharedIsFlat = false;
+  #shared = 0;
 
   // The last request whole: a client that asks again gets the same string.
   #request: VariablesRequest | undefined;
@@ -197,7 +196,7 @@ export class RequestVariables {
 
   /** Of the last variables, the octets that come again while the connection's fields do not change. */
   get shared(): number {
-    return this.#shared.length;
+    return this.#shared;
   }
 
   /** The host a request asks for, as far as it is known: routing goes by the one that the application will see. */
@@ -227,22 +226,28 @@ export class RequestVariables {
     const last = this.#request;
     if (
       last !== undefined &&
-      request.fields === this.#fields &&
-      request.target === last.target &&
-      request.method === last.method &&
-      request.host === last.host &&
+      (request === last ||
+        (request.fields === this.#fields &&
+          request.target === last.target &&
+          request.method === last.method &&
+          request.host === last.host)) &&
       protocol === this.#protocol &&
       contentLength === this.#contentLength &&
       place.scriptName === this.#place?.scriptName
     ) {
       return this.#variables;
     }
-    if (request.fields !== this.#fields || request.host !== this.#host) this.#encodeShared(request);
-    else if (!this.#sharedIsFlat) this.#flattenShared();
-    let variables = `${this.#shared}\0REQUEST_METHOD\0${request.method}\0SCRIPT_NAME\0${place.scriptName}\0PATH_INFO\0${
+    // V8 keeps a concatenation as a tree, and makes one string of it when it is cut. What is cut off refers to that one: neither
+    // the tree nor a copy is kept.
+    const again = request.fields === this.#fields && request.host === this.#host;
+    const shared = again ? this.#variables.slice(0, this.#shared) : this.#encodeShared(request);
+    let variables = `${shared}\0REQUEST_METHOD\0${request.method}\0SCRIPT_NAME\0${place.scriptName}\0PATH_INFO\0${
       place.pathInfo
     }\0QUERY_STRING\0${request.query}\0REQUEST_URI\0${requestUri(request)}\0SERVER_PROTOCOL\0${protocol}`;
     if (contentLength >= 0) variables += `\0CONTENT_LENGTH\0${contentLength}`;
+    this.#shared = shared.length;
+    this.#fields = request.fields;
+    this.#host = request.host;
     this.#request = request;
     this.#place = place;
     this.#protocol = protocol;
@@ -251,15 +256,7 @@ export class RequestVariables {
     return variables;
   }
 
-  /**
-   * V8 keeps a concatenation as a tree and copies it leaf by leaf into every string that is written out. Asking for a
-   * character makes one string of it; worth it once the fields are seen to come again.
-   */
-  #flattenShared(): void {
-    this.#sharedIsFlat = this.#shared.charCodeAt(this.#shared.length - 1) >= 0;
-  }
-
-  #encodeShared(request: VariablesRequest): void {
+  #encodeShared(request: VariablesRequest): string {
     const origin = this.#originOf(request.fields);
     const host = this.hostOf(request);
     let shared = `${this.#constant}\0wsgi.url_scheme\0${origin.scheme}\0REMOTE_ADDR\0${origin.remoteAddress}`;
@@ -267,10 +264,7 @@ export class RequestVariables {
     if (origin.scheme === "https") shared += "\0HTTPS\0on";
     shared += this.#server(host, origin);
     if (host !== "") shared += `\0HTTP_HOST\0${host}`;
-    this.#shared = shared + encodeFields(request.fields);
-    this.#sharedIsFlat = false;
-    this.#fields = request.fields;
-    this.#host = request.host;
+    return shared + encodeFields(request.fields);
   }
 
   /** SERVER_NAME: of the host that applies; the socket's own where there is none (HTTP/1.0). */

@@ -36,7 +36,8 @@ export interface BodyLimits {
 export class BodyDecoder {
   readonly #limits: BodyLimits;
   readonly #faults: Faults;
-  readonly #trailers: FieldLines;
+  /** Made for the first chunked body. */
+  #trailers: FieldLines | undefined;
   #phase = NONE;
   /** Octets left of the body, or of the chunk; while a size is read, the size so far. */
   #left = 0;
@@ -49,7 +50,6 @@ export class BodyDecoder {
   constructor(limits: BodyLimits, faults: Faults) {
     this.#limits = limits;
     this.#faults = faults;
-    this.#trailers = new FieldLines(limits.maxHead, limits.maxFields, faults);
   }
 
   /** Whether the connection's end is this body's end. */
@@ -102,7 +102,10 @@ export class BodyDecoder {
         return octets;
       }
       this.#frame(inflow.bytes[inflow.at++] as number);
-      if (this.#phase === TRAILERS) this.#trailers.begin(0);
+      if (this.#phase === TRAILERS) {
+        this.#trailers ??= new FieldLines(this.#limits.maxHead, this.#limits.maxFields, this.#faults);
+        this.#trailers.begin(0);
+      }
     }
     return undefined;
   }
@@ -171,10 +174,11 @@ export class BodyDecoder {
   }
 
   #maybeTrailers(inflow: Inflow): "whole" | undefined {
-    if (!this.#trailers.maybeFields(inflow)) return undefined;
-    inflow.at += this.#trailers.position;
-    for (let i = 0; i < this.#trailers.fields.length; i += 2) {
-      const name = (this.#trailers.fields[i] as string).toLowerCase();
+    const trailers = this.#trailers;
+    if (trailers === undefined || !trailers.maybeFields(inflow)) return undefined;
+    inflow.at += trailers.position;
+    for (let i = 0; i < trailers.fields.length; i += 2) {
+      const name = (trailers.fields[i] as string).toLowerCase();
       if (forbiddenTrailers.has(name)) throw this.#faults.malformed(`The field ${name} stands in the trailers.`);
     }
     this.#phase = NONE;

@@ -5,6 +5,12 @@
 import { COLON, CR, type Faults, LF, SPACE, TAB, tokenOctets, valueOctets } from "./grammar.js";
 import type { Inflow } from "./inflow.js";
 
+const none: string[] = [];
+
+/** The memory scanned last, four octets at a time; most of it is the one that all sockets read into. */
+let scanned: Buffer | undefined;
+let fourAt: DataView = new DataView(new ArrayBuffer(0));
+
 /** Where in a line the scan stands. */
 const LINE = 0;
 const NAME = 1;
@@ -18,7 +24,7 @@ export class FieldLines {
   readonly #maxOctets: number;
   readonly #maxFields: number;
   readonly #bareLineFeeds: boolean;
-  #fields: string[] = [];
+  #fields: string[] = none;
   #phase = LINE;
   /** These are relative to the inflow's `at`. */
   #position = 0;
@@ -58,7 +64,11 @@ export class FieldLines {
     const { bytes, at } = inflow;
     const end = Math.min(inflow.end, at + this.#maxOctets);
     const fours = end - 3;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (bytes !== scanned) {
+      scanned = bytes;
+      fourAt = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    }
+    const view = fourAt;
     let phase = this.#phase;
     let i = at + this.#position;
     let nameAt = at + this.#nameAt;

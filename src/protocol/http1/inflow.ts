@@ -5,7 +5,7 @@
 /** A chunk from here on is queued rather than copied behind what is left over; it is probably a body's. */
 const smallChunk = 4096;
 /** How far ahead octets are made a string at once: one conversion serves a whole head, and pipelined ones behind it. */
-const window = 8192;
+export const lookahead = 8192;
 const nothing: Buffer = Buffer.alloc(0);
 
 export class Inflow {
@@ -13,7 +13,7 @@ export class Inflow {
   bytes: Buffer = nothing;
   at = 0;
   end = 0;
-  readonly #queue: Buffer[] = [];
+  #queue: Buffer[] | undefined;
   #queued = 0;
   /** Whether `bytes` was allocated here, so that what lies behind `end` is free to append to. */
   #owned = false;
@@ -26,33 +26,41 @@ export class Inflow {
     return this.end - this.at + this.#queued;
   }
 
-  /** Takes a chunk; it is read later and must not be changed by whoever gave it, unless `keep` is called before. */
-  receive(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
+  /**
+   * Takes the first `length` octets of a chunk; they are read later and must not be changed by whoever gave them, unless `keep` is
+   * called before.
+   */
+  receive(chunk: Uint8Array, length: number = chunk.length): void {
+    if (length === 0) return;
     const buffer = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    if (this.#queue.length > 0 || (this.at < this.end && buffer.length >= smallChunk)) {
-      this.#queue.push(buffer);
-      this.#queued += buffer.length;
-    } else this.#take(buffer);
+    if (this.#queued > 0 || (this.at < this.end && length >= smallChunk)) {
+      this.#queue ??= [];
+      this.#queue.push(buffer.subarray(0, length));
+      this.#queued += length;
+    } else this.#take(buffer, length);
   }
 
   /** Copies what is left of the chunk received last. Called behind each `receive` by those who read into the same memory again. */
   keep(): void {
-    if (!this.#owned) this.#read(this.at < this.end ? Buffer.from(this.bytes.subarray(this.at, this.end)) : nothing);
-    const last = this.#queue.pop();
-    if (last !== undefined) this.#queue.push(Buffer.from(last));
+    if (this.at === this.end) this.#read(nothing, 0);
+    else if (!this.#owned) {
+      const left = Buffer.from(this.bytes.subarray(this.at, this.end));
+      this.#read(left, left.length);
+    }
+    const last = this.#queue?.pop();
+    if (last !== undefined) this.#queue?.push(Buffer.from(last));
   }
 
   /** Makes the next queued chunk readable, behind what is left. False where there is none. Positions relative to `at` hold. */
   more(): boolean {
-    const buffer = this.#queue.shift();
+    const buffer = this.#queued > 0 ? this.#queue?.shift() : undefined;
     if (buffer === undefined) {
       // an idle connection holds on to no chunk
-      if (this.at === this.end) this.#read(nothing);
+      if (this.at === this.end) this.#read(nothing, 0);
       return false;
     }
     this.#queued -= buffer.length;
-    this.#take(buffer);
+    this.#take(buffer, buffer.length);
     return true;
   }
 
@@ -60,7 +68,7 @@ export class Inflow {
   look(): void {
     if (this.at >= this.#textAt && this.at < this.#textEnd) return;
     this.#textAt = this.at;
-    this.#textEnd = Math.min(this.end, this.at + window);
+    this.#textEnd = Math.min(this.end, this.at + lookahead);
     this.#text = this.bytes.toString("latin1", this.#textAt, this.#textEnd);
   }
 
@@ -79,17 +87,18 @@ export class Inflow {
     );
   }
 
-  #take(buffer: Buffer): void {
-    if (this.at < this.end) this.#append(buffer);
-    else this.#read(buffer);
+  #take(buffer: Buffer, length: number): void {
+    if (this.at < this.end) this.#append(buffer.subarray(0, length));
+    else this.#read(buffer, length);
   }
 
-  #read(buffer: Buffer): void {
+  #read(buffer: Buffer, length: number): void {
     this.bytes = buffer;
     this.at = 0;
-    this.end = buffer.length;
+    this.end = length;
     this.#owned = false;
     this.#textEnd = 0;
+    this.#text = "";
   }
 
   #append(buffer: Buffer): void {

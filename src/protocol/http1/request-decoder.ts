@@ -4,14 +4,14 @@
 // Strict where leniency is dangerous: a request has one framing that nobody can read differently, or it is refused and
 // its connection is over. A head is judged octet by octet in order, so the verdict does not depend on how it arrived.
 //
-// The requests of one connection resemble each other. When the field lines of a request are, octet for octet, those of
-// the one before it, what was read from those is taken again.
+// The requests of one connection resemble each other. When a request is, octet for octet, the one before it, or its field lines
+// are, what was read from those is taken again.
 
 import { VivariumError, vivariumError } from "../../errors.js";
 import { BodyDecoder } from "./body-decoder.js";
 import { FieldLines } from "./field-lines.js";
 import { CR, type Faults, LF, SPACE, targetOctets, tokenOctets } from "./grammar.js";
-import { Inflow } from "./inflow.js";
+import { Inflow, lookahead } from "./inflow.js";
 import { asterisk, type FieldFacts, parseTarget, readFields, type Target } from "./request-head.js";
 
 /** Octets, except `maxFields`. Beyond them: 414, 431, 431, 413. */
@@ -69,8 +69,10 @@ const TARGET = 2;
 const VERSION = 3;
 const FIELDS = 4;
 const BODY = 5;
+/** It has no body: its end is next. */
+const END = 6;
 /** The request was the last of its connection: what follows it is no request (RFC 9112 §9.6). */
-const OVER = 6;
+const OVER = 7;
 
 const end: RequestEvent = { type: "end" };
 /** Longer methods than any that exist: RFC 9112 §3 asks for 501. */
@@ -83,7 +85,8 @@ export class RequestDecoder {
   readonly #limits: RequestLimits;
   readonly #inflow = new Inflow();
   readonly #lines: FieldLines;
-  readonly #body: BodyDecoder;
+  /** Made for the first request that has one. */
+  #body: BodyDecoder | undefined;
   #phase = BETWEEN;
   #fault: VivariumError | undefined;
   #emptyLines = 0;
@@ -97,7 +100,9 @@ export class RequestDecoder {
   #method = "";
   #target = "";
   #parsed: Target = asterisk;
-  /** The field lines of the request before, with the empty line, and what was read from them. */
+  /** The request before, its field lines with the empty line, and what was read from them; "" where it is too long to come again. */
+  #lastHead = "";
+  #last: (RequestEvent & { readonly type: "head" }) | undefined;
   #lastBlock = "";
   #lastFields: readonly string[] = [];
   #lastFacts: FieldFacts | undefined;
@@ -105,7 +110,6 @@ export class RequestDecoder {
   constructor(limits: RequestLimits) {
     this.#limits = limits;
     this.#lines = new FieldLines(limits.maxHead, limits.maxFields, faults);
-    this.#body = new BodyDecoder(limits, faults);
   }
 
   /** Octets received and not consumed: what a driver bounds pipelining by. */
@@ -126,9 +130,9 @@ export class RequestDecoder {
     return this.#phase === BETWEEN ? "" : this.#method;
   }
 
-  /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
-  receive(chunk: Uint8Array): void {
-    if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk);
+  /** Takes octets from the peer, the first `length` of a chunk. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
+  receive(chunk: Uint8Array, length: number = chunk.length): void {
+    if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk, length);
   }
 
   /**
@@ -150,6 +154,7 @@ export class RequestDecoder {
     if (this.#phase === OVER) return undefined;
     try {
       for (;;) {
+        if (this.#phase === END) return this.#finish();
         const event = this.#phase === BODY ? this.#maybeBody() : this.#maybeHead();
         if (event !== undefined || !this.#inflow.more()) return event;
       }
@@ -160,16 +165,28 @@ export class RequestDecoder {
   }
 
   #maybeBody(): RequestEvent | undefined {
-    const octets = this.#body.maybeOctets(this.#inflow);
+    const octets = this.#body?.maybeOctets(this.#inflow);
     if (octets === undefined) return undefined;
-    if (octets !== "whole") return { type: "body", octets };
+    return octets === "whole" ? this.#finish() : { type: "body", octets };
+  }
+
+  #finish(): RequestEvent {
     this.#phase = this.#keepAlive ? BETWEEN : OVER;
     return end;
   }
 
   #maybeHead(): RequestEvent | undefined {
     const inflow = this.#inflow;
-    if (this.#phase === BETWEEN && !this.#maybeBegin()) return undefined;
+    if (this.#phase === BETWEEN) {
+      if (!this.#maybeBegin()) return undefined;
+      const last = this.#last;
+      if (last !== undefined && inflow.shows(this.#lastHead, inflow.at)) {
+        this.#method = last.head.method;
+        inflow.at += this.#lastHead.length;
+        this.#beginBody(last.head);
+        return last;
+      }
+    }
     if (this.#phase !== FIELDS) {
       if (!this.#maybeRequestLine()) return undefined;
       const start = inflow.at + this.#position;
@@ -184,9 +201,9 @@ export class RequestDecoder {
     if (!this.#lines.maybeFields(inflow)) return undefined;
     const { fields, position } = this.#lines;
     const facts = readFields(fields, this.#minor, this.#limits.maxBody, faults);
-    this.#lastFacts = facts;
+    this.#lastFacts = position <= lookahead ? facts : undefined;
     this.#lastFields = fields;
-    this.#lastBlock = inflow.string(inflow.at + this.#position, inflow.at + position);
+    this.#lastBlock = position <= lookahead ? inflow.string(inflow.at + this.#position, inflow.at + position) : "";
     return this.#finishHead(position, fields, facts);
   }
 
@@ -284,30 +301,41 @@ export class RequestDecoder {
 
   #finishHead(position: number, fields: readonly string[], facts: FieldFacts): RequestEvent {
     const target = this.#parsed;
-    this.#inflow.at += position;
-    this.#phase = BODY;
-    this.#keepAlive = facts.keepAlive;
-    if (facts.framing === "chunked") this.#body.beginChunked();
-    else this.#body.beginLength(facts.contentLength);
-    return {
-      type: "head",
-      head: {
-        method: this.#method,
-        target: this.#target,
-        form: target.form,
-        scheme: target.scheme,
-        path: target.path,
-        query: target.query,
-        // RFC 9112 §3.2.2: the authority of an absolute form applies, whatever Host says
-        host: target.form === "absolute" ? target.authority : facts.host,
-        minor: this.#minor,
-        fields,
-        framing: facts.framing,
-        contentLength: facts.contentLength,
-        keepAlive: facts.keepAlive,
-        expectContinue: facts.expectContinue,
-      },
+    const inflow = this.#inflow;
+    const head: RequestHead = {
+      method: this.#method,
+      target: this.#target,
+      form: target.form,
+      scheme: target.scheme,
+      path: target.path,
+      query: target.query,
+      // RFC 9112 §3.2.2: the authority of an absolute form applies, whatever Host says
+      host: target.form === "absolute" ? target.authority : facts.host,
+      minor: this.#minor,
+      fields,
+      framing: facts.framing,
+      contentLength: facts.contentLength,
+      keepAlive: facts.keepAlive,
+      expectContinue: facts.expectContinue,
     };
+    const event = { type: "head", head } as const;
+    this.#last = position <= lookahead ? event : undefined;
+    this.#lastHead = position <= lookahead ? inflow.string(inflow.at, inflow.at + position) : "";
+    inflow.at += position;
+    this.#beginBody(head);
+    return event;
+  }
+
+  #beginBody(head: RequestHead): void {
+    this.#keepAlive = head.keepAlive;
+    this.#phase = BODY;
+    if (head.framing === "none") {
+      this.#phase = END;
+      return;
+    }
+    this.#body ??= new BodyDecoder(this.#limits, faults);
+    if (head.framing === "chunked") this.#body.beginChunked();
+    else this.#body.beginLength(head.contentLength);
   }
 }
 
