@@ -1,10 +1,10 @@
 // What ingress itself costs a request, without the kernel and Node's sockets: 32 connections in turn, driven by chunks as a socket
-// would give them, what is written going nowhere. Prints the best of several rounds, so that other work on the machine matters
-// little.
+// would give them, what is written going nowhere.
 import type { Handler } from "../../src/exchange.js";
 import { Ingress } from "../../src/ingress/ingress.js";
 import type { ClientSocket, ClientSocketOwner, End } from "../../src/net/client-socket.js";
 import { Router } from "../../src/routing/router.js";
+import { measure } from "./support/measure.js";
 
 class Quiet implements ClientSocket {
   readonly remote: End = { address: "192.0.2.7", port: 51234 };
@@ -63,35 +63,29 @@ const browser = [
   "",
 ].join("\r\n");
 
-function measure(name: string, chunks: readonly Buffer[]): void {
+function serve(name: string, chunks: readonly Buffer[]): void {
   const sockets = Array.from({ length: 32 }, () => new Quiet());
   for (const socket of sockets) ingress.accept(socket, "http");
-  let best = Number.POSITIVE_INFINITY;
-  const count = 20_000;
-  for (let round = 0; round < 12; round++) {
-    const before = process.hrtime.bigint();
-    for (let i = 0; i < count; i++) {
-      const chunk = chunks[(i >> 5) % chunks.length] as Buffer;
-      sockets[i % 32]?.owner?.socketReceived(chunk, chunk.length);
-    }
-    best = Math.min(best, Number(process.hrtime.bigint() - before) / count / 1000);
-  }
+  let turn = 0;
+  measure(name, () => {
+    const chunk = chunks[(turn >> 5) % chunks.length] as Buffer;
+    sockets[turn++ % 32]?.owner?.socketReceived(chunk, chunk.length);
+  });
   for (const socket of sockets) socket.owner?.socketClosed();
-  console.log(`${name.padEnd(44)} ${best.toFixed(2)} µs/request`);
 }
 
 const targets = Array.from({ length: 64 }, (_, i) => `/item/${i}?page=${i}`);
-measure("3 fields, same request", [Buffer.from(`GET /hello HTTP/1.1\r\n${few}`)]);
-measure(
-  "3 fields, other targets",
+serve("http1 door, 3 fields, same request", [Buffer.from(`GET /hello HTTP/1.1\r\n${few}`)]);
+serve(
+  "http1 door, 3 fields, other targets",
   targets.map((target) => Buffer.from(`GET ${target} HTTP/1.1\r\n${few}`)),
 );
-measure("12 fields, same request", [Buffer.from(`GET /hello HTTP/1.1\r\n${browser}`)]);
-measure(
-  "12 fields, other targets",
+serve("http1 door, 12 fields, same request", [Buffer.from(`GET /hello HTTP/1.1\r\n${browser}`)]);
+serve(
+  "http1 door, 12 fields, other targets",
   targets.map((target) => Buffer.from(`GET ${target} HTTP/1.1\r\n${browser}`)),
 );
-measure(
-  "12 fields, other fields",
+serve(
+  "http1 door, 12 fields, other fields",
   targets.map((target, i) => Buffer.from(`GET ${target} HTTP/1.1\r\nX-Request-Id: ${i}\r\n${browser}`)),
 );

@@ -1,6 +1,6 @@
 // What a request costs the FastCGI codec and door, but for the socket: records to the variables written out to a worker's wire,
-// and a small response back to records. Once for requests that never come again, once for those that do. Prints the best of
-// several rounds.
+// and a small response back to records. Once for requests that hardly ever come again, once for those
+// that do.
 
 import { VivariumError } from "../../src/errors.js";
 import { Ingress } from "../../src/ingress/ingress.js";
@@ -11,6 +11,7 @@ import { encodeRequest } from "../../src/protocol/fastcgi/request-encoder.js";
 import { encodeOutput } from "../../src/protocol/fastcgi/response-encoder.js";
 import { Router } from "../../src/routing/router.js";
 import { captured } from "../../test/protocol/cgi/received.js";
+import { measure } from "./support/measure.js";
 
 const nginx = captured().find(({ name }) => name === "nginx-fastcgi_params");
 if (nginx === undefined) throw new Error("The captured request is gone.");
@@ -47,18 +48,14 @@ function serve(chunk: Uint8Array): void {
   encodeOutput(1, response instanceof Uint8Array ? [response] : response, true);
 }
 
-const count = 5000;
-for (const distinct of [count * 12, 32]) {
+for (const distinct of [60_000, 32]) {
   const text = nginx.sent.join("\0");
   const chunks = Array.from({ length: distinct }, (_, index) => {
     const encoded = encodeRequest(1, true, `REMOTE_PORT\0${index}\0${text}`, undefined, true);
     return encoded instanceof Uint8Array ? encoded : Buffer.concat(encoded);
   });
-  let least = Number.POSITIVE_INFINITY;
-  for (let round = 0, at = 0; round < 12; round++) {
-    const before = process.hrtime.bigint();
-    for (let i = 0; i < count; i++, at++) serve(chunks[at % distinct] as Uint8Array);
-    least = Math.min(least, Number(process.hrtime.bigint() - before) / count / 1000);
-  }
-  console.log(`${distinct === 32 ? "requests that come again" : "requests that do not"}: ${least.toFixed(2)} µs`);
+  let turn = 0;
+  measure(distinct === 32 ? "fastcgi, requests that come again" : "fastcgi, requests that do not", () =>
+    serve(chunks[turn++ % distinct] as Uint8Array),
+  );
 }

@@ -1,12 +1,10 @@
 // What the HTTP/1.1 codec costs without sockets: `node build/bench/micro/http1.js [seconds per case]`. Each case decodes
-// or encodes one message over and over on one connection's codec and prints the median of several rounds.
+// or encodes one message over and over on one connection's codec.
 import { RequestDecoder } from "../../src/protocol/http1/request-decoder.js";
 import { ResponseEncoder } from "../../src/protocol/http1/response-encoder.js";
+import { measure } from "./support/measure.js";
 
 const limits = { maxTarget: 8192, maxHead: 65536, maxFields: 128, maxBody: 2 ** 30 };
-const rounds = 9;
-const seconds = Number(process.argv[2] ?? 0.5);
-
 const small = "GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: wrk/4.2.0\r\nAccept: */*\r\n\r\n";
 const browser = [
   "GET /articles/2024/codec?page=2&sort=new HTTP/1.1",
@@ -30,6 +28,11 @@ function varied(request: string): readonly Buffer[] {
   return Array.from({ length: 16 }, (_, i) =>
     Buffer.from(request.replace("\r\n\r\n", `\r\nX-Request: ${String(i).padStart(4, "0")}\r\n\r\n`), "latin1"),
   );
+}
+
+/** Requests that differ in their targets only. */
+function retargeted(request: string): readonly Buffer[] {
+  return Array.from({ length: 16 }, (_, i) => Buffer.from(request.replace("GET /", `GET /${i}`), "latin1"));
 }
 
 function decodes(requests: readonly Buffer[]): () => number {
@@ -63,11 +66,13 @@ function encodes(facts: { readonly fields: string; readonly length: number; read
   };
 }
 
-const cases: readonly (readonly [string, () => number])[] = [
+const cases: readonly (readonly [string, () => number, number?])[] = [
   ["decode wrk GET, 3 fields, same as before", decodes([Buffer.from(small, "latin1")])],
   ["decode wrk GET, 4 fields, never the same", decodes(varied(small))],
   ["decode wrk GET, 3 fields, by a decoder of its own", decodesAlone(Buffer.from(small, "latin1"))],
-  ["decode wrk GET ×16 pipelined (per 16)", decodes([Buffer.from(small.repeat(16), "latin1")])],
+  ["decode wrk GET ×16 pipelined, each", decodes([Buffer.from(small.repeat(16), "latin1")]), 16],
+  ["decode wrk GET, 3 fields, other targets", decodes(retargeted(small))],
+  ["decode browser GET, 12 fields, other targets", decodes(retargeted(browser))],
   ["decode browser GET, 12 fields, same as before", decodes([Buffer.from(browser, "latin1")])],
   ["decode browser GET, 13 fields, never the same", decodes(varied(browser))],
   [
@@ -79,20 +84,4 @@ const cases: readonly (readonly [string, () => number])[] = [
   ["encode 200, 100 KB", encodes({ fields: "Content-Type: text/plain\r\n", length: -1, octets: 100_000 })],
 ];
 
-for (const [name, run] of cases) {
-  const figures: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const start = process.hrtime.bigint();
-    const until = start + BigInt(Math.round((seconds * 1e9) / rounds));
-    let count = 0;
-    let sink = 0;
-    while (process.hrtime.bigint() < until) {
-      for (let i = 0; i < 500; i++) sink += run();
-      count += 500;
-    }
-    if (sink === 0) throw new Error("The codec did nothing.");
-    figures.push(Number(process.hrtime.bigint() - start) / count / 1000);
-  }
-  figures.sort((a, b) => a - b);
-  console.log(`${(figures[rounds >> 1] ?? 0).toFixed(3).padStart(8)} µs  ${name}`);
-}
+for (const [name, run, each] of cases) measure(name, run, each);
