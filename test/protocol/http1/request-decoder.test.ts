@@ -14,6 +14,8 @@ describe("request vectors, whole and split at every octet", () => {
       for (const chunks of splits(octets)) {
         const cut = chunks.length === 2 ? `split at ${chunks[0]?.length}` : `in ${chunks.length}`;
         assert.deepEqual(decodeRequests(chunks, limitsOf(vector)), expected, cut);
+        const memory = Buffer.alloc(Math.max(...chunks.map(({ length }) => length)));
+        assert.deepEqual(decodeRequests(chunks, limitsOf(vector), memory), expected, `${cut}, in memory used again`);
       }
     });
   }
@@ -26,6 +28,23 @@ function all(decoder: RequestDecoder): RequestEvent[] {
 }
 
 describe("request decoder", () => {
+  test("a request that comes again is read as the first was, and one that only resembles it is not taken for it", () => {
+    const decoder = new RequestDecoder(defaultLimits);
+    const post = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
+    const targets = (text: string): string[] => {
+      decoder.receive(Buffer.from(text));
+      return all(decoder).map((event) =>
+        event.type === "head" ? event.head.target : event.type === "body" ? Buffer.from(event.octets).toString() : ".",
+      );
+    };
+    assert.deepEqual(targets(`${post}xy`), ["/a", "xy", "."]);
+    assert.deepEqual(targets(`${post}zz${post}12`), ["/a", "zz", ".", "/a", "12", "."]);
+    assert.deepEqual(targets(`${post.replace("/a", "/b")}zz${post}1`), ["/b", "zz", ".", "/a", "1"]);
+    assert.deepEqual(targets(`2GET /c HTTP/1.0\r\n`), ["2", "."]);
+    assert.deepEqual(targets(`\r\n${post}`), ["/c", "."]);
+    assert.equal(decoder.idle, true, "HTTP/1.0 does not keep the connection");
+  });
+
   test("hands body octets on as stretches of the chunk that brought them", () => {
     const decoder = new RequestDecoder(defaultLimits);
     decoder.receive(Buffer.from("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"));

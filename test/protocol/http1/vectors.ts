@@ -128,18 +128,26 @@ function requestHead(head: RequestHead): readonly string[] {
 }
 
 /** The log of a connection's requests. */
-export function decodeRequests(chunks: readonly Uint8Array[], limits: RequestLimits): readonly string[] {
+/** With a `memory` all chunks are received there, one over the other. */
+export function decodeRequests(
+  chunks: readonly Uint8Array[],
+  limits: RequestLimits,
+  memory?: Buffer,
+): readonly string[] {
   const decoder = new RequestDecoder(limits);
   const log = new Log();
   try {
     for (const chunk of chunks) {
+      memory?.fill("?").set(chunk);
       // a reader may reuse nothing of what it gave, but its octets may lie anywhere in a larger buffer
-      decoder.receive(new Uint8Array(chunk));
+      if (memory === undefined) decoder.receive(new Uint8Array(chunk));
+      else decoder.receive(memory, chunk.length);
       for (let event = decoder.next(); event !== undefined; event = decoder.next()) {
         if (event.type === "head") log.add(...requestHead(event.head));
         else if (event.type === "body") log.body(event.octets);
         else log.add("end");
       }
+      if (memory !== undefined) decoder.keep();
     }
     log.add(...(decoder.idle ? [] : ["waiting"]));
   } catch (error) {
