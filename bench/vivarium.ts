@@ -29,10 +29,10 @@ export function vivariumUnavailable(): string | undefined {
 
 export const vivariumVersion = (): Promise<string> => printed(process.execPath, [command, "--version"], /(\d[\w.-]*)/);
 
-/** Whether the help of `vivarium ARGS…` has a line that begins with this word: a command or an option. */
-function knows(args: readonly string[], word: string): boolean {
-  const { stdout } = spawnSync(process.execPath, [command, ...args, "--help"], { encoding: "utf8" });
-  return new RegExp(`^\\s+${word}\\b`, "m").test(stdout);
+/** Whether there is such a command: `vivarium --help` has a line for it. */
+function hasCommand(name: string): boolean {
+  const { stdout } = spawnSync(process.execPath, [command, "--help"], { encoding: "utf8" });
+  return new RegExp(`^ {2}${name} `, "m").test(stdout);
 }
 
 async function reload(place: Place): Promise<void> {
@@ -46,7 +46,7 @@ export function listenUrl({ port }: Place): string {
 }
 
 /** Once for all: to ask the command takes as long as it takes to start. */
-const canReload = vivariumUnavailable() === undefined && knows([], "reload");
+const canReload = vivariumUnavailable() === undefined && hasCommand("reload");
 const common = { version: vivariumVersion, ...(canReload ? { reload } : {}) };
 
 export const vivariumServers: readonly Server[] = [
@@ -66,8 +66,7 @@ export const vivariumServers: readonly Server[] = [
     name: "vivarium-embedded",
     settings: "`--embedded --workers 2 --access-log off`; always one request at a time in a process",
     lacks: "as vivarium, and no process of its own for the application, no threads, no deadline for a single request",
-    unavailable: () =>
-      vivariumUnavailable() ?? (knows(["run"], "--embedded") ? undefined : "this Vivarium has no embedded mode"),
+    unavailable: vivariumUnavailable,
     start: (place) => [startVivarium(place, listenUrl(place), ["--embedded"])],
   },
   {
