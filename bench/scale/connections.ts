@@ -31,7 +31,8 @@ export const connectionServers: readonly string[] = [
   "uvicorn",
 ];
 
-const steps = [0, 1, 100, 1000, 10_000];
+/** None is measured before and after, so that what the machine does meanwhile meets both sides of a comparison. */
+const steps = [0, 1, 100, 1000, 10_000, 0];
 
 /** Descriptors that client and servers have besides: libraries, pipes, listening sockets, active connections on both sides. */
 const spare = 500;
@@ -39,6 +40,7 @@ const spare = 500;
 async function step(running: Running, idle: IdleConnections, count: number, options: Options): Promise<IdleLoad> {
   const before = memoryOctets(running.roots);
   const added = count - idle.open;
+  if (added < 0) idle.close();
   await idle.growTo(count);
   // What was only needed to accept them is given back by then, where it is.
   await delay(1000);
@@ -47,7 +49,7 @@ async function step(running: Running, idle: IdleConnections, count: number, opti
   return {
     server: running.server.name,
     idle: count,
-    perConnection: added === 0 ? Number.NaN : (memory - before) / added,
+    perConnection: added <= 0 ? Number.NaN : (memory - before) / added,
     memory: memory / 2 ** 20,
     requestsPerSecond: counted.requestsPerSecond,
     p50: counted.p50,
@@ -112,6 +114,8 @@ export async function measureConnections(servers: readonly Server[], options: Op
     }
   }
   return connectionServers.flatMap((name) =>
-    counts.flatMap((idle) => summarize(taken.filter((one) => one.server === name && one.idle === idle)) ?? []),
+    [...new Set(counts)].flatMap(
+      (idle) => summarize(taken.filter((one) => one.server === name && one.idle === idle)) ?? [],
+    ),
   );
 }

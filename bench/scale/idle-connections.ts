@@ -60,7 +60,9 @@ export class IdleConnections {
     });
   }
 
+  /** Closes all; there are none at once. */
   close(): void {
     for (const socket of this.#open) socket.destroy();
+    this.#open.clear();
   }
 }

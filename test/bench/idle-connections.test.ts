@@ -19,6 +19,10 @@ test("idle connections are opened up to a number, each after an answer, and coun
     assert.equal(idle.open, 3);
     await idle.growTo(100);
     assert.equal(idle.open, 100);
+    idle.close();
+    assert.equal(idle.open, 0);
+    await idle.growTo(2);
+    assert.equal(idle.open, 2);
     server.closeAllConnections();
     while (idle.open > 0) await turn();
   } finally {
