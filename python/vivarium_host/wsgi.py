@@ -199,11 +199,11 @@ class Call:
             self._out.respond(status, flags, head, data, last, urgent and not last)
 
     def begin(self, application, environ):
-        """Calls the application. Returns the iterable whose blocks are still to be sent, None where the response is whole."""
+        """Calls the application. Returns None where the response is whole, else a generator that sends what is left of it."""
         result = application(environ, self.start_response)
         kind = type(result)
         if (kind is not list and kind is not tuple) or self._begun:
-            return result
+            return self._blocks(result, environ)
         # The whole body is there: one frame.
         body = result[0] if len(result) == 1 else b"".join(result)
         if type(body) is not bytes and not isinstance(body, bytes):
@@ -218,8 +218,8 @@ class Call:
         self._compare(environ)
         return None
 
-    def blocks(self, result, environ):
-        """A generator that sends a block of the body each time it is resumed, and in the end tidies up."""
+    def _blocks(self, result, environ):
+        """Sends a block of the body each time it is resumed, and in the end tidies up."""
         try:
             for data in result:
                 if not isinstance(data, bytes):
@@ -309,9 +309,9 @@ class Host:
                 file = environ["wsgi.input"] = open(body, "rb", 65536)
             else:
                 environ["wsgi.input"] = BytesIO(body)
-            result = call.begin(self._application, environ)
-            if result is not None:
-                return _rest(call, result, environ, file, out)
+            blocks = call.begin(self._application, environ)
+            if blocks is not None:
+                return _rest(call, blocks, environ, file, out)
         except ClientGone:
             out.fail()
         except BaseException:  # SystemExit and KeyboardInterrupt are no reason to end a worker either
@@ -328,9 +328,9 @@ class Host:
                 pass
 
 
-def _rest(call, result, environ, file, out):
+def _rest(call, blocks, environ, file, out):
     try:
-        yield from call.blocks(result, environ)
+        yield from blocks
     except ClientGone:
         out.fail()
     except BaseException:
