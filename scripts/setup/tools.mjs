@@ -2,7 +2,7 @@
 import { canInstall, installPackages } from "./debian.mjs";
 import { missingPrograms, onlyForBenchmark, programs } from "./programs.mjs";
 import { findPythons } from "./pythons.mjs";
-import { ensureVirtualenv, virtualenvs } from "./virtualenvs.mjs";
+import { ensureVirtualenv, versionOf, virtualenvs } from "./virtualenvs.mjs";
 
 /** Debian splits the venv module's pip off into a package of its own; without it no virtual environment is made. */
 const pythonPackages = ["python3", "python3-venv"];
@@ -34,15 +34,17 @@ export function ensureTools({ root, say = progress, only = undefined }) {
       needed: true,
       why: `Debian package ${programs[name].packages.join(", ")}${asRoot ? "" : " (only root can install it)"}`,
     }));
+  const withoutPython = findPythons().missing;
   for (const name of Object.keys(virtualenvs).filter(wanted)) {
     let failure = ensureVirtualenv(root, name, say);
     if (failure?.includes("ensurepip") && asRoot) {
       installPackages(pythonPackages, say);
       failure = ensureVirtualenv(root, name, say);
     }
-    if (failure !== undefined) missing.push({ name, needed: true, why: failure });
+    const needed = !withoutPython.includes(versionOf(name));
+    if (failure !== undefined) missing.push({ name, needed, why: failure });
   }
-  for (const version of findPythons().missing) {
+  for (const version of withoutPython) {
     const name = `python${version}`;
     if (wanted(name)) missing.push({ name, needed: false, why: "not on PATH, nor built by pyenv" });
   }

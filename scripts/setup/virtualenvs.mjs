@@ -4,24 +4,38 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isExecutable, which } from "./programs.mjs";
+import { findPythons } from "./pythons.mjs";
 
-/** Name → requirements, in pip's words. */
+/** What embedded interpreters are tested with: extension modules of others, some with threads of their own. */
+const libraries = ["numpy", "psycopg[binary]", "psycopg2-binary", "SQLAlchemy"];
+
+/** Name → requirements, in pip's words. A name may end in the version of Python that it is for. */
 export const virtualenvs = {
   "venv-frameworks": ["Flask", "Django", "psycopg[binary]", "psycopg2-binary"],
   "venv-bench": ["gunicorn", "Flask"],
   // The last that was released: 1.0.3 of 2018, for Python 3.
   "venv-flup": ["flup==1.0.3"],
+  "venv-libraries": libraries,
+  "venv-libraries-3.8": libraries,
+  "venv-libraries-3.13": libraries,
   // The benchmark's peers, each as it is published now.
   "venv-peers": ["gunicorn[gevent]", "granian", "uvicorn", "uvloop", "httptools"],
   // By itself, because it is compiled, against Apache and this Python: where that fails, the others are here all the same.
   "venv-mod-wsgi": ["setuptools", "wheel", "mod_wsgi"],
 };
 
+/** The version of Python that a virtual environment's name says it is for. */
+export function versionOf(name) {
+  return /-(3\.\d+)$/.exec(name)?.[1];
+}
+
 /**
- * The interpreter virtual environments are made from: the system's own first, because uWSGI and mod_wsgi are built
+ * The interpreter a virtual environment is made from: the system's own first, because uWSGI and mod_wsgi are built
  * against that one and peers are to be compared on the same Python.
  */
-function basePython() {
+function basePython(name) {
+  const version = versionOf(name);
+  if (version !== undefined) return findPythons().found.find((python) => python.version === version)?.path;
   return isExecutable("/usr/bin/python3") ? "/usr/bin/python3" : which("python3");
 }
 
@@ -41,8 +55,8 @@ function readStamp(path) {
 
 /** Makes the virtual environment `name` if it is not as it should be. Returns why that failed, or undefined. */
 export function ensureVirtualenv(root, name, say) {
-  const python = basePython();
-  if (python === undefined) return "there is no python3";
+  const python = basePython(name);
+  if (python === undefined) return `there is no python${versionOf(name) ?? "3"}`;
   const folder = join(root, ".cache", name);
   const stamp = join(folder, "vivarium-stamp");
   const wanted = `${python}\n${folder}\n${virtualenvs[name].join("\n")}\n`;

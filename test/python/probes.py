@@ -595,13 +595,14 @@ def child_that_stays(path):
 
 def child_that_returns():
     """A child that goes on as if it were the server."""
-    return os.fork() == 0
+    return os.fork()
 
 
 def child_that_raises():
-    if os.fork() == 0:
+    child = os.fork()
+    if not child:
         raise RuntimeError("in the child")
-    return True
+    return child
 
 
 def memory():
@@ -627,9 +628,31 @@ EFFECTS = {
 }
 
 
+def child_that_writes(start_response):
+    """A child that answers by the callable that start_response gives, as if it were the server."""
+    child = os.fork()
+    write = start_response("200 OK", [("Content-Type", "application/json")])
+    write(b"%d" % child)
+    return []
+
+
+def child_that_streams(start_response):
+    """A child made in the midst of a response."""
+    start_response("200 OK", [("Content-Type", "application/json")])
+    yield b" "
+    child = os.fork()
+    yield b"%d" % child
+    yield b" "
+
+
+RESPONSES = {"child_that_writes": child_that_writes, "child_that_streams": child_that_streams}
+
+
 def application(environ, start_response):
     name = environ["PATH_INFO"][1:]
     arguments = {key: values[0] for key, values in parse_qs(environ["QUERY_STRING"]).items()}
+    if name in RESPONSES:
+        return RESPONSES[name](start_response)
     answer = PROBES[name]() if name in PROBES else EFFECTS[name](**arguments)
     body = json.dumps(answer, sort_keys=True).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])

@@ -35,7 +35,10 @@ export type Tool =
   | "chromium"
   | "venv-frameworks"
   | "venv-bench"
-  | "venv-flup";
+  | "venv-flup"
+  | "venv-libraries"
+  | "venv-libraries-3.8"
+  | "venv-libraries-3.13";
 
 const withoutTools = new Set((process.env["VIVARIUM_TESTS_WITHOUT"] ?? "").split(",").filter(Boolean));
 
@@ -94,6 +97,11 @@ export function frameworksPython(): string {
 /** The interpreter of the virtual environment with gunicorn and Flask. */
 export function benchPython(): string {
   return virtualenvPython("venv-bench");
+}
+
+/** The interpreter of a virtual environment with NumPy, psycopg, psycopg2 and SQLAlchemy. */
+export function librariesPython(name: Extract<Tool, `venv-libraries${string}`>): string {
+  return virtualenvPython(name);
 }
 
 /** The interpreter of the virtual environment with flup. */
