@@ -22,6 +22,7 @@ import struct
 import sys
 import threading
 
+from .forked import close_connections, restore_signals
 from .load import LoadError, load, prepare
 from .wsgi import ClientGone, Host
 
@@ -82,6 +83,8 @@ class Reply:
             raise RuntimeError("write() was called from another thread than the application; embedded mode cannot do that")
         emit(octets)
         while True:
+            if bridge.process.forked:
+                end_child()
             result = self.result
             self.result = 0
             if bridge.take(result):
@@ -114,10 +117,24 @@ class Reply:
         return True
 
 
+class Process:
+    """This process: the front's, or one that the application forked from it."""
+
+    def __init__(self, listeners):
+        self.forked = False
+        self._listeners = listeners
+        os.register_at_fork(after_in_child=self._on_fork)
+
+    def _on_fork(self):
+        self.forked = True
+        restore_signals()
+        close_connections(self._listeners)
+
+
 class Bridge:
     """What the front calls, and the memory both share."""
 
-    def __init__(self, host, settings):
+    def __init__(self, host, settings, process):
         self._host = host
         self.main = threading.get_ident()
         self.take = TAKE(settings["take"])
@@ -126,8 +143,7 @@ class Bridge:
         self.memory = memoryview((ctypes.c_char * settings["responseSize"]).from_address(settings["response"])).cast("B")
         self._request = None
         self.attach(settings["request"], settings["requestSize"])
-        self._forked = False
-        os.register_at_fork(after_in_child=self._on_fork)
+        self.process = process
         # ctypes' functions live as long as somebody holds them.
         self.functions = {
             "begin": BEGIN(self.begin),
@@ -190,21 +206,17 @@ class Bridge:
                 rest.throw(ClientGone("the client left"))
             except StopIteration:
                 pass
-        if self._forked:
+        if self.process.forked:
             end_child()
         return 0
 
     def _tell(self, id, rest, reply):
-        if self._forked:
+        if self.process.forked:
             end_child()
         result = reply.result
         if result & MORE:
             self._rests[id] = (rest, reply)
         return result
-
-    def _on_fork(self):
-        self._forked = True
-
 
 def end_child():
     """Of a process that the application forked, only Python may run: the front's loop is its parent's."""
@@ -219,13 +231,21 @@ def end_child():
 def boot(settings):
     """Loads the application, and tells the front where what it calls is."""
     tell = TELL(settings["tell"])
+    for stream in range(3):
+        os.set_inheritable(stream, True)  # Node has it otherwise, and programs without an output fail
+    process = Process(settings["listeners"])
     prepare(settings["target"], settings["chdir"])
+    problem = None
     try:
         application, name = load(settings["target"])
     except LoadError as error:
-        tell(json.dumps({"loaded": False, "problem": error.problem, "traceback": error.trace}).encode())
+        problem = error
+    if process.forked:
+        end_child()
+    if problem is not None:
+        tell(json.dumps({"loaded": False, "problem": problem.problem, "traceback": problem.trace}).encode())
         return
-    bridge = Bridge(Host(application, False, settings["workers"] > 1), settings)
+    bridge = Bridge(Host(application, False, settings["workers"] > 1), settings, process)
     boot.bridge = bridge
     addresses = {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in bridge.functions.items()}
     tell(

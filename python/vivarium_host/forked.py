@@ -1,6 +1,8 @@
 """A process that the application forks (os.fork, multiprocessing) is none of the server's."""
 
+import os
 import signal
+import stat
 
 # Python's faulthandler takes these from others, and does not say so.
 FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
@@ -18,3 +20,30 @@ def restore_signals():
     for number in signal.valid_signals() - FAULTS:
         if signal.getsignal(number) in (ignore, None):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def close_connections(listeners):
+    """Closes the sockets that listen, given by their descriptors, and what was accepted from them.
+
+    Living on, the child would keep the port taken when the server has ended, and open what the server has closed.
+    """
+    ours = {_name(listener) for listener in listeners}
+    for each in os.listdir("/proc/self/fd"):
+        descriptor = int(each)
+        try:
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode) and _name(descriptor) in ours:
+                os.close(descriptor)
+        except OSError:
+            pass  # the folder's own
+
+
+def _name(descriptor):
+    """A socket's own address: what was accepted has that of the socket that listens, which may listen at every host."""
+    import socket  # start-up time matters, and few applications fork
+
+    opened = socket.socket(fileno=descriptor)
+    try:
+        name = opened.getsockname()
+        return name[1] if opened.family in (socket.AF_INET, socket.AF_INET6) else name
+    finally:
+        opened.detach()

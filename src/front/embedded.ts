@@ -35,15 +35,25 @@ export class EmbeddedApplication {
   #requests = 0;
 
   /** Rejects with LoadFailed. */
-  static async start(config: Config, pool: PoolConfig, python: Libpython): Promise<EmbeddedApplication> {
-    return new EmbeddedApplication(config, pool, await startInterpreter(python));
+  static async start(
+    config: Config,
+    pool: PoolConfig,
+    python: Libpython,
+    listeners: readonly number[],
+  ): Promise<EmbeddedApplication> {
+    return new EmbeddedApplication(config, pool, await startInterpreter(python), listeners);
   }
 
-  private constructor({ responseMemory }: Config, { target, chdir, workers }: PoolConfig, interpreter: Interpreter) {
+  private constructor(
+    { responseMemory }: Config,
+    { target, chdir, workers }: PoolConfig,
+    interpreter: Interpreter,
+    listeners: readonly number[],
+  ) {
     this.#ahead = responseMemory;
     this.#interpreter = interpreter;
     const take = (result: number): boolean => this.#take(result);
-    this.#bridge = new Bridge(interpreter, `${packageRoot}python`, { target, chdir, workers, take });
+    this.#bridge = new Bridge(interpreter, `${packageRoot}python`, { target, chdir, workers, listeners, take });
     this.facts = this.#bridge.facts;
   }
 

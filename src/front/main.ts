@@ -53,7 +53,8 @@ class Front {
     const [only] = config.pools;
     let application: EmbeddedApplication | undefined;
     if (embedded !== undefined && only !== undefined) {
-      application = await EmbeddedApplication.start(config, only, embedded.python);
+      Object.assign(process.env, embedded.environment);
+      application = await EmbeddedApplication.start(config, only, embedded.python, start.listeners.flat());
       tell({ type: "loaded", facts: application.facts });
       answering.set(only, application);
     }

@@ -43,6 +43,8 @@ export type ToFront =
 /** What a front needs to have the application inside. */
 export interface EmbeddedStart {
   readonly python: Libpython;
+  /** Variables that this process was started without. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The server's standard output and error, inherited; this process's own are pipes that take what the application prints. */
   readonly output: number;
   readonly error: number;

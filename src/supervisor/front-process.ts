@@ -88,7 +88,7 @@ export class FrontProcess {
         ? ["ignore", "inherit", "inherit", "ipc", ...listeners]
         : // The application's output is for the log; what the front itself has to say goes where it always goes.
           ["ignore", "pipe", "pipe", "ipc", ...listeners, 1, 2];
-    this.#child = fork(`${packageRoot}bin/front.js`, { env: environment(), stdio, execArgv: [] });
+    this.#child = fork(`${packageRoot}bin/front.js`, { env: environment, stdio, execArgv: [] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) eachLine(stream, (line) => listener.applicationPrinted(`${line}\n`), lineMost);
     }
@@ -135,7 +135,7 @@ export class FrontProcess {
       scoreboards: settings.scoreboards,
       runtime: settings.runtime,
       drained: settings.drained,
-      embedded: python && { python, output: own, error: own + 1 },
+      embedded: python && { python, environment: applicationEnvironment, output: own, error: own + 1 },
     });
     // What it loads may take so long, too.
     const booting = Math.max(0, ...pools.map((pool) => pool.bootTimeout));
@@ -200,7 +200,7 @@ export class FrontProcess {
     });
   }
 
-  /** A process that the application started may live on, and hold the pipes open. */
+  /** A process that the application started may live on, and hold the pipes open; one it forked, the channel. */
   #afterLastWords(act: () => void): void {
     let acted = false;
     const once = (): void => {
@@ -209,6 +209,7 @@ export class FrontProcess {
       cancel();
       this.#child.stdout?.destroy();
       this.#child.stderr?.destroy();
+      if (this.#child.connected) this.#child.disconnect();
       act();
     };
     const cancel = later(lastWordsWithin, once);
@@ -224,8 +225,9 @@ export class FrontProcess {
   }
 }
 
-/** This process's, without what costs a front time at its start and is of no use to it: it makes no TLS connection. */
-function environment(): NodeJS.ProcessEnv {
-  const { NODE_EXTRA_CA_CERTS: _, ...rest } = process.env;
-  return rest;
-}
+/** What costs a front time at its start and is of no use to it: it makes no TLS connection. */
+const { NODE_EXTRA_CA_CERTS, ...environment } = process.env;
+
+/** The application inside may start programs to which it is of use. */
+const applicationEnvironment: Readonly<Record<string, string>> =
+  NODE_EXTRA_CA_CERTS === undefined ? {} : { NODE_EXTRA_CA_CERTS };

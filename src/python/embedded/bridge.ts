@@ -25,6 +25,8 @@ export interface BridgeSettings {
   readonly chdir: string;
   /** Processes that run the application. */
   readonly workers: number;
+  /** Descriptors of listening sockets: none of a process that the application forks. */
+  readonly listeners: readonly number[];
   /** Takes what an application gives to write(), in the midst of a call. Returns whether anybody still wants it. */
   readonly take: (result: number) => boolean;
 }
@@ -77,6 +79,7 @@ export class Bridge {
       target: settings.target,
       chdir: settings.chdir,
       workers: settings.workers,
+      listeners: settings.listeners,
       request: interpreter.address(this.#request),
       requestSize,
       response: interpreter.address(this.#response),
