@@ -6,7 +6,7 @@ import { Probed } from "./probed.js";
 const all = pythons();
 const ends = [all[0], all.at(-1)].filter((each) => each !== undefined);
 
-for (const mode of ["daemon"] as const) {
+for (const mode of ["daemon", "embedded"] as const) {
   describe(`in ${mode} mode`, () => {
     for (const { version, path } of ends) {
       test(`multiprocessing starts and ends processes in every way (Python ${version})`, async () => {

@@ -304,7 +304,7 @@ for name in sorted(os.listdir("/proc/self/fd"), key=int):
         held.append([int(name), os.readlink("/proc/self/fd/" + name).split(":")[0]])
     except OSError:
         pass  # the listing itself
-print([status["SigBlk"].strip(), status["SigIgn"].strip(), [fd for fd, _ in held if fd > 2]])
+print([status["SigBlk"].strip(), status["SigIgn"].strip(), [fd for fd, _ in held]])
 """
     command = [sys.executable, "-S", "-c", code]
     return [subprocess.check_output(command, close_fds=close).decode() for close in (True, False)]

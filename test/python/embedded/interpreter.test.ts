@@ -46,9 +46,6 @@ for (const { version, path } of [...pythons(), ...systems]) {
     test("gives programs no descriptor of the server's, and no signal to be deaf to", () => server.same("inherited"));
     test("runs asyncio in a view, more than once", () => server.same("asynchronous"));
     test("forks", () => server.same("forks"));
-    test("runs multiprocessing by fork", () => server.same("multiprocessing_fork"));
-    test("runs multiprocessing by spawn", () => server.same("multiprocessing_spawn"));
-    test("runs multiprocessing by forkserver", () => server.same("multiprocessing_forkserver"));
     test("shares memory and managers between processes", () => server.same("shared_memory"));
   });
 }
