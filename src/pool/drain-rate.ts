@@ -29,6 +29,6 @@ export class DrainRate {
   /** Whole seconds until a queue of this length is empty, as far as one can tell. */
   secondsFor(length: number): number {
     if (this.#rate === undefined) return least;
-    return Math.max(least, Math.min(most, Math.ceil(length / (this.#rate * 1000))));
+    return Math.max(least, Math.min(most, Math.ceil(Math.max(length, 1) / (this.#rate * 1000))));
   }
 }

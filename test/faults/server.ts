@@ -145,9 +145,14 @@ export class Server {
     await this.vivarium.process.line(pattern);
   }
 
+  /** Closes all connections that were made. */
+  closeConnections(): void {
+    for (const connection of this.#connections.splice(0)) connection.close();
+  }
+
   /** Stops it, and asserts nothing but that none of its processes outlives it. */
   async stop(signal?: NodeJS.Signals): Promise<Exit> {
-    for (const connection of this.#connections) connection.close();
+    this.closeConnections();
     const exit = await this.vivarium.stop(signal);
     removeFolder(this.folder);
     return exit;

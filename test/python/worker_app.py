@@ -123,6 +123,11 @@ def app(environ, start_response):
     elif route == "body":
         octets = environ["wsgi.input"].read()
         body = [("%d %s" % (len(octets), hashlib.sha256(octets).hexdigest())).encode()]
+    elif route == "held":
+        record("begin held %s" % name)
+        wait(name)
+        octets = environ["wsgi.input"].read()
+        body = [("%d %s" % (len(octets), hashlib.sha256(octets).hexdigest())).encode()]
     elif route == "upload":
         digest = hashlib.sha256()
         size = 0

@@ -24,6 +24,7 @@ export async function promised(options: PromiseOptions, act: (server: Server) =>
   try {
     const before = holdings(server.vivarium.pid);
     await act(server);
+    server.closeConnections();
     let now = holdings(server.vivarium.pid);
     await until(() => {
       now = holdings(server.vivarium.pid);

@@ -4,6 +4,7 @@ client knows its answer from another's. The query says what happens before, in i
 note      the token is written to the file ``record`` in the current directory
 sleep=MS  so long it waits
 compute=MS  so long it computes
+wait=NAME until somebody makes the file NAME
 die       its process ends with status 7
 kill=N    its process ends by signal N
 once=NAME the rest of the query only where nobody has made the file NAME yet
@@ -48,6 +49,9 @@ def app(environ, start_response):
             note(token)
         elif verb == "sleep":
             time.sleep(int(value) / 1000)
+        elif verb == "wait":
+            while not os.path.exists(value):
+                time.sleep(0.001)
         elif verb == "compute":
             compute(int(value))
         elif verb == "die":
