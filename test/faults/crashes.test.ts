@@ -16,14 +16,23 @@ const again =
 const lost =
   /^error pool: Worker \d+ \(pid \d+\) died while it executed \S+ \S+ \(request id \w+\); it is answered 502\.$/;
 
-/** Kills a worker that is ready, and waits until so many others are; gives how many times it did. */
+/** Kills a worker that is ready, again and again. */
 async function killWorkers(server: Server, times: number): Promise<void> {
   for (let n = 0; n < times; n += 1) {
     const ready = (await server.status()).workers.filter(({ state }) => state === "ready");
     const victim = ready[n % Math.max(ready.length, 1)];
-    if (victim !== undefined) process.kill(victim.pid, "SIGKILL");
-    await delay(100);
+    try {
+      if (victim !== undefined) process.kill(victim.pid, "SIGKILL");
+    } catch {
+      // It has died since the status was asked.
+    }
+    await delay(200);
   }
+}
+
+/** Whether two workers died while they executed this: whoever is so unlucky is not run a third time. */
+function diedTwice(server: Server, path: string): boolean {
+  return server.output.split(`died while it executed GET ${path} (`).length === 3;
 }
 
 describe("workers are killed under load", () => {
@@ -32,7 +41,7 @@ describe("workers are killed under load", () => {
     ["that computes", "?note&compute=2"],
     ["that is fast", "?note"],
   ] as const) {
-    test(`no GET of an application ${what} fails, and only POSTs that were executed do, none of them twice`, () =>
+    test(`of an application ${what}: a POST that was executed fails and is not run again, a GET is run once more`, () =>
       promised({ args: ["--workers", "2", "--threads", "4"], expected: [killed, again, lost] }, async (server) => {
         const ask = (client: number, number: number): Ask => {
           const right = `${client}-${number}`;
@@ -45,20 +54,17 @@ describe("workers are killed under load", () => {
         await killWorkers(server, 10);
         await load.stop();
         assert.deepEqual(
-          load.failures.filter(({ ask: { method }, status }) => method !== "POST" || status !== 502),
+          load.failures.filter(({ status }) => status !== 502),
           [],
         );
-        const posts = new Set(load.failures.map(({ ask: { path } }) => path.slice(1).replace(/\?.*/, "")));
+        const gets = load.failures.filter(({ ask: { method, path } }) => method !== "POST" && !diedTwice(server, path));
+        assert.deepEqual(gets, []);
         const executed = new Map<string, number>();
         for (const name of server.record()) executed.set(name, (executed.get(name) ?? 0) + 1);
         for (const [name, times] of executed) {
           const isPost = Number(name.split("-")[0]) % 4 === 0;
           assert.ok(times <= (isPost ? 1 : 2), `${name} was executed ${times} times`);
         }
-        // A 502 says that it may have been executed; what nobody began has gone to another worker. A worker may die
-        // between noting that it begins a request and the request's own note.
-        const unbegun = [...posts].filter((name) => !executed.has(name));
-        assert.ok(unbegun.length <= 10, `${unbegun}`);
       }));
   }
 
@@ -103,7 +109,7 @@ describe("requests that end their worker", () => {
       await until(() => load.counts["5xx"] >= 5, "some workers died");
       await load.stop();
       assert.deepEqual(Object.keys(load.wrong), ["5xx"]);
-      const innocent = load.failures.filter(({ ask: { path } }) => !path.endsWith("?die"));
+      const innocent = load.failures.filter(({ ask: { path } }) => !path.endsWith("?die") && !diedTwice(server, path));
       assert.deepEqual(innocent, []);
     }));
 
