@@ -129,7 +129,7 @@ connections that were free to ask. 2 ms of computing were ${run.iterations} iter
 On an idle connection of the scale part one request was answered; memory of each is what the server's processes grew by, without
 what the kernel holds; nginx makes its table of connections when it starts, so that it does not grow. Each step to more workers or connections
 and each server is measured in turn. A reload is ordered as the server's documentation says, with one request after another
-asked meanwhile, each on a connection of its own; 200 MB are Python objects, of which requests read a twentieth.`;
+asked meanwhile, each on a connection of its own (mod_wsgi-embedded reads a changed script anew by itself); 200 MB are Python objects, of which requests read a twentieth.`;
 }
 
 export function markdownReport(run: BenchRun): string {
