@@ -16,8 +16,10 @@ body that are at the beginning of the response's memory::
 """
 
 import ctypes
+import faulthandler
 import json
 import os
+import signal
 import struct
 import sys
 import threading
@@ -233,6 +235,10 @@ def boot(settings):
     tell = TELL(settings["tell"])
     for stream in range(3):
         os.set_inheritable(stream, True)  # Node has it otherwise, and programs without an output fail
+    # A crash takes the front with it, and so does the supervisor where the application never returns. Where that was is then
+    # all there is to find the reason by.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGRTMAX)
     process = Process(settings["listeners"])
     prepare(settings["target"], settings["chdir"])
     problem = None

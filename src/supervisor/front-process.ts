@@ -67,6 +67,9 @@ const acceptorsEmbedded = 1;
 /** What a process printed before its end arrives within so long after it, ms: it is in the pipe already. */
 const lastWordsWithin = 200;
 
+/** SIGRTMAX, which nobody else uses: Python's threads print where they are (python/vivarium_host/embedded.py). */
+const tracebackSignal = 64;
+
 type Waiting<Answer> = Map<number, (answer: Answer | undefined) => void>;
 
 export class FrontProcess {
@@ -74,12 +77,14 @@ export class FrontProcess {
   /** What waits for an answer, by the id of its question; told undefined where the front is gone. */
   readonly #reports: Waiting<FrontReport> = new Map();
   readonly #drains: Waiting<Drained> = new Map();
+  readonly #embedded: boolean;
   #nextId = 1;
   #heartbeat: Heartbeat;
 
   constructor(settings: FrontSettings, listener: FrontListener) {
     const { python } = settings;
     const { hangTimeout, pools } = settings.config;
+    this.#embedded = python !== undefined;
     const each = python === undefined ? acceptors : acceptorsEmbedded;
     const listeners = settings.listeners.flatMap((fd) => new Array<number>(each).fill(fd));
     const own = firstListener + listeners.length;
@@ -218,6 +223,20 @@ export class FrontProcess {
 
   kill(): void {
     this.#child.kill("SIGKILL");
+  }
+
+  /** Kills one that does not answer. Where it has an application inside, that one's threads first print where they are. */
+  killStuck(): void {
+    if (!this.#embedded) {
+      this.kill();
+      return;
+    }
+    try {
+      process.kill(this.pid, tracebackSignal);
+    } catch {
+      // It has ended.
+    }
+    later(lastWordsWithin, () => this.kill());
   }
 
   #tell(message: ToFront): void {

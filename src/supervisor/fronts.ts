@@ -160,7 +160,7 @@ export class Fronts {
           const { hangTimeout } = this.#settings.config;
           const sentence = `${this.#name(slot)} has not answered for ${hangTimeout} s (--hang-timeout); it is killed.`;
           log("error", "supervisor", sentence);
-          slot.process?.kill();
+          slot.process?.killStuck();
         },
         frontFailed: (problem) => this.#owner.frontFailed(problem),
         applicationLoaded: (facts) => this.#owner.applicationLoaded(facts),

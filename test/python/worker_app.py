@@ -180,6 +180,16 @@ def app(environ, start_response):
     elif route == "detach":
         environ["wsgi.input"].detach()
         body = [b"detached"]
+    elif route == "segfault":
+        import ctypes
+
+        ctypes.string_at(0)
+    elif route == "loop":
+        record("begin loop")
+        while True:
+            pass
+    elif route == "exit":
+        sys.exit("the application exits")
     elif route == "die":
         sys.stdout.flush()
         os.write(2, b"last words, without an end")
