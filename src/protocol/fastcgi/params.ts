@@ -99,23 +99,36 @@ export class RecurringParams<T> {
   meaning(octets: Buffer, malformed: Malformed, read: (pairs: readonly string[]) => T): T {
     if (octets.length > recurringMost) return read(decodePairs(octets, malformed));
     const print = fingerprint(octets);
-    const slot = print & (slots - 1);
-    const known = this.#known[slot];
-    if (known?.octets.equals(octets) === true) return known.meaning;
+    // Two at once in each place, the newer first: else one pair of clients would in most cases forget each other's for ever.
+    const first = print & (slots - 2);
+    const second = first + 1;
+    const known = this.#at(first, octets) ?? this.#at(second, octets);
+    if (known !== undefined) return known.meaning;
     const meaning = read(decodePairs(octets, malformed));
-    // A copy: the octets lie in a chunk of the socket's, which may be much larger.
-    if (this.#seen[slot] === print) this.#known[slot] = { octets: Buffer.from(octets), meaning };
-    this.#seen[slot] = print;
+    if (this.#seen[first] === print || this.#seen[second] === print) {
+      this.#known[second] = this.#known[first];
+      // A copy: the octets lie in a chunk of the socket's, which may be much larger.
+      this.#known[first] = { octets: Buffer.from(octets), meaning };
+    } else {
+      this.#seen[second] = this.#seen[first] as number;
+      this.#seen[first] = print;
+    }
     return meaning;
+  }
+
+  #at(slot: number, octets: Buffer): Known<T> | undefined {
+    const known = this.#known[slot];
+    return known?.octets.equals(octets) === true ? known : undefined;
   }
 }
 
 /** Differs where octets differ, mostly; four at a time. */
 function fingerprint(octets: Buffer): number {
   const { length } = octets;
+  const view = new DataView(octets.buffer, octets.byteOffset, length);
   let print = length;
   let at = 0;
-  for (; at + 4 <= length; at += 4) print = Math.imul(print ^ octets.readInt32LE(at), 0x01000193) ^ (print >>> 15);
+  for (; at + 4 <= length; at += 4) print = Math.imul(print ^ view.getInt32(at, true), 0x01000193) ^ (print >>> 15);
   for (; at < length; at += 1) print = Math.imul(print ^ (octets[at] as number), 0x01000193);
   return print ^ (print >>> 13);
 }

@@ -23,6 +23,21 @@ test("parameters that come a third time are not read again", () => {
   assert.equal(third, second);
 });
 
+test("as many clients as a web server has at once do not make each other forgotten", () => {
+  const params = new RecurringParams<readonly string[]>();
+  let reads = 0;
+  const clients = Array.from({ length: 64 }, (_, index) => encodePairs(`REMOTE_PORT\0${40_000 + 7 * index}`));
+  for (let round = 0; round < 50; round += 1) {
+    for (const octets of clients) {
+      params.meaning(octets, malformed, (pairs) => {
+        reads += 1;
+        return pairs;
+      });
+    }
+  }
+  assert.equal(reads, 2 * clients.length);
+});
+
 test("parameters that differ in one octet are told apart, whatever came before", () => {
   const random = new Random(7);
   const params = new RecurringParams<readonly string[]>();
