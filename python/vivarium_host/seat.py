@@ -1,10 +1,21 @@
-"""A seat: one thread of a worker, and the request that it executes."""
+"""A seat: one thread of a worker, and the request that it executes.
+
+A request that takes too long is interrupted by an exception that the watcher raises in the thread, and that comes at any
+line (``interrupt.py``). It must come neither in the worker's own code, whose frames of other requests would be lost, nor
+when the thread executes the next request. So ``open`` is true only while the thread is in the application, and the two
+meet like this (one thread executes at a time, so each sees what the other did first):
+
+    the thread comes back: open = False, then looks at late      the watcher: late = now, then looks at open
+
+If the watcher finds it open, the thread finds it late, waits at ``guard`` until the watcher is done, takes back an exception
+that has not come yet, and raises it itself. If the watcher finds it closed, it does nothing.
+"""
 
 import os
 import threading
 from time import perf_counter_ns, thread_time_ns
 
-from . import wire
+from . import RequestTimeout, wire
 from .wsgi import ClientGone
 
 SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
@@ -29,7 +40,6 @@ class Seat:
 
     __slots__ = (
         "_worker",
-        "number",
         "wake",
         "id",
         "cancelled",
@@ -44,11 +54,17 @@ class Seat:
         "delay_at",
         "delay_every",
         "delay_due",
+        "thread",
+        "open",
+        "late",
+        "guard",
+        "counted_from",
+        "told",
+        "replaced",
     )
 
-    def __init__(self, worker, number):
+    def __init__(self, worker):
         self._worker = worker
-        self.number = number
         self.wake = threading.Lock()  # held while parked; released to wake
         self.wake.acquire()
         self.id = 0  # the request being executed, 0 when none
@@ -65,8 +81,18 @@ class Seat:
         self.delay_at = 0  # the sum of all such waiting when it was last read
         self.delay_every = 1  # requests between two readings; doubled until it is DELAY_EVERY
         self.delay_due = 1  # requests until the next one
+        self.thread = None
+        self.open = False  # the thread is in the application
+        self.late = 0  # when its request was found to be late, 0 if it was not
+        self.guard = threading.Lock()
+        self.counted_from = 0  # the limit counts from here, or from begun_wall: waiting for the client is not counted
+        self.told = 0  # begun_wall of the request last told of for --log-slow
+        self.replaced = False  # another thread has its place: it ends when it is done
 
     def respond(self, status, flags, head, body, last, urgent):
+        self.open = False
+        if self.late:
+            self._interrupted()
         size = len(head) + len(body)
         if len(body) > self.granted - self.used:
             # The head first; the body then goes as the front has room for it.
@@ -85,8 +111,19 @@ class Seat:
             worker.outbox_octets += size
         else:
             self._put(wire.RESPONSE, flags, status, len(head), head + body, urgent)
+            self.open = True
 
     def data(self, octets, last, urgent):
+        self.open = False
+        if self.late:
+            self._interrupted()
+        try:
+            self._data(octets, last, urgent)
+        finally:
+            # Also where the client has left: what the application does then takes its time, too.
+            self.open = not last
+
+    def _data(self, octets, last, urgent):
         position = 0
         size = len(octets)
         while size - position > self.granted - self.used:
@@ -97,7 +134,7 @@ class Seat:
                 self._put(wire.DATA, 0, 0, 0, octets[position : position + step], True)
                 position += step
             else:
-                self._worker.wait_for_credit(self)
+                self._wait_for_credit()
         if urgent:
             self._look()
         self.used += size - position
@@ -106,6 +143,9 @@ class Seat:
         self._put(wire.DATA, wire.FLAG_LAST if last else 0, 0, 0, rest, urgent, wall, cpu)
 
     def fail(self):
+        self.open = False
+        if self.late:
+            self._interrupted()
         wall, cpu = self._end()
         self._put(wire.FAIL, 0, 0, 0, b"", False, wall, cpu)
 
@@ -153,6 +193,36 @@ class Seat:
             worker.read_what_is_there()
         if self.cancelled == self.id or worker.front_gone:
             raise ClientGone("the client left")
+
+    def _wait_for_credit(self):
+        since = perf_counter_ns()
+        try:
+            self._worker.wait_for_credit(self)
+        finally:
+            self.counted_from = max(self.counted_from, self.begun_wall) + perf_counter_ns() - since
+
+    def executing(self, now):
+        """Nanoseconds the application has taken for the request so far."""
+        return now - max(self.counted_from, self.begun_wall)
+
+    def _interrupted(self):
+        """The thread comes back from the application and the watcher is about to interrupt it, or has done so. Raises RequestTimeout in its place."""
+        with self.guard:
+            if not self.late:
+                return  # the watcher saw that it had come back
+            self._worker.interrupt.forget(self.thread.ident)
+        raise RequestTimeout("the request took longer than --request-timeout allows")
+
+    def settle(self):
+        """An interrupted request's execution has ended: after this no interruption of it can come any more."""
+        while True:
+            try:
+                with self.guard:
+                    self._worker.interrupt.forget(self.thread.ident)
+                    self.open = False
+                return
+            except RequestTimeout:
+                pass  # it came just now
 
     def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
         worker = self._worker

@@ -104,6 +104,8 @@ class Spawner:
     def load(self):
         """Imports the application here if workers are to share it. False: it cannot be loaded."""
         settings = self._settings
+        if settings["limits"]:
+            from . import interrupt  # here once instead of in each worker
         prepare(settings["target"], settings["chdir"])
         name = settings["target"]
         if settings["preload"]:

@@ -6,6 +6,7 @@ import struct
 REQUEST = 1
 CANCEL = 2
 CREDIT = 3
+LIMIT = 4
 FLAG_HAND_OVER = 1
 FLAG_BODY_IN_FILE = 2
 
@@ -16,9 +17,13 @@ DATA = 3
 FAIL = 4
 RETURNED = 5
 DROPPED = 6
+LATE = 7
 FLAG_LAST = 1
 FLAG_HAS_LENGTH = 2
 FLAG_HAS_DATE = 4
+FLAG_SLOW = 1
+FLAG_REPLACED = 2
+FLAG_OVER = 4
 
 TO_WORKER = struct.Struct("<IIBBHI")
 TO_FRONT = struct.Struct("<IIBBHIII")
@@ -32,7 +37,7 @@ class FrameReader:
     """Octets from a front in, frames out.
 
     A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
-    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``.
+    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(LIMIT, id, milliseconds)``.
     """
 
     __slots__ = ("_parts", "_have", "_need")

@@ -10,22 +10,28 @@ serves many requests. Three things keep that from making anybody wait:
   written. Answers belong to the worker, not to the thread.
 * Where no thread is idle, the watcher gives requests that were written ahead back to the front.
 
+The watcher also sees what is executed for longer than it may be: ``seat.py`` says how that is interrupted.
+
 Safety: a request leaves ``inbox`` once (popleft), so it is executed once, whoever believes to lead. Only who holds
 ``read_lock`` reads, only who holds ``send_lock`` writes. Whoever puts an answer in ``outbox`` writes it, or leads (and so writes
 before reading), or the watcher does.
-Progress: ``leader`` is None only while every thread executes.
+An interruption comes only while its thread is in the application (``seat.py``): no frame is lost, no lock stays locked here.
+Progress: ``leader`` is None only while every thread executes. A thread that was interrupted and does not come back does not
+count: another has its place.
 """
 
+import faulthandler
 import json
 import mmap
 import os
+import signal
 import socket
 import sys
 import threading
 from collections import deque
 from time import perf_counter_ns, thread_time_ns
 
-from . import wire
+from . import RequestTimeout, wire
 from .forked import restore_signals
 from .seat import Seat, open_schedstat
 from .watcher import Watcher
@@ -34,6 +40,8 @@ from .wsgi import ClientGone
 READ_SIZE = 65536
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although requests are waiting
 CANCELLED_MOST = 64  # cancelled requests remembered before those that are over are forgotten
+LIMITS_MOST = 2048  # limits remembered before those of requests that are over are forgotten
+JOIN = 1.0  # seconds after which it is seen that a thread waited for at the end was replaced
 HOLD_COUNT = 8  # answers written at once: half of what is written ahead, so that the front works while this worker does
 HOLD_MOST = 1_000_000  # nanoseconds an answer is held for company
 
@@ -51,7 +59,7 @@ class Worker:
         self.outbox = deque()
         self.outbox_octets = 0
         self._cancelled = set()
-        self._lock = threading.Lock()  # guards leader, _idle and _seats
+        self._lock = threading.Lock()  # guards leader, _idle and seats
         self.read_lock = threading.Lock()
         self._send_lock = threading.Lock()
         self.reading = False  # the leader is waiting for requests
@@ -60,26 +68,45 @@ class Worker:
         self.begun = 0  # requests begun, in all
         self.flushes = 0
         self.usual = 0  # moving average of a slow application's wall time, nanoseconds; near 0 for a fast one
-        self._seats = [Seat(self, 0)]
+        self.limits = {}  # of requests whose limit is not the usual one, nanoseconds by id
+        self.interrupt = None  # the module, where there may be limits
+        if settings["limits"]:
+            from . import interrupt
+
+            self.interrupt = interrupt
+        first = Seat(self)
+        first.thread = threading.current_thread()
+        self.seats = [first]
+        self._made = 1  # seats, in all
         self._idle = []
         self._others = []  # the threads of the seats after the first
-        self.leader = self._seats[0]
-        self._watcher = Watcher(self)
+        self.leader = first
         descriptor = os.open(settings["scoreboard"], os.O_RDWR)
         try:
             self._board = memoryview(mmap.mmap(descriptor, 64)).cast("I")
         finally:
             os.close(descriptor)
+        self._watcher = Watcher(self, self._board, settings)
+
+    @property
+    def executes(self):
+        """Whether anything is being executed."""
+        return any(seat.id for seat in self.seats)
 
     def serve(self):
         """Runs on the main thread, which is the first seat's, until the front closes and everything is answered."""
+        first = self.leader
+        if self.interrupt is not None:
+            self.interrupt.wake_by_signal(first)
         self._watcher.start()
-        self._occupy(self._seats[0])
-        # Other threads may still be executing; their answers are owed.
-        for thread in self._others:
+        self._occupy(first)
+        # Other threads may still be executing; their answers are owed, but for those of replaced ones.
+        while True:
             with self._lock:
-                pass  # `_appoint` starts what it has added before it lets go of this
-            thread.join()
+                running = [thread for thread in self._others if thread.is_alive()]
+            if not running:
+                break
+            running[0].join(JOIN)
         self.flush()
 
     # ---- a thread's life
@@ -121,7 +148,12 @@ class Worker:
             self.begun += 1
             seat.begun_wall = begun = perf_counter_ns()
             seat.begun_cpu = thread_time_ns() if seat.slow or flags & wire.FLAG_HAND_OVER else 0
-            execute(shared, variables, body, flags & wire.FLAG_BODY_IN_FILE, seat)
+            try:
+                seat.open = True
+                execute(shared, variables, body, flags & wire.FLAG_BODY_IN_FILE, seat)
+            except RequestTimeout:
+                if not self._settle(seat):
+                    return
             seat.id = 0
             if self.leader is seat:
                 # An answer waits for company only while the next ones come quickly.
@@ -138,6 +170,18 @@ class Worker:
                     held_since = 0
             else:
                 self.flush()
+
+    def _settle(self, seat):
+        """An interrupted request has ended. False: so does its thread, whose place another has."""
+        seat.settle()
+        with self._lock:
+            seat.late = 0
+            replaced = seat.replaced
+        self.outbox.append(wire.frame(wire.LATE, seat.id, wire.FLAG_OVER))
+        seat.slow = True
+        if replaced:
+            self.flush()
+        return not replaced
 
     def _park(self, seat):
         """Takes the lead if nobody has it, else sleeps until it is given. False: the worker ends."""
@@ -189,18 +233,20 @@ class Worker:
             if type == wire.REQUEST:
                 self.inbox.append(frame)
             elif type == wire.CREDIT:
-                for seat in self._seats:
+                for seat in self.seats:
                     if seat.id == frame[1]:
                         seat.granted += frame[2]
                         self._wake_for_credit(seat)
             elif type == wire.CANCEL:
                 self._cancel(frame[1])
+            elif type == wire.LIMIT:
+                self._limit(frame[1], frame[2])
 
     def _cancel(self, id):
         # Noted first, then looked for: the request may be on its way from the inbox to a seat, which looks here once it has it.
         cancelled = self._cancelled
         cancelled.add(id)
-        for seat in self._seats:
+        for seat in self.seats:
             if seat.id == id:
                 seat.cancelled = id
                 cancelled.discard(id)
@@ -209,6 +255,16 @@ class Worker:
         if len(cancelled) > CANCELLED_MOST:
             # Most were answered before word came that their client had left.
             cancelled.intersection_update([id] + [frame[1] for frame in list(self.inbox)])
+
+    def _limit(self, id, milliseconds):
+        limits = self.limits
+        if len(limits) == LIMITS_MOST:
+            # Most of them are over. Those begun long ago are in a seat, what is on its way there has come lately.
+            kept = {seat.id for seat in list(self.seats)}
+            for known in list(limits):
+                if (id - known) & 0xFFFFFFFF > LIMITS_MOST // 2 and known not in kept:
+                    del limits[known]
+        limits[id] = milliseconds * 1_000_000
 
     @staticmethod
     def _wake_for_credit(seat):
@@ -282,23 +338,41 @@ class Worker:
             seat = self._idle.pop()
             self.leader = seat
             seat.wake.release()
-        elif len(self._seats) < self._threads:
-            seat = Seat(self, len(self._seats))
-            thread = threading.Thread(
-                target=self._occupy, args=(seat,), name="vivarium-thread-%d" % seat.number, daemon=True
-            )
-            self._seats.append(seat)
+        elif len(self.seats) < self._threads:
+            seat = Seat(self)
+            name = "vivarium-thread-%d" % self._made
+            seat.thread = thread = threading.Thread(target=self._occupy, args=(seat,), name=name, daemon=True)
+            self._made += 1
+            self.seats.append(seat)
             self._others.append(thread)
             self.leader = seat
             try:
                 thread.start()
             except RuntimeError:
                 # The system has no more (pids.max of a container, memory). A worker with fewer threads still serves.
-                self._seats.pop()
+                self.seats.pop()
                 self._others.pop()
                 self.leader = None
         else:
             self.leader = None
+
+    def replace(self, seat):
+        """Gives the place of an interrupted thread that does not come back to another. False: not now."""
+        with self._lock:
+            # To a second thread in one that is to have only one, even this must not happen (PEP 3333, wsgi.multithread).
+            if self._threads == 1 or not seat.late:
+                return False
+            # Another list, for somebody may just go through this one.
+            self.seats = [other for other in self.seats if other is not seat]
+            if self.leader is None or self.leader is seat:
+                self._appoint()
+                if self.leader is None:  # there is no thread to be had
+                    self.seats.append(seat)
+                    return False
+            if seat.thread in self._others:
+                self._others.remove(seat.thread)
+            seat.replaced = True
+            return True
 
     def rescue(self, begun):
         """Nobody reads, and no request was begun since the last look: what waits behind the running one must not."""
@@ -339,6 +413,10 @@ def run(host, settings):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # the application may have put something else in its place
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    # For who wants to know what a worker does that does not answer: works when nothing of Python does any more.
+    faulthandler.register(signal.SIGUSR2, file=2)
+    if not faulthandler.is_enabled():
+        faulthandler.enable(file=2)
     connection = connect(settings)
     # A process that the application forks (multiprocessing does) must neither read this worker's requests nor, living on
     # when the worker has died, keep the front waiting for its answers.

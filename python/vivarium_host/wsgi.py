@@ -7,14 +7,15 @@
     fail()                                            the response cannot be finished
     write(emit, octets)                               calls emit(octets), which calls the first two; no octet is held back
 
-All but fail raise ClientGone once the client has left.
+All but fail raise ClientGone once the client has left. All raise RequestTimeout in a request that took too long and was answered
+by others.
 """
 
 import re
 import sys
 from io import BytesIO
 
-from . import wire
+from . import RequestTimeout, wire
 
 # RFC 9110 section 7.6.1: fields that speak of one connection. PEP 3333 forbids them to applications.
 HOP_BY_HOP = frozenset(
@@ -312,7 +313,7 @@ class Host:
             blocks = call.begin(self._application, environ)
             if blocks is not None:
                 return _rest(call, blocks, environ, file, out)
-        except ClientGone:
+        except (ClientGone, RequestTimeout):
             out.fail()
         except BaseException:  # SystemExit and KeyboardInterrupt are no reason to end a worker either
             _failed(call, environ, out)
@@ -324,14 +325,17 @@ class Host:
         """Runs one request to its end. The parameters are those of begin."""
         rest = self.begin(shared, variables, body, body_in_file, out)
         if rest is not None:
-            for _ in rest:
-                pass
+            try:
+                for _ in rest:
+                    pass
+            except RequestTimeout as error:
+                rest.throw(error)  # it may have come here, between two blocks
 
 
 def _rest(call, blocks, environ, file, out):
     try:
         yield from blocks
-    except ClientGone:
+    except (ClientGone, RequestTimeout):
         out.fail()
     except BaseException:
         _failed(call, environ, out)

@@ -60,6 +60,11 @@ export class RequestWriter {
     this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.credit, 0, octets);
   }
 
+  /** A LIMIT frame, before the request with this id: it may be executed for so long, 0 for as long as it takes. */
+  limit(id: number, milliseconds: number): void {
+    this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.limit, 0, milliseconds);
+  }
+
   /** Sends what was gathered. */
   flush(): void {
     if (this.#used === 0) return;

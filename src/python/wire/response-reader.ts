@@ -11,6 +11,8 @@ export interface ResponseListener {
   fail(id: number): void;
   returned(id: number): void;
   dropped(id: number): void;
+  /** See `lateFlag`. `stack` may be "". */
+  late(id: number, flags: number, stack: string): void;
   /** After `last` or `fail`: the request's execution took so many µs. */
   ended(id: number, wall: number, cpu: number): void;
 }
@@ -80,6 +82,10 @@ export class ResponseReader {
         return end;
       case toFront.dropped:
         listener.dropped(id);
+        return end;
+      case toFront.late:
+        if (end > chunk.length) return -1;
+        listener.late(id, flags, chunk.toString("utf8", start, end));
         return end;
       default:
         if (end > chunk.length) return -1;

@@ -24,6 +24,8 @@ def as_told(frame):
     kind = frame["frame"]
     if kind == "CANCEL":
         return (wire.CANCEL, frame["id"])
+    if kind == "LIMIT":
+        return (wire.LIMIT, frame["id"], frame["milliseconds"])
     if kind == "CREDIT":
         return (wire.CREDIT, frame["id"], frame["octets"])
     flags = (wire.FLAG_HAND_OVER if frame["handOver"] else 0) | (wire.FLAG_BODY_IN_FILE if frame["inFile"] else 0)
@@ -60,6 +62,9 @@ def written(frame):
         return wire.frame(wire.HELLO, 0, payload=json.dumps(told).encode())
     if kind == "RETURNED" or kind == "DROPPED":
         return wire.frame(getattr(wire, kind), frame["id"])
+    if kind == "LATE":
+        flags = sum(getattr(wire, "FLAG_" + flag.upper()) for flag in frame["flags"])
+        return wire.frame(wire.LATE, frame["id"], flags, payload=frame["stack"].encode("utf-8"))
     times = {"wall": frame["wall"], "cpu": frame["cpu"]}
     if kind == "FAIL":
         return wire.frame(wire.FAIL, frame["id"], **times)

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { responseFlag } from "../../../src/python/wire/frames.js";
+import { lateFlag, responseFlag } from "../../../src/python/wire/frames.js";
 import { type ResponseListener, ResponseReader } from "../../../src/python/wire/response-reader.js";
 import { cuts, type Frame, text, vectors } from "./vectors.js";
 
@@ -27,6 +27,9 @@ class Log implements ResponseListener {
   }
   dropped(id: number): void {
     this.entries.push(["dropped", id]);
+  }
+  late(id: number, flags: number, stack: string): void {
+    this.entries.push(["late", id, flags, stack]);
   }
   ended(id: number, wall: number, cpu: number): void {
     this.entries.push(["ended", id, wall, cpu]);
@@ -56,7 +59,13 @@ function expected(frames: readonly Frame[]): unknown[][] {
     else if (frame.frame === "FAIL") log.fail(frame.id);
     else if (frame.frame === "RETURNED") log.returned(frame.id);
     else if (frame.frame === "DROPPED") log.dropped(frame.id);
-    else assert.fail(`a worker does not write ${frame.frame}`);
+    else if (frame.frame === "LATE") {
+      log.late(
+        frame.id,
+        frame.flags.reduce((sum, flag) => sum | lateFlag[flag], 0),
+        frame.stack,
+      );
+    } else assert.fail(`a worker does not write ${frame.frame}`);
     if ("last" in frame ? frame.last : frame.frame === "FAIL") {
       assert.ok("wall" in frame);
       log.ended(frame.id, frame.wall, frame.cpu);

@@ -1,6 +1,7 @@
 // Reads the vectors of the wire; test/vectors/wire/README.md says how they are written.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { lateFlag } from "../../../src/python/wire/frames.js";
 import { root } from "../../support/tools.js";
 
 export type Text = string | { readonly times: number; readonly of: string };
@@ -17,6 +18,7 @@ export type Frame =
     }
   | { readonly frame: "CANCEL"; readonly id: number }
   | { readonly frame: "CREDIT"; readonly id: number; readonly octets: number }
+  | { readonly frame: "LIMIT"; readonly id: number; readonly milliseconds: number }
   | { readonly frame: "HELLO"; readonly worker: number; readonly pid: number; readonly threads: number }
   | {
       readonly frame: "RESPONSE";
@@ -40,7 +42,13 @@ export type Frame =
       readonly cpu: number;
     }
   | { readonly frame: "FAIL"; readonly id: number; readonly wall: number; readonly cpu: number }
-  | { readonly frame: "RETURNED" | "DROPPED"; readonly id: number };
+  | { readonly frame: "RETURNED" | "DROPPED"; readonly id: number }
+  | {
+      readonly frame: "LATE";
+      readonly id: number;
+      readonly flags: readonly (keyof typeof lateFlag)[];
+      readonly stack: string;
+    };
 
 export interface Vector {
   readonly name: string;
