@@ -11,7 +11,7 @@ from . import wire
 # seconds: how long a leader may execute one request while others wait behind it; twice that where all take longer
 TICK = 0.003
 TICKS_TO_PARK = 25  # idle looks after which the watcher sleeps until it is woken
-TICKS_TO_LIMITS = 16  # looks after which what is executed is compared with its limits
+TICKS_TO_LIMITS = 4  # looks after which what is executed is compared with its limits
 REST = 0.1  # seconds the watcher sleeps while requests are executed and nothing waits behind them
 REPLACE_AFTER = 100_000_000  # nanoseconds an interrupted thread has to come back before another takes its place
 

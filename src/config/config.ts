@@ -102,6 +102,12 @@ export interface PoolConfig {
   readonly queueTimeout: number;
   /** Methods of requests that are run once more, on another worker, where their worker died before it answered. */
   readonly retry: readonly string[];
+  /** Seconds a request may be executed; then 504, and it is interrupted. Default 0: as long as it takes. */
+  readonly requestTimeout: number;
+  /** Seconds an interrupted thread gets to come back before its worker is replaced. Default 5. */
+  readonly interruptGrace: number;
+  /** Seconds from which a request that is executed is told of in the log, with its stack. Default 0: none is. */
+  readonly logSlow: number;
 }
 
 /** What may answer a request: a pool or an upstream group, by name, or a folder's files. */
@@ -120,6 +126,14 @@ export interface MountConfig {
   readonly tries: readonly TryConfig[];
   /** Folders from which a response may have a file sent in its place, by X-Accel-Redirect or X-Sendfile. Default: not looked at. */
   readonly redirects?: FileRedirectRoots;
+}
+
+/** How long requests for a path may be executed. */
+export interface LimitConfig {
+  /** "/prefix" without a closing slash, "" for every path. The longest that a request's path is under counts. */
+  readonly path: string;
+  /** In place of the pool's `requestTimeout`. */
+  readonly requestTimeout: number;
 }
 
 export interface Config {
@@ -158,8 +172,8 @@ export interface Config {
   /** Seconds running requests get to finish at a stop. Default 30. */
   readonly gracefulTimeout: number;
   /**
-   * Seconds for which a front's event loop may not answer the supervisor before the front is killed and replaced. 0: none is.
-   * Default 60.
+   * Seconds for which a front's event loop may not answer the supervisor, or a worker that has requests show no sign of life, before
+   * it is killed and replaced. 0: none is. Default 60.
    */
   readonly hangTimeout: number;
   /** Processes that do all I/O with clients, from 1. More than 1 only where no pool has workers, which connect to one. */
@@ -174,6 +188,8 @@ export interface Config {
   /** Servers elsewhere that requests are passed to. */
   readonly upstreams: readonly UpstreamGroupConfig[];
   readonly mounts: readonly MountConfig[];
+  /** Paths whose requests have a time limit of their own. Unique. Default none. */
+  readonly limits: readonly LimitConfig[];
 }
 
 /** The most threads of a worker where the scheduler may choose: they cover an application that waits 7/8 of its time. */

@@ -61,6 +61,8 @@ class Loader {
   #upstreams: ReadonlyMap<string, Table> = new Map();
   /** The file, if it has [[mount]]. */
   #mounts: Table | undefined;
+  /** The file, if it has [[limit]]. */
+  #limits: Table | undefined;
 
   constructor(given: Given) {
     this.#given = given;
@@ -84,6 +86,7 @@ class Loader {
       pools,
       upstreams,
       mounts,
+      limits: await this.#readLimits(context),
       fronts: this.#readFronts(pools, embedded, outside),
       chdir,
       listen: this.#pick("listen", context),
@@ -108,14 +111,15 @@ class Loader {
   }
 
   #openFile(file: string, values: Readonly<Record<string, unknown>>): void {
-    const { pool, upstream, mount, ...rest } = values;
+    const { pool, upstream, mount, limit, ...rest } = values;
     const { base } = this.#outside;
     const whole: Table = { values, where: `${file}: `, base };
-    refuseUnknownKeys(whole, ["target", "pool", "upstream", ...optionNames.map((name) => options[name].key)]);
+    refuseUnknownKeys(whole, ["target", "pool", "upstream", "limit", ...optionNames.map((name) => options[name].key)]);
     // `mount = "/blog"` is where TARGET is; [[mount]] is a list of tables.
     const several = Array.isArray(mount);
     this.#root = { ...whole, values: several || mount === undefined ? rest : { ...rest, mount } };
     this.#mounts = several ? whole : undefined;
+    this.#limits = limit === undefined ? undefined : whole;
     this.#pools = tablesAt(whole, "pool", pool);
     this.#upstreams = tablesAt(whole, "upstream", upstream);
   }
@@ -180,6 +184,16 @@ class Loader {
         ` executes one request at a time in each process, so that threads can only be 1, not ${pool.threads}; raise workers, or leave embedded out.`,
       );
     }
+    const limit =
+      (pool.requestTimeout > 0 && "request-timeout") ||
+      (pool.logSlow > 0 && "log-slow") ||
+      (this.#limits !== undefined && "[[limit]]");
+    if (limit !== false) {
+      throw wrong(
+        { where },
+        ` executes requests on the thread that serves clients, which nobody can interrupt: leave ${limit} out (hang-timeout is the limit then), or leave embedded out.`,
+      );
+    }
     return { ...pool, threads: 1 };
   }
 
@@ -198,7 +212,15 @@ class Loader {
       queue: this.#pick("queue", context, own),
       queueTimeout: this.#pick("queueTimeout", context, own),
       retry: this.#pick("retry", context, own),
+      requestTimeout: this.#pick("requestTimeout", context, own),
+      interruptGrace: this.#pick("interruptGrace", context, own),
+      logSlow: this.#pick("logSlow", context, own),
     };
+  }
+
+  async #readLimits(context: ReadContext): Promise<Config["limits"]> {
+    if (this.#limits === undefined) return [];
+    return (await import("./limits.js")).readLimits(this.#limits, context);
   }
 
   // ---- fronts

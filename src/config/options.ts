@@ -62,7 +62,7 @@ export interface Option<Value> {
 export type PoolSettings = Omit<PoolConfig, "name" | "target">;
 
 /** What the options say. Pools, upstream groups and mounts are tables of vivarium.toml. */
-export interface Settings extends PoolSettings, Omit<Config, "fronts" | "pools" | "upstreams" | "mounts"> {
+export interface Settings extends PoolSettings, Omit<Config, "fronts" | "pools" | "upstreams" | "mounts" | "limits"> {
   readonly fronts: number | "auto";
   /** Where TARGET is: "" or "/prefix". */
   readonly mount: string;
@@ -314,6 +314,24 @@ export const options: Options = {
     standard: "30",
     initial: "30",
   },
+  requestTimeout: {
+    key: "request-timeout",
+    group: "Time limits",
+    placeholder: "SECONDS",
+    summary: "a request may be executed for so long; then 504, and it is interrupted; 0: no limit",
+    read: seconds(0),
+    standard: "0",
+    initial: "0",
+  },
+  interruptGrace: {
+    key: "interrupt-grace",
+    group: "Time limits",
+    placeholder: "SECONDS",
+    summary: "a worker whose interrupted request has not ended after so long is replaced",
+    read: seconds(0),
+    standard: "5",
+    initial: "5",
+  },
   gracefulTimeout: {
     key: "graceful-timeout",
     group: "Time limits",
@@ -327,10 +345,19 @@ export const options: Options = {
     key: "hang-timeout",
     group: "Time limits",
     placeholder: "SECONDS",
-    summary: "a front that is stuck for this long is killed and replaced; 0: none is",
+    summary: "a process that shows no sign of life for so long is killed and replaced; 0: none is",
     read: seconds(0),
     standard: "60",
     initial: "60",
+  },
+  logSlow: {
+    key: "log-slow",
+    group: "Log and control",
+    placeholder: "SECONDS",
+    summary: "log the Python stack of requests that are executed for so long; 0: of none",
+    read: seconds(0),
+    standard: "0",
+    initial: "0",
   },
   accessLog: {
     key: "access-log",
@@ -370,4 +397,7 @@ export const poolOptionNames: readonly (keyof PoolSettings)[] = [
   "queue",
   "retry",
   "queueTimeout",
+  "requestTimeout",
+  "interruptGrace",
+  "logSlow",
 ];

@@ -30,6 +30,9 @@ function tell(message: FromFront): void {
 const poolOwner: PoolOwner = {
   workerReady: (worker, pid) => tell({ type: "worker-ready", worker, pid }),
   workerServed: (worker, pid) => tell({ type: "worker-served", worker, pid }),
+  workerHung: (worker, pid) => tell({ type: "worker-hung", worker, pid }),
+  workerStuck: (worker, pid) => tell({ type: "worker-stuck", worker, pid }),
+  workerRetired: (worker, pid) => tell({ type: "worker-retired", worker, pid }),
 };
 
 class Front {
@@ -60,7 +63,16 @@ class Front {
     }
     for (const pool of application === undefined ? config.pools : []) {
       const label = poolLabel(config, pool);
-      const settings = { ...pool, label, threads: threadsMost(pool), responseMemory, scoreboards, deadlines };
+      const settings = {
+        ...pool,
+        label,
+        threads: threadsMost(pool),
+        responseMemory,
+        scoreboards,
+        limits: config.limits,
+        hangTimeout: config.hangTimeout,
+        deadlines,
+      };
       const workers = new WorkerPool(settings, poolOwner);
       pools.set(pool, workers);
       answering.set(pool, workers);
@@ -153,6 +165,10 @@ class Front {
     for (const group of this.#handlers.groups) group.makeRoom(address);
   }
 
+  retire(pid: number): void {
+    for (const pool of this.#pools.values()) pool.retire(pid);
+  }
+
   report(): FrontReport {
     return {
       connections: this.#ingress.connections,
@@ -229,6 +245,7 @@ process.on("message", async (message: ToFront) => {
   else if (message.type === "reopen-logs") started?.reopenLogs();
   else if (message.type === "make-room") started?.makeRoom(message.address);
   else if (message.type === "pool-down") started?.poolDown(message.pool, message.why, message.againIn);
+  else if (message.type === "retire") started?.retire(message.pid);
   else if (started !== undefined && message.type === "drain-server") {
     tell({ type: "server-drained", id: message.id, drained: started.drainServer(message.server, message.undo) });
   } else if (started !== undefined && message.type === "report") {

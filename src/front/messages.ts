@@ -34,6 +34,8 @@ export type ToFront =
   | { readonly type: "reopen-logs" }
   /** Gives an upstream server no more requests (or, with `undo`, again), in each group that has it; its URL or address. */
   | { readonly type: "drain-server"; readonly id: number; readonly server: string; readonly undo: boolean }
+  /** Another worker has this one's place: give it nothing more, and end its connection when it has nothing left. */
+  | { readonly type: "retire"; readonly pid: number }
   /** Another front's connection waits for this upstream server to have room. */
   | { readonly type: "make-room"; readonly address: string }
   | { readonly type: "report"; readonly id: number }
@@ -80,6 +82,13 @@ export interface FrontReport {
 
 export type EmbeddedFacts = Facts;
 
+/** See PoolOwner (worker-pool.ts). */
+export interface WorkerNews {
+  readonly type: "worker-hung" | "worker-stuck" | "worker-retired";
+  readonly worker: number;
+  readonly pid: number;
+}
+
 export type FromFront =
   | { readonly type: "alive" }
   /** In embedded mode, before it listens: the application was loaded. */
@@ -95,5 +104,6 @@ export type FromFront =
   | { readonly type: "scarce"; readonly address: string }
   /** It answered its first request. */
   | { readonly type: "worker-served"; readonly worker: number; readonly pid: number }
+  | WorkerNews
   | { readonly type: "server-drained"; readonly id: number; readonly drained: Drained }
   | { readonly type: "report"; readonly id: number; readonly report: FrontReport };

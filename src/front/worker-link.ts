@@ -1,9 +1,10 @@
 // The front's end of one worker's connection: carries out what the pool decided, turns frames into calls on exchanges.
 import type { Socket } from "node:net";
 import { log } from "../channels.js";
-import type { Exchange } from "../exchange.js";
+import type { Exchange, Request } from "../exchange.js";
 import type { Member } from "../pool/pool.js";
 import { readHead } from "../python/response-head.js";
+import { lateFlag } from "../python/wire/frames.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
 
@@ -33,6 +34,10 @@ export interface LinkOwner {
   linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void;
   linkReturned(link: WorkerLink, ticket: Ticket): void;
   linkDropped(link: WorkerLink, ticket: Ticket): void;
+  /** The time limit of a request that has another than its pool, ms. */
+  ownLimit(request: Request): number | undefined;
+  /** A request is executed for long (`lateFlag`): `stack` is where it is. It stays the link's until it is over. */
+  linkLate(link: WorkerLink, ticket: Ticket, flags: number, stack: string): void;
   /** All that a read brought was told: what it made room for can be given, before anything else is done. */
   linkRead(): void;
   /** The connection ended. */
@@ -109,6 +114,8 @@ export class WorkerLink implements ResponseListener {
     ticket.link = this;
     ticket.id = id;
     this.#tickets.set(id, ticket);
+    const limit = this.#owner.ownLimit(request);
+    if (limit !== undefined) this.#writer.limit(id, limit);
     if (body.kind === "empty") {
       this.#writer.request(id, handOver, request.variables, request.shared, undefined, false);
     } else if (body.kind === "memory") {
@@ -197,6 +204,18 @@ export class WorkerLink implements ResponseListener {
   dropped(id: number): void {
     const ticket = this.#take(id);
     if (ticket !== undefined) this.#owner.linkDropped(this, ticket);
+  }
+
+  late(id: number, flags: number, stack: string): void {
+    const ticket = this.#tickets.get(id);
+    // What was on its way when the worker found it late may have ended it.
+    if (ticket === undefined) return;
+    if ((flags & lateFlag.over) !== 0) {
+      this.#take(id);
+      // Without LATE before it: the application raised what is raised in a late request.
+      ticket.exchange.cut();
+    }
+    this.#owner.linkLate(this, ticket, flags, stack);
   }
 
   #take(id: number): Ticket | undefined {

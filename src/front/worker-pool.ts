@@ -1,16 +1,17 @@
 // The pool with hands: connects exchanges, the pool's decisions and the links of the workers.
-import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
 import { workerName } from "../config/config.js";
-import type { Exchange } from "../exchange.js";
+import type { Exchange, Request } from "../exchange.js";
 import { type Deadlines, later } from "../net/deadline.js";
-import { Pool } from "../pool/pool.js";
+import { type Member, Pool } from "../pool/pool.js";
 import { Overload } from "./overload.js";
+import { hasBegun, type Noted, Scoreboard } from "./scoreboard.js";
+import { type LimitSettings, type LimitsOwner, TimeLimits } from "./time-limits.js";
 import type { LinkOwner, Ticket, WorkerLink } from "./worker-link.js";
 
-export interface WorkerPoolSettings {
+export interface WorkerPoolSettings extends LimitSettings {
   /** How the pool is called in the log, "" where it is the only one. */
   readonly label: string;
   /** The most threads a worker has. */
@@ -32,9 +33,15 @@ export interface PoolOwner {
   workerReady(worker: number, pid: number): void;
   /** It answered its first request. */
   workerServed(worker: number, pid: number): void;
+  /** It does nothing any more: it is to be killed. */
+  workerHung(worker: number, pid: number): void;
+  /** A thread of it does not come back: it is to be replaced, by one that is ready before it is told to `retire`. */
+  workerStuck(worker: number, pid: number): void;
+  /** It was told to `retire`, and has nothing left to do but what it was interrupted in. Its connection is ended. */
+  workerRetired(worker: number, pid: number): void;
 }
 
-export class WorkerPool implements LinkOwner {
+export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly pool: Pool<Ticket, WorkerLink>;
   readonly #owner: PoolOwner;
   readonly #label: string;
@@ -42,8 +49,9 @@ export class WorkerPool implements LinkOwner {
   readonly #creditStep: number;
   readonly #retry: ReadonlySet<string>;
   readonly #overload: Overload;
-  /** Every connection; of workers that said hello the descriptor of the scoreboard, -1 where it cannot be read. */
-  readonly #links = new Map<WorkerLink, number>();
+  readonly #limits: TimeLimits;
+  /** Every connection; of workers that said hello the scoreboard. */
+  readonly #links = new Map<WorkerLink, Scoreboard | undefined>();
   /** Links with something gathered to write. */
   readonly #written: WorkerLink[] = [];
   #flushPlanned = false;
@@ -53,6 +61,7 @@ export class WorkerPool implements LinkOwner {
     this.pool = new Pool(settings.threads, settings.queue);
     this.#overload = new Overload(this.pool, settings);
     this.#retry = new Set(settings.retry);
+    this.#limits = new TimeLimits(settings, settings.deadlines, this);
     this.#label = settings.label;
     this.#creditStep = settings.responseMemory / 4;
     this.#scoreboards = settings.scoreboards;
@@ -115,6 +124,7 @@ export class WorkerPool implements LinkOwner {
       const assignment = this.pool.next(now);
       if (assignment === undefined) break;
       assignment.member.worker.give(assignment.request, assignment.handOver);
+      this.#limits.began();
     }
     if (this.pool.queueLength === 0) return;
     this.#overload.waiting();
@@ -139,12 +149,12 @@ export class WorkerPool implements LinkOwner {
 
   /** A worker connected. */
   add(link: WorkerLink): void {
-    this.#links.set(link, -1);
+    this.#links.set(link, undefined);
   }
 
   linkReady(link: WorkerLink): void {
     // Opened now, because by the time the connection's end is seen the file of this name may be the successor's.
-    this.#links.set(link, openScoreboard(join(this.#scoreboards, String(link.worker))));
+    this.#links.set(link, new Scoreboard(join(this.#scoreboards, String(link.worker))));
     link.member = this.pool.ready(link);
     this.#overload.down = { why: "", againIn: 0 };
     this.#owner.workerReady(link.worker, link.pid);
@@ -169,6 +179,49 @@ export class WorkerPool implements LinkOwner {
     if (link.member !== undefined) this.pool.dropped(link.member, ticket, performance.now());
   }
 
+  // ---- time limits
+
+  ownLimit(request: Request): number | undefined {
+    return this.#limits.own(request);
+  }
+
+  linkLate(link: WorkerLink, ticket: Ticket, flags: number, stack: string): void {
+    this.#limits.late(link, ticket, flags, stack);
+  }
+
+  members(): readonly Member<Ticket, WorkerLink>[] {
+    return this.pool.members;
+  }
+
+  noted(link: WorkerLink): Noted {
+    return this.#links.get(link)?.read() ?? { begun: Number.POSITIVE_INFINITY, beat: 0 };
+  }
+
+  linkRelieved(link: WorkerLink, ticket: Ticket): void {
+    this.linkDropped(link, ticket);
+  }
+
+  linkStuck(link: WorkerLink): void {
+    this.#owner.workerStuck(link.worker, link.pid);
+  }
+
+  linkHung(link: WorkerLink): void {
+    this.#owner.workerHung(link.worker, link.pid);
+  }
+
+  linkIdle(link: WorkerLink): void {
+    link.end();
+    this.#owner.workerRetired(link.worker, link.pid);
+  }
+
+  /** Another worker has this one's place: it finishes what it has, and is given nothing more. */
+  retire(pid: number): void {
+    const member = this.pool.members.find(({ worker }) => worker.pid === pid);
+    if (member === undefined) return;
+    this.pool.drain(member);
+    this.#limits.retire(member.worker);
+  }
+
   linkRead(): void {
     this.#dispatch(performance.now());
     this.#flush();
@@ -191,8 +244,10 @@ export class WorkerPool implements LinkOwner {
   }
 
   linkClosed(link: WorkerLink): void {
-    const begun = lastBegun(this.#links.get(link) ?? -1);
+    const { begun } = this.noted(link);
+    this.#links.get(link)?.close();
     this.#links.delete(link);
+    this.#limits.closed(link);
     const { member } = link;
     if (member === undefined) return;
     link.member = undefined;
@@ -202,8 +257,7 @@ export class WorkerPool implements LinkOwner {
       ticket.link = undefined;
       const { exchange } = ticket;
       if (exchange.ended) continue;
-      // The distance on the circle that 32-bit ids make; with an infinite `begun` it is 0.
-      if (((ticket.id - begun) | 0) > 0) {
+      if (!hasBegun(ticket.id, begun)) {
         if (exchange.inputEnded) refuseUnbegun(exchange);
         else unbegun.push(ticket);
         continue;
@@ -229,21 +283,4 @@ export class WorkerPool implements LinkOwner {
 /** Its client ended its side (`Exchange.inputEnded`) while the request waited. */
 function refuseUnbegun(exchange: Exchange): void {
   exchange.refuse(503, "The connection was closed before this request's turn came.");
-}
-
-function openScoreboard(path: string): number {
-  try {
-    return openSync(path, "r");
-  } catch {
-    return -1;
-  }
-}
-
-/** The id of the request a worker has begun last, closing its scoreboard; where that cannot be told, all count as begun. */
-function lastBegun(scoreboard: number): number {
-  if (scoreboard < 0) return Number.POSITIVE_INFINITY;
-  const id = Buffer.alloc(4);
-  const octets = readSync(scoreboard, id, 0, id.length, 0);
-  closeSync(scoreboard);
-  return octets < id.length ? Number.POSITIVE_INFINITY : id.readUInt32LE(0);
 }

@@ -22,6 +22,8 @@ export interface SpawnSettings {
   readonly threads: number;
   /** Octets of a response that a worker sends without credit. */
   readonly responseMemory: number;
+  /** Whether there are requests with a time limit of their own. */
+  readonly ownLimits: boolean;
   readonly wire: string;
   readonly scoreboards: string;
 }
@@ -83,6 +85,10 @@ export class Spawner {
       workers: pool.workers,
       threads: settings.threads,
       responseMemory: settings.responseMemory,
+      // Milliseconds; 0 is none.
+      requestTimeout: pool.requestTimeout * 1000,
+      logSlow: pool.logSlow * 1000,
+      limits: pool.requestTimeout > 0 || pool.logSlow > 0 || settings.ownLimits,
       wire: settings.wire,
       scoreboards: settings.scoreboards,
     };

@@ -2,7 +2,7 @@
 import { type ChildProcess, fork, type StdioOptions } from "node:child_process";
 import { log } from "../channels.js";
 import type { Config } from "../config/config.js";
-import type { Drained, EmbeddedFacts, FromFront, FrontReport, ToFront } from "../front/messages.js";
+import type { Drained, EmbeddedFacts, FromFront, FrontReport, ToFront, WorkerNews } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
 import type { Libpython } from "../python/libpython.js";
@@ -17,6 +17,7 @@ export interface FrontListener {
   /** An upstream server, by its address, has no room for another connection of this front. */
   serverScarce(address: string): void;
   workerServed(worker: number, pid: number): void;
+  workerNews(news: WorkerNews): void;
   /** It cannot serve: why, in a sentence. Its end follows. */
   frontFailed(problem: string): void;
   /** It has not answered for `config.hangTimeout`. Told once. */
@@ -134,7 +135,8 @@ export class FrontProcess {
       else if (message.type === "loaded") listener.applicationLoaded(message.facts);
       else if (message.type === "load-failed") listener.applicationFailed(message.problem, message.traceback);
       else if (message.type === "server-drained") this.#drains.get(message.id)?.(message.drained);
-      else this.#reports.get(message.id)?.(message.report);
+      else if (message.type === "report") this.#reports.get(message.id)?.(message.report);
+      else listener.workerNews(message);
     });
     this.#tell({
       type: "start",
@@ -173,6 +175,10 @@ export class FrontProcess {
 
   end(): void {
     this.#tell({ type: "end" });
+  }
+
+  retire(pid: number): void {
+    this.#tell({ type: "retire", pid });
   }
 
   reopenLogs(): void {

@@ -1,7 +1,7 @@
 // The fronts of a server: processes that do all the same, with the same listening sockets, each in a slot with a number. One
 // that dies takes its own connections with it and nothing else: the others serve on, and another takes its slot.
 import { log } from "../channels.js";
-import type { Drained, EmbeddedFacts, FrontReport } from "../front/messages.js";
+import type { Drained, EmbeddedFacts, FrontReport, WorkerNews } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { FrontProcess, type FrontSettings } from "./front-process.js";
 import { replacementDelay } from "./replacement.js";
@@ -12,6 +12,7 @@ export interface FrontsOwner {
   workerReady(worker: number, pid: number): void;
   /** A worker answered its first request. */
   workerServed(worker: number, pid: number): void;
+  workerNews(news: WorkerNews): void;
   /** A front cannot serve: why, in a sentence. */
   frontFailed(problem: string): void;
   /** In embedded mode: a front has loaded the application, or cannot, or it has printed lines. */
@@ -92,6 +93,11 @@ export class Fronts {
     }
   }
 
+  /** Another worker has the place of this one: they give it nothing more. */
+  retire(pid: number): void {
+    for (const front of this.#processes) front.retire(pid);
+  }
+
   reopenLogs(): void {
     for (const front of this.#processes) front.reopenLogs();
   }
@@ -153,6 +159,7 @@ export class Fronts {
         },
         workerReady: (worker, pid) => this.#owner.workerReady(worker, pid),
         workerServed: (worker, pid) => this.#owner.workerServed(worker, pid),
+        workerNews: (news) => this.#owner.workerNews(news),
         serverScarce: (address) => {
           for (const other of this.slots) if (other !== slot) other.process?.makeRoom(address);
         },

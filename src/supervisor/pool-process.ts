@@ -7,15 +7,22 @@
 import { constants } from "node:os";
 import { log } from "../channels.js";
 import { type PoolConfig, threadsMost, workerArea, workerName } from "../config/config.js";
+import type { WorkerNews } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
 import { logOutput } from "./output.js";
-import { killProcess, replacementDelay } from "./replacement.js";
+import { killProcess, replacementDelay, signalProcess } from "./replacement.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
 import { type Slot, WorkerSlots } from "./worker-slots.js";
 
 /** Requests wait for a worker that is started within so many milliseconds; otherwise they are answered 503 at once. */
 const worthWaiting = 1000;
+/** Makes a worker print the stacks of its threads (python/vivarium_host/worker.py). */
+const stacksSignal = "SIGUSR2";
+/** It has so long for that before it is killed, ms. */
+const tellStacksWithin = 300;
+/** A worker whose connection has ended has so long to exit, ms. */
+const exitWithin = 1000;
 
 export interface PoolOwner {
   /** Every worker has been ready: told once. */
@@ -26,6 +33,8 @@ export interface PoolOwner {
   poolDown(pool: string, why: string, againIn: number): void;
   /** The socket where workers connect was removed. `frontGone` and `frontListening` follow. */
   wireRemoved(): void;
+  /** The front is to give this worker nothing more: its successor is ready. */
+  retireWorker(pid: number): void;
   /** It was told to stop, and nothing of it is left. */
   poolEnded(): void;
 }
@@ -41,6 +50,8 @@ export interface PoolSettings {
   readonly runtime: RuntimeDirectory;
   /** Octets of a response that a worker may send beyond what was credited. */
   readonly responseMemory: number;
+  /** Whether there are requests with a time limit of their own. */
+  readonly ownLimits: boolean;
   /** Seconds that workers of a front that died get to end what they execute. */
   readonly gracefulTimeout: number;
 }
@@ -125,6 +136,7 @@ export class PoolProcess implements SpawnerListener {
     const slot = this.#slots.get(worker);
     if (slot === undefined || !this.#slots.connected(slot, pid)) return;
     this.#down = "";
+    for (const leaving of slot.leaving) this.#owner.retireWorker(leaving);
     if (this.#phase !== "starting" || this.#slots.ready < this.#slots.all.length) return;
     this.#phase = "serving";
     this.#cancelDeadline();
@@ -135,6 +147,29 @@ export class PoolProcess implements SpawnerListener {
   workerServed(worker: number, pid: number): void {
     const slot = this.#slots.get(worker);
     if (slot !== undefined) this.#slots.served(slot, pid);
+  }
+
+  /** What a front found of a worker. Nothing where it is another pool's. */
+  workerNews({ type, worker, pid }: WorkerNews): void {
+    const slot = this.#slots.get(worker);
+    if (slot === undefined || this.#phase === "stopping") return;
+    const there = (): boolean => slot.pid === pid || slot.leaving.has(pid);
+    const kill = (): void => {
+      if (there()) killProcess(pid);
+    };
+    if (type === "worker-hung" && there()) {
+      signalProcess(pid, stacksSignal);
+      later(tellStacksWithin, kill);
+    } else if (type === "worker-stuck" && this.#slots.replace(slot, pid)) {
+      this.#spawnWorker(slot);
+      later(this.#settings.gracefulTimeout * 1000, kill);
+    } else if (type === "worker-retired") later(exitWithin, kill);
+  }
+
+  /** Its workers print where their threads are. */
+  tellStacks(): void {
+    // One that boots has no handler for it yet, and would be ended.
+    for (const { state, pid } of this.#slots.all) if (state === "ready") signalProcess(pid, stacksSignal);
   }
 
   /** What ends from now on is not replaced. */
@@ -151,17 +186,20 @@ export class PoolProcess implements SpawnerListener {
   /** Stops, and ends all processes at once. */
   kill(): void {
     this.stop();
-    for (const slot of this.#slots.all) killProcess(slot.pid);
+    for (const slot of this.#slots.all) for (const pid of [slot.pid, ...slot.leaving]) killProcess(pid);
     this.#spawner?.kill();
   }
 
   // ---- starting
 
   #startSpawner(): void {
-    const { pool, wire, runtime, responseMemory } = this.#settings;
+    const { pool, wire, runtime, responseMemory, ownLimits } = this.#settings;
     this.#facts = undefined;
     const { scoreboards } = runtime;
-    this.#spawner = new Spawner({ pool, threads: threadsMost(pool), wire, scoreboards, responseMemory }, this);
+    this.#spawner = new Spawner(
+      { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits },
+      this,
+    );
   }
 
   /** Fills empty slots, as soon as there is somebody to fork workers and somebody for them to connect to. */
@@ -251,6 +289,10 @@ export class PoolProcess implements SpawnerListener {
 
   workerExited(worker: number, pid: number, status: number, signal: number): void {
     const slot = this.#slots.get(worker);
+    if (slot?.leaving.delete(pid) === true) {
+      log("info", "supervisor", `${this.#name(worker)} (pid ${pid}), whose place another has, is gone.`);
+      return;
+    }
     if (slot === undefined || slot.pid !== pid) return;
     if (status === loadFailedStatus) {
       this.#fail(`The application ${this.config.target} could not be loaded; the lines above say why.`, "");
@@ -285,7 +327,8 @@ export class PoolProcess implements SpawnerListener {
     }
     // Its workers have lost their parent: nobody would learn of their end.
     for (const slot of this.#slots.all) {
-      killProcess(slot.pid);
+      for (const pid of [slot.pid, ...slot.leaving]) killProcess(pid);
+      slot.leaving.clear();
       if (slot.state !== "empty") this.#slots.exited(slot, Date.now());
     }
     const delay = replacementDelay(this.#spawnerFailures++);

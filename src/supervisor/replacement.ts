@@ -11,9 +11,13 @@ export function replacementDelay(failures: number): number {
 
 /** Ends a process at once, where there is one: 0 is none. */
 export function killProcess(pid: number): void {
+  signalProcess(pid, "SIGKILL");
+}
+
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   if (pid === 0) return;
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch {
     // It is gone already.
   }

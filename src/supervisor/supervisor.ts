@@ -7,7 +7,7 @@ import { performance } from "node:perf_hooks";
 import { isatty } from "node:tty";
 import { log } from "../channels.js";
 import { type Config, poolLabel, siteUrl } from "../config/config.js";
-import type { EmbeddedFacts } from "../front/messages.js";
+import type { EmbeddedFacts, WorkerNews } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { type Listener, openListeners } from "../net/listen.js";
 import type { Libpython } from "../python/libpython.js";
@@ -64,7 +64,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
     ["SIGTERM", () => this.#stopAsked()],
     ["SIGQUIT", () => this.#stopAsked()],
     ["SIGHUP", () => this.#hungUp()],
-    ["SIGUSR2", () => this.#notKnown("SIGUSR2")],
+    ["SIGUSR2", () => this.#tellStacks()],
     ["SIGUSR1", () => this.#fronts?.reopenLogs()],
   ];
 
@@ -112,17 +112,19 @@ class Supervisor implements PoolOwner, FrontsOwner {
 
   /** Gives the interpreter that the fronts are to have inside, in embedded mode. */
   async #startPools(): Promise<Libpython | undefined> {
-    const { pools, responseMemory, gracefulTimeout, embedded } = this.#config;
+    const { pools, responseMemory, gracefulTimeout, embedded, limits } = this.#config;
     const [only] = pools;
     if (embedded && only !== undefined) {
       this.#embedded = new EmbeddedPool(only);
       return await (await import("../python/libpython.js")).findLibpython(only.python);
     }
+    const ownLimits = limits.some(({ requestTimeout }) => requestTimeout > 0);
     let firstWorker = 1;
     this.#pools = pools.map((pool, index) => {
       const wire = this.#runtime.wire(index);
       const label = poolLabel(this.#config, pool);
-      const settings = { pool, label, firstWorker, wire, runtime: this.#runtime, responseMemory, gracefulTimeout };
+      const runtime = this.#runtime;
+      const settings = { pool, label, firstWorker, wire, runtime, responseMemory, ownLimits, gracefulTimeout };
       firstWorker += pool.workers;
       return new PoolProcess(settings, this);
     });
@@ -220,6 +222,14 @@ class Supervisor implements PoolOwner, FrontsOwner {
     for (const pool of this.#pools) pool.workerServed(worker, pid);
   }
 
+  workerNews(news: WorkerNews): void {
+    for (const pool of this.#pools) pool.workerNews(news);
+  }
+
+  retireWorker(pid: number): void {
+    this.#fronts?.retire(pid);
+  }
+
   frontGone(): void {
     for (const pool of this.#pools) {
       pool.frontGone();
@@ -264,6 +274,12 @@ class Supervisor implements PoolOwner, FrontsOwner {
     // Not process.stdin, which would read from what may be a listening socket.
     if (isatty(0)) this.#stopAsked();
     else this.#notKnown("SIGHUP");
+  }
+
+  /** Each worker prints where its threads are. */
+  #tellStacks(): void {
+    log("info", "supervisor", "SIGUSR2: the stacks of all workers' threads follow.");
+    for (const pool of this.#pools) pool.tellStacks();
   }
 
   #notKnown(signal: NodeJS.Signals): void {

@@ -2,7 +2,9 @@
 //
 //   empty ──spawn──▶ booting ──ready──▶ ready
 //     ▲                 │                 │
-//     └──────exited─────┴─────exited──────┘
+//     └──────exited─────┴─exited, replace─┘
+//
+// One that is replaced is no more the slot's, but goes on beside its successor until it is no longer needed.
 
 export type SlotState = "empty" | "booting" | "ready";
 
@@ -16,6 +18,8 @@ export interface Slot {
   served: boolean;
   /** Workers in a row that died without having been of use. */
   failures: number;
+  /** Processes whose place another worker has, or is to have, and that finish what they have: one at most. */
+  readonly leaving: Set<number>;
 }
 
 /** A worker that lived as long, ms, was of use, though nobody asked it anything. */
@@ -41,6 +45,7 @@ export class WorkerSlots {
       startedAt: 0,
       served: false,
       failures: 0,
+      leaving: new Set(),
     }));
   }
 
@@ -76,6 +81,16 @@ export class WorkerSlots {
     if (slot.state !== "booting" || (slot.pid !== 0 && slot.pid !== pid)) return false;
     slot.state = "ready";
     slot.pid = pid;
+    return true;
+  }
+
+  /** Another is to take the place of this slot's worker, which leaves. False: not now, it is not there or another is just leaving. */
+  replace(slot: Slot, pid: number): boolean {
+    if (slot.state !== "ready" || slot.pid !== pid || slot.leaving.size > 0) return false;
+    slot.leaving.add(pid);
+    slot.state = "empty";
+    slot.pid = 0;
+    slot.failures = 0;
     return true;
   }
 

@@ -50,6 +50,9 @@ describe("configuration", () => {
       queue: 1024,
       queueTimeout: 30,
       retry: ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"],
+      requestTimeout: 0,
+      interruptGrace: 5,
+      logSlow: 0,
     });
     assert.equal(pools.length, 1);
     assert.deepEqual(rest, {
@@ -62,6 +65,7 @@ describe("configuration", () => {
       embedded: false,
       upstreams: [],
       mounts: [{ host: "", path: "", tries: [{ kind: "pool", name: "main" }] }],
+      limits: [],
       trustedProxies: [],
       accessLog: "-",
       maxBody: 2 ** 30,

@@ -54,6 +54,7 @@ describe("docs/configuration.md", () => {
     wanted.push("## [upstream.NAME]", ...keys(upstreamOptions));
     const answers = ["pool", "upstream", "files", "try"].map((key) => `### ${key}`);
     wanted.push("## [[mount]]", ...keys(placeOptions), ...answers, ...keys(redirectOptions, filesOptions));
+    wanted.push("## [[limit]]", `### ${placeOptions.path.key}`, `### ${options.requestTimeout.key}`);
     wanted.push("## A complete file");
     assert.deepEqual(found.slice(found.indexOf(`## ${groups[0]}`)), wanted);
   });
@@ -116,6 +117,7 @@ describe("docs/configuration.md", () => {
       "/orders",
       "php.localhost/",
     ]);
+    assert.deepEqual(config.limits, [{ path: "/reports", requestTimeout: 300 }]);
     const pool = ["target", ...poolOptionNames.map((name) => options[name].key)];
     const mounts = { ...placeOptions, ...redirectOptions, ...filesOptions };
     const others = [...Object.values(upstreamOptions), ...Object.values(mounts)].map(({ key }) => key);

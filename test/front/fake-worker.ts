@@ -173,6 +173,8 @@ export class PoolBench {
   readonly pool: WorkerPool;
   readonly ready: number[] = [];
   readonly served: number[] = [];
+  /** What else was told of workers. */
+  readonly news: string[] = [];
   /** Time passes when the test says so. */
   readonly deadlines: Deadlines = new Deadlines(false);
   readonly #server: Server;
@@ -189,10 +191,21 @@ export class PoolBench {
         queue: 1024,
         queueTimeout: 30,
         retry: ["GET"],
+        requestTimeout: 0,
+        interruptGrace: 5,
+        logSlow: 0,
+        hangTimeout: 60,
+        limits: [],
         deadlines: this.deadlines,
         ...settings,
       },
-      { workerReady: (worker) => this.ready.push(worker), workerServed: (worker) => this.served.push(worker) },
+      {
+        workerReady: (worker) => this.ready.push(worker),
+        workerServed: (worker) => this.served.push(worker),
+        workerHung: (worker) => this.news.push(`hung ${worker}`),
+        workerStuck: (worker) => this.news.push(`stuck ${worker}`),
+        workerRetired: (worker) => this.news.push(`retired ${worker}`),
+      },
     );
     this.#server = createServer((socket) => this.pool.add(new WorkerLink(socket, this.pool)));
     this.#server.listen(join(this.folder, "wire"));

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Config, PoolConfig } from "../../src/config/config.js";
+import { lateFlag } from "../../src/python/wire/frames.js";
 import { RequestWriter } from "../../src/python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../../src/python/wire/response-reader.js";
 import { type Loaded, Spawner, type SpawnerListener } from "../../src/spawn/spawner.js";
@@ -13,7 +14,10 @@ export interface Answer {
   readonly id: number;
   status: number;
   body: string;
-  state: "open" | "whole" | "failed" | "returned" | "dropped";
+  state: "open" | "whole" | "failed" | "returned" | "dropped" | "over";
+  /** LATE frames: "late", or the name of their flag. */
+  readonly late: string[];
+  stack: string;
   wall: number;
   cpu: number;
 }
@@ -28,6 +32,10 @@ export interface FrontOptions {
   readonly threads?: number;
   readonly responseMemory?: number;
   readonly preload?: boolean;
+  /** Seconds. */
+  readonly requestTimeout?: number;
+  readonly logSlow?: number;
+  readonly ownLimits?: boolean;
   /** The application; what it needs beside the tests' own. */
   readonly target?: string;
   readonly chdir?: string;
@@ -47,6 +55,9 @@ function poolOf(options: FrontOptions, folder: string): PoolConfig {
     queue: 1024,
     queueTimeout: 30,
     retry: [],
+    requestTimeout: options.requestTimeout ?? 0,
+    interruptGrace: 5,
+    logSlow: options.logSlow ?? 0,
   };
 }
 
@@ -76,6 +87,7 @@ export function configuration(folder: string): Config {
     pools: [],
     upstreams: [],
     mounts: [],
+    limits: [],
   };
 }
 
@@ -125,9 +137,9 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     writeFileSync(join(this.folder, "1"), Buffer.alloc(64));
     this.#listening = createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
     this.#listening.listen(wire, () => {
-      const { threads = 4, responseMemory = 2 ** 20 } = options;
+      const { threads = 4, responseMemory = 2 ** 20, ownLimits = false } = options;
       const pool = poolOf(options, this.folder);
-      this.#spawner = new Spawner({ pool, threads, wire, scoreboards: this.folder, responseMemory }, this);
+      this.#spawner = new Spawner({ pool, threads, wire, scoreboards: this.folder, responseMemory, ownLimits }, this);
     });
   }
 
@@ -186,10 +198,18 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   /** Requests written to the worker at once. */
   send(
-    ...requests: readonly { id: number; path: string; handOver?: boolean; body?: Uint8Array; inFile?: boolean }[]
+    ...requests: readonly {
+      id: number;
+      path: string;
+      handOver?: boolean;
+      body?: Uint8Array;
+      inFile?: boolean;
+      limit?: number;
+    }[]
   ): void {
-    for (const { id, path, handOver = false, body, inFile = false } of requests) {
-      this.answers.set(id, { id, status: 0, body: "", state: "open", wall: 0, cpu: 0 });
+    for (const { id, path, handOver = false, body, inFile = false, limit } of requests) {
+      if (limit !== undefined) this.#wire.limit(id, limit);
+      this.answers.set(id, { id, status: 0, body: "", state: "open", late: [], stack: "", wall: 0, cpu: 0 });
       const variables = `REQUEST_METHOD\0GET\0SERVER_NAME\0test\0PATH_INFO\0${path}`;
       this.#wire.request(id, handOver, variables, variables.indexOf("\0PATH_INFO"), body, inFile);
     }
@@ -260,6 +280,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   get begun(): number {
     return readFileSync(join(this.folder, "1")).readUInt32LE(0);
   }
+  /** What counts up there while it executes. */
+  get beat(): number {
+    return readFileSync(join(this.folder, "1")).readUInt32LE(4);
+  }
 
   /** Ends everything. */
   async close(): Promise<void> {
@@ -292,6 +316,13 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   }
   dropped(id: number): void {
     this.#finish(id, "dropped");
+  }
+  late(id: number, flags: number, stack: string): void {
+    const answer = this.answer(id);
+    const [told = "late"] = Object.entries(lateFlag).flatMap(([name, flag]) => ((flags & flag) === 0 ? [] : [name]));
+    answer.late.push(told);
+    if (stack !== "") answer.stack = stack;
+    if (told === "over") this.#finish(id, "over");
   }
   ended(id: number, wall: number, cpu: number): void {
     Object.assign(this.answer(id), { wall, cpu });

@@ -2,9 +2,11 @@
 ``wait`` ends when the test makes a file of that name, and what the application did stands in the file ``record``."""
 
 import atexit
+import ctypes
 import hashlib
 import json
 import os
+import random
 import sys
 import threading
 import time
@@ -94,6 +96,45 @@ class Mebibytes:
         record("closed %d with %d left" % (self._count, self._left))
 
 
+class Closing:
+    """Its second block never comes; ``close`` records that it was called."""
+
+    def __init__(self, name):
+        self._name = name
+        self._given = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self._given:
+            self._given = True
+            return b"one"
+        spin(self._name)
+
+    def close(self):
+        record("%s closed" % self._name)
+
+
+def spin(name):
+    """Executes lines of Python until the test makes a file of this name."""
+    record("begin %s" % name)
+    while not os.path.exists(name):
+        pass
+
+
+def stubborn(name):
+    """Goes on whatever is raised in it, until the test makes a file of this name."""
+    record("begin %s" % name)
+    while True:
+        try:
+            while not os.path.exists(name):
+                time.sleep(0.001)
+            return
+        except BaseException as error:
+            record("%s has caught %s" % (name, type(error).__name__))
+
+
 def ticks():
     while True:
         yield b"tick"
@@ -166,6 +207,42 @@ def app(environ, start_response):
     elif route == "nothreads":
         threading.stack_size(1 << 46)  # more than there is: starting a thread fails
         body = [b"none"]
+    elif route == "spin":
+        try:
+            spin(name)
+        except BaseException as error:
+            record("%s was left by %s" % (name, type(error).__name__))
+            raise
+        body = [b"spun"]
+    elif route == "sleep":
+        record("begin %s" % name)
+        try:
+            time.sleep(3600)
+        finally:
+            record("%s woke up" % name)
+    elif route == "about":
+        # As long as so many milliseconds, or a little less or more.
+        until = time.perf_counter() + int(name) / 1000 * (0.6 + 0.8 * random.random())
+        while time.perf_counter() < until:
+            pass
+        body = [b"about"]
+    elif route == "stubborn":
+        stubborn(name)
+        body = [b"went on"]
+    elif route == "closing":
+        body = Closing(name)
+    elif route == "gil":
+        # Holds the GIL: PyDLL does not let go of it.
+        record("begin %s" % name)
+        ctypes.PyDLL(None).sleep(3600)
+    elif route == "read":
+        # A system call that goes on after a signal, in every thread but the first.
+        record("begin %s" % name)
+        os.mkfifo("%s-pipe" % name)
+        descriptor = os.open("%s-pipe" % name, os.O_RDWR)
+        os.read(descriptor, 1)
+        os.close(descriptor)
+        body = [b"read"]
     elif route == "fork":
         # A process that lives on when the worker has died, as one of multiprocessing's may.
         pid = os.fork()

@@ -25,6 +25,7 @@ async function firstNews(config: Config, folder: string): Promise<unknown> {
         applicationLoaded: () => {},
         applicationFailed: () => {},
         applicationPrinted: () => {},
+        workerNews: (told) => resolve(told),
         frontFailed: (problem) => resolve(problem),
         frontExited: (status, signal) => {
           resolve([status, signal, front?.pid]);
