@@ -278,7 +278,9 @@ class Supervisor implements PoolOwner, FrontsOwner {
 
   /** Each worker prints where its threads are. */
   #tellStacks(): void {
-    log("info", "supervisor", "SIGUSR2: the stacks of all workers' threads follow.");
+    const none = this.#pools.length === 0;
+    const sentence = none ? "there are no workers to tell their stacks." : "the stacks of all workers' threads follow.";
+    log(none ? "warning" : "info", "supervisor", `SIGUSR2: ${sentence}`);
     for (const pool of this.#pools) pool.tellStacks();
   }
 

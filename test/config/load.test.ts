@@ -109,6 +109,15 @@ describe("configuration", () => {
     const fronts =
       /^--fronts must be left out with embedded, where the workers talk to clients themselves; say workers\.$/;
     await rejects(load({ target: "app:app", flags: { ...flags, fronts: "2" } }), code, fronts);
+    for (const [key, option] of [
+      ["requestTimeout", "request-timeout"],
+      ["logSlow", "log-slow"],
+    ] as const) {
+      const limit = new RegExp(`which nobody can interrupt: leave ${option} out \\(hang-timeout is the limit then\\)`);
+      await rejects(load({ target: "app:app", flags: { ...flags, [key]: "5" } }), code, limit);
+    }
+    const limits = 'target = "app:app"\nembedded = true\n[[limit]]\npath = "/a"\nrequest-timeout = 5';
+    await rejects(loadToml(limits), code, /vivarium\.toml: embedded executes .* leave \[\[limit\]\] out/);
     const none = /\/vivarium\.toml: embedded says where the application runs, and there is none; leave it out\.$/;
     await rejects(loadToml('embedded = true\nstatic = "/=."'), code, none);
     const two =
