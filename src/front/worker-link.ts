@@ -1,9 +1,9 @@
 // The front's end of one worker's connection: carries out what the pool decided, turns frames into calls on exchanges.
 import type { Socket } from "node:net";
 import { log } from "../channels.js";
-import type { Exchange, Request } from "../exchange.js";
+import type { Exchange, Request, ResponseHead } from "../exchange.js";
 import type { Member } from "../pool/pool.js";
-import { readHead } from "../python/response-head.js";
+import { HeadReader } from "../python/response-head.js";
 import { lateFlag } from "../python/wire/frames.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
@@ -52,9 +52,7 @@ const lastId = 0xffffffff;
 /** A RESPONSE frame and whose it is. */
 interface Answer {
   readonly exchange: Exchange;
-  readonly status: number;
-  readonly flags: number;
-  readonly head: Buffer;
+  readonly head: ResponseHead;
   readonly body: Buffer | undefined;
 }
 
@@ -71,6 +69,7 @@ export class WorkerLink implements ResponseListener {
   readonly #tickets = new Map<number, Ticket>();
   /** Whole answers of the read under way. */
   readonly #answers: Answer[] = [];
+  readonly #heads = new HeadReader();
   #nextId = 1;
   #hello: Hello | undefined;
   /** The pool's view of this worker, from hello on. */
@@ -171,13 +170,14 @@ export class WorkerLink implements ResponseListener {
     if (ticket === undefined || ticket.exchange.ended) return;
     const { exchange } = ticket;
     ticket.begun = true;
-    if (last) this.#answers.push({ exchange, status, flags, head, body });
-    else respond({ exchange, status, flags, head, body }, false);
+    const read = this.#heads.read(status, flags, head);
+    if (last) this.#answers.push({ exchange, head: read, body });
+    else exchange.respond(read, body, false);
   }
 
   /** Gives whole answers to their clients; each is a system call, and the workers had their next requests before. */
   #deliver(): void {
-    for (const answer of this.#answers) if (!answer.exchange.ended) respond(answer, true);
+    for (const { exchange, head, body } of this.#answers) if (!exchange.ended) exchange.respond(head, body, true);
     this.#answers.length = 0;
   }
 
@@ -229,10 +229,6 @@ export class WorkerLink implements ResponseListener {
     release(ticket);
     return ticket;
   }
-}
-
-function respond({ exchange, status, flags, head, body }: Answer, last: boolean): void {
-  exchange.respond(readHead(status, flags, head), body, last);
 }
 
 /** What `give` held; a request that goes to another worker is held again. */

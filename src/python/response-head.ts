@@ -4,6 +4,28 @@ import type { ResponseHead } from "../exchange.js";
 /** What the host says of a head beside its octets; wire.py names them. */
 export const headFlag = { hasLength: 2, hasDate: 4 } as const;
 
+/** Longer ones are not remembered. */
+const longest = 1024;
+
+/** Reads the heads of one worker: what an application answers has mostly the head of what it answered before. */
+export class HeadReader {
+  #octets: Buffer | undefined;
+  #flags = 0;
+  #head: ResponseHead | undefined;
+
+  /** The same head where the same octets come again. `octets` must not change afterwards. */
+  read(status: number, flags: number, octets: Buffer): ResponseHead {
+    const last = this.#head;
+    if (last?.status === status && this.#flags === flags && this.#octets?.equals(octets)) return last;
+    if (octets.length > longest) return readHead(status, flags, octets);
+    // A copy: of what was read with it nothing is to be kept.
+    this.#octets = Buffer.from(octets);
+    this.#flags = flags;
+    this.#head = readHead(status, flags, this.#octets);
+    return this.#head;
+  }
+}
+
 /** `octets` must not change afterwards. */
 export function readHead(status: number, flags: number, octets: Buffer): ResponseHead {
   const cut = octets.indexOf("\r\n", 0, "latin1");

@@ -77,8 +77,8 @@ export class BodyEncoder {
     const together = admitted.length <= copied;
     const octets = Buffer.allocUnsafe(headLength + (together ? admitted.length + after.length : 0));
     octets.set(first, 0);
-    octets.set(fields, first.length);
-    octets.write(text, first.length + fields.length, "latin1");
+    if (fields.length > 0) octets.set(fields, first.length);
+    if (text !== "") octets.write(text, first.length + fields.length, "latin1");
     if (!together) return after.length === 0 ? [octets, admitted] : [octets, admitted, after];
     if (admitted.length > 0) octets.set(admitted, headLength);
     if (after.length > 0) octets.set(after, headLength + admitted.length);

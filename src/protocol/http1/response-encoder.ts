@@ -16,6 +16,7 @@ export interface ResponseFacts {
 }
 
 const interim: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
+const nothing = Buffer.alloc(0);
 const closes = "Connection: close\r\n";
 const staysOpen = "Connection: keep-alive\r\n";
 
@@ -101,8 +102,10 @@ export class ResponseEncoder {
       this.#body.begin("close", 0);
       this.#keepAlive = false;
     }
-    const first = firstLines(facts, date, this.#keepAlive ? (this.#minor === 0 ? staysOpen : "") : this.closes);
-    return this.#body.head(first, fields, before, body, last);
+    const connection = this.#keepAlive ? (this.#minor === 0 ? staysOpen : "") : this.closes;
+    const whole = knownHead(facts, date, connection, before, fields);
+    if (whole !== undefined) return this.#body.head(whole, nothing, "", body, last);
+    return this.#body.head(firstLines(facts, date, connection), fields, before, body, last);
   }
 
   /** Further octets of the body; `octets` may be empty, and with `last` the body is whole. */
@@ -122,6 +125,37 @@ interface FirstLines {
   readonly date: string;
   readonly connection: string;
   readonly octets: Uint8Array;
+}
+
+interface KnownHead {
+  readonly date: string;
+  readonly connection: string;
+  readonly before: string;
+  readonly octets: Uint8Array;
+}
+
+/** The facts encoded last, and once they came twice the whole head: handlers answer with the same facts again and again. */
+let lastFacts: ResponseFacts | undefined;
+let lastKnown: KnownHead | undefined;
+
+/** The whole head, where these facts are those before; `fields` follow from them. */
+function knownHead(
+  facts: ResponseFacts,
+  date: string,
+  connection: string,
+  before: string,
+  fields: Uint8Array,
+): Uint8Array | undefined {
+  if (facts !== lastFacts) {
+    lastFacts = facts;
+    lastKnown = undefined;
+    return undefined;
+  }
+  if (lastKnown?.date !== date || lastKnown.connection !== connection || lastKnown.before !== before) {
+    const octets = Buffer.concat([firstLines(facts, date, connection), fields, Buffer.from(before, "latin1")]);
+    lastKnown = { date, connection, before, octets };
+  }
+  return lastKnown.octets;
 }
 
 /** The first lines encoded last; responses of one second mostly share theirs, whatever their connection. */
