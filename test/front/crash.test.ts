@@ -112,6 +112,7 @@ describe("a request whose worker dies while it executes it", () => {
 describe("a pool that cannot take what comes", () => {
   withPool("lets so many wait, and refuses the next with the time to come again", { queue: 2 }, async (bench) => {
     const exchanges = ["/a", "/b", "/c"].map((path) => bench.ask(path));
+    await until(() => exchanges[2]?.ended === true);
     assert.deepEqual(
       exchanges.map(({ told }) => told),
       [[], [], ["refused 503"]],
@@ -119,7 +120,9 @@ describe("a pool that cannot take what comes", () => {
     assert.equal(exchanges[2]?.fields, "Retry-After: 1\r\n");
     // One leaves: there is room for one.
     exchanges[0]?.leave();
-    assert.deepEqual([bench.ask("/d").told, bench.ask("/e").told], [[], ["refused 503"]]);
+    const [taken, refused] = [bench.ask("/d"), bench.ask("/e")];
+    await until(() => refused.ended);
+    assert.deepEqual([taken.told, refused.told], [[], ["refused 503"]]);
     const worker = await bench.worker(1);
     worker.answer(await holding(worker, "/b"), "b");
     worker.answer(await holding(worker, "/d"), "d");
@@ -146,6 +149,7 @@ describe("a pool that cannot take what comes", () => {
     const before = bench.ask("/before");
     bench.pool.down("Its workers die.", 2.5);
     const after = bench.ask("/after");
+    await until(() => before.ended && after.ended);
     for (const { told, fields } of [before, after]) {
       assert.deepEqual([told, fields], [["refused 503"], "Retry-After: 3\r\n"]);
     }
