@@ -198,7 +198,7 @@ class Spawner:
         os.dup2(write, 2)
         os.close(write)
         settings = dict(self._settings, worker=number)
-        settings["scoreboard"] = os.path.join(settings["scoreboards"], "%d" % number)
+        settings["scoreboard"] = os.path.join(settings["scoreboards"], "%d-%d" % (settings["generation"], number))
         return settings
 
     def _on_output(self, output):

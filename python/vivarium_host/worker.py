@@ -403,7 +403,12 @@ def connect(settings):
     """Connects to the front and says hello."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(settings["wire"])
-    hello = {"worker": settings["worker"], "pid": os.getpid(), "threads": settings["threads"]}
+    hello = {
+        "worker": settings["worker"],
+        "pid": os.getpid(),
+        "threads": settings["threads"],
+        "generation": settings["generation"],
+    }
     connection.sendall(wire.frame(wire.HELLO, 0, payload=json.dumps(hello).encode()))
     return connection
 

@@ -58,6 +58,15 @@ const statusSchema = v.object({
       application: v.string(),
       target: v.string(),
       chdir: v.string(),
+      generation: count,
+      lastReload: v.nullable(
+        v.object({
+          at: v.string(),
+          generation: count,
+          outcome: v.picklist(["serving", "failed", "rolled back"]),
+          problem: v.string(),
+        }),
+      ),
       python: v.string(),
       embedded: v.boolean(),
       spawner: v.object({ pid: count, preload: v.boolean() }),
@@ -97,7 +106,8 @@ const statusSchema = v.object({
       id: count,
       pool: v.string(),
       pid: count,
-      state: v.picklist(["booting", "ready", "draining"]),
+      generation: count,
+      state: v.picklist(["booting", "waiting", "ready", "draining"]),
       startedAt: v.string(),
       requests: count,
       busy: count,
@@ -111,6 +121,8 @@ const statusSchema = v.object({
 export function ask(
   path: string,
   request: { readonly command: string; readonly [name: string]: unknown },
+  /** Milliseconds within which it answers; 0: whatever it takes. */
+  patience: number = PATIENCE,
 ): Promise<unknown> {
   return new Promise((done, fail) => {
     let text = "";
@@ -119,9 +131,9 @@ export function ask(
       socket.destroy();
       fail(vivariumError("ERR_CONTROL_ANSWER", `The server at ${path} ${what}.`));
     };
-    socket.setEncoding("utf8").setTimeout(PATIENCE);
+    socket.setEncoding("utf8").setTimeout(patience);
     socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
-    socket.on("timeout", () => refuse(`does not answer within ${PATIENCE / 1000} seconds`));
+    socket.on("timeout", () => refuse(`does not answer within ${patience / 1000} seconds`));
     socket.on("error", fail);
     socket.on("close", () => refuse("closed the connection without an answer"));
     socket.on("data", (piece: string) => {

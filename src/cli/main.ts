@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, Entry>> = {
   gateway: { summary: "pass requests on to servers elsewhere, and serve files", load: () => import("./gateway.js") },
   check: { summary: "load an application and say what would run", load: () => import("./check.js") },
   status: { summary: "show a running server: workers, requests, memory", load: () => import("./status.js") },
+  reload: { summary: "load the application anew, losing no request", load: () => import("./reload.js") },
   drain: { summary: "give an upstream server no more requests", load: () => import("./drain.js") },
   stop: { summary: "stop a running server, letting requests finish", load: () => import("./stop.js") },
 };
@@ -28,6 +29,7 @@ Examples:
   vivarium gateway --upstream uwsgi://app:3031  be the web server in front of another server
   vivarium check mysite.wsgi                    see that it loads, without serving
   vivarium status                               what the server is doing
+  vivarium reload                               newly deployed code takes over, losing nothing
 
 vivarium COMMAND --help explains a command and its options.`;
 

@@ -43,7 +43,7 @@ export function describe(status: Status, now: number): string {
     ["directory", status.chdir],
     ["supervisor", `process ${status.pid}`],
     frontsFact(fronts),
-    ...(only === undefined ? [] : poolFacts(only)),
+    ...(only === undefined ? [] : poolFacts(only, now)),
   ];
   const plain = only !== undefined && mounts.length === 1 && mounts[0]?.tries.length === 1;
   const parts = [
@@ -51,7 +51,7 @@ export function describe(status: Status, now: number): string {
     ...(plain ? [] : [table([["mount", "answered by"], ...mounts.map(mountRow)], new Set())]),
     ...(only !== undefined || pools.length === 0
       ? []
-      : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5, 6, 7]))]),
+      : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5, 6, 7, 8]))]),
     ...(fronts.length === 1 ? [] : [frontsTable(fronts, now)]),
     ...(status.upstreams.length === 0 ? [] : [upstreamsTable(status)]),
     ...(pools.every(({ embedded }) => embedded) ? [] : [workersTable(status, now)]),
@@ -92,7 +92,16 @@ function mountRow(mount: Status["mounts"][number]): readonly string[] {
   return [placeText(mount), mount.tries.join(", else ")];
 }
 
-function poolFacts(pool: PoolStatus): readonly (readonly string[])[] {
+/** Which load of the code serves, and what came of the last reload. */
+function generationText({ generation, lastReload }: PoolStatus, now: number): string {
+  if (lastReload === null) return String(generation);
+  const { at, outcome, problem, generation: made } = lastReload;
+  const ago = `${duration((now - Date.parse(at)) / 1000)} ago`;
+  if (outcome === "serving") return `${generation}, since the reload ${ago}`;
+  return `${generation}; the reload ${ago} (generation ${made}) ${outcome === "failed" ? "failed" : "was rolled back"}: ${problem}`;
+}
+
+function poolFacts(pool: PoolStatus, now: number): readonly (readonly string[])[] {
   const { spawner } = pool;
   if (pool.embedded) return [["mode", "embedded: the fronts have the application inside"]];
   return [
@@ -100,6 +109,7 @@ function poolFacts(pool: PoolStatus): readonly (readonly string[])[] {
       "spawner",
       `process ${spawner.pid}, ${spawner.preload ? "application imported once" : "each worker imports the application"}`,
     ],
+    ...(pool.generation === 1 && pool.lastReload === null ? [] : [["generation", generationText(pool, now)]]),
     ["queue", counted(pool.queue, "request")],
     [
       "pool",
@@ -114,7 +124,17 @@ function poolFacts(pool: PoolStatus): readonly (readonly string[])[] {
   ];
 }
 
-const poolHeading = ["pool", "application", "Python", "spawner", "queue", "threads", "request", "computing"];
+const poolHeading = [
+  "pool",
+  "application",
+  "Python",
+  "generation",
+  "spawner",
+  "queue",
+  "threads",
+  "request",
+  "computing",
+];
 
 function poolRow(pool: PoolStatus): readonly string[] {
   const measured = pool.wall > 0;
@@ -122,6 +142,7 @@ function poolRow(pool: PoolStatus): readonly string[] {
     pool.name,
     pool.application,
     pool.python,
+    String(pool.generation),
     String(pool.spawner.pid),
     String(pool.queue),
     `${pool.threads} of ${pool.threadsMost}`,

@@ -94,7 +94,7 @@ export interface PoolConfig {
   readonly chdir: string;
   /** Whether the application is imported once and its workers forked from there, or in each worker. */
   readonly preload: boolean;
-  /** Seconds the application may take to load. */
+  /** Seconds the application may take to load; at a reload, until the new generation serves. */
   readonly bootTimeout: number;
   /** The most requests that wait for a worker; beyond them 503. */
   readonly queue: number;
@@ -108,6 +108,12 @@ export interface PoolConfig {
   readonly interruptGrace: number;
   /** Seconds from which a request that is executed is told of in the log, with its stack. Default 0: none is. */
   readonly logSlow: number;
+  /** At a reload, each new worker is asked for this path with GET, and answers 2xx or 3xx before it serves. Default "": none is. */
+  readonly healthPath: string;
+  /** Seconds in which a new generation that fails is taken back. 0: it never is. Default 10. */
+  readonly probation: number;
+  /** The most workers beyond `workers` that are alive during a reload. "all": as many as `workers`. Default "all". */
+  readonly reloadOverlap: number | "all";
 }
 
 /** What may answer a request: a pool or an upstream group, by name, or a folder's files. */
@@ -169,7 +175,9 @@ export interface Config {
   readonly keepAlive: number;
   /** Seconds a client may take to send a request's head. Default 30. Beyond it: 408. */
   readonly headTimeout: number;
-  /** Seconds running requests get to finish at a stop. Default 30. */
+  /** Files that are looked at once a second: when one is touched, the server reloads. Default none. */
+  readonly touchReload: readonly string[];
+  /** Seconds running requests get to finish at a stop, or when newer code has taken over. Default 30. */
   readonly gracefulTimeout: number;
   /**
    * Seconds for which a front's event loop may not answer the supervisor, or a worker that has requests show no sign of life, before

@@ -104,6 +104,7 @@ class Loader {
       maxFields: this.#pick("maxFields", context),
       keepAlive: this.#pick("keepAlive", context),
       headTimeout: this.#pick("headTimeout", context),
+      touchReload: this.#pick("touchReload", context),
       gracefulTimeout: this.#pick("gracefulTimeout", context),
       hangTimeout: this.#pick("hangTimeout", context),
     };
@@ -215,6 +216,9 @@ class Loader {
       requestTimeout: this.#pick("requestTimeout", context, own),
       interruptGrace: this.#pick("interruptGrace", context, own),
       logSlow: this.#pick("logSlow", context, own),
+      healthPath: this.#pick("healthPath", context, own),
+      probation: this.#pick("probation", context, own),
+      reloadOverlap: this.#pick("reloadOverlap", context, own),
     };
   }
 

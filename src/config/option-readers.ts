@@ -5,7 +5,7 @@ import { vivariumError } from "../errors.js";
 import type { Config } from "./config.js";
 import { SOCKET_PATH_MOST } from "./control-path.js";
 import { activatedListeners, listenUrl } from "./listen-url.js";
-import { Expected, list, path, prefix, type ReadContext } from "./read.js";
+import { count, Expected, list, path, prefix, type ReadContext } from "./read.js";
 
 /** `--static PREFIX=DIR`. */
 export interface StaticMount {
@@ -69,6 +69,12 @@ export function mode(value: unknown): number | Expected {
   return typeof value === "string" && /^0?[0-7]{3}$/u.test(value)
     ? Number.parseInt(value, 8)
     : new Expected('permissions as text in octal, as in "0660" or "0600"');
+}
+
+export function overlap(value: unknown, context: ReadContext): number | "all" | Expected {
+  if (value === "all") return "all";
+  const read = count(1, 1024)(value, context);
+  return read instanceof Expected ? new Expected(`${read.what}, or "all"`) : read;
 }
 
 export function owner(value: unknown): string | Expected {

@@ -125,6 +125,13 @@ export function prefix(value: unknown): string | Expected {
     : new Expected('a path prefix such as "/blog", beginning with a slash and not percent-encoded');
 }
 
+/** Something to ask a server for: "" or "/path?query". */
+export function healthPath(value: unknown): string | Expected {
+  return typeof value === "string" && /^(\/[!-~]*)?$/u.test(value) && !value.includes("#")
+    ? value
+    : new Expected('a path such as "/health", percent-encoded where it needs to be');
+}
+
 /** An address, a network in CIDR notation, or "unix" for whoever connects to a unix socket. */
 export function peer(value: unknown): string | Expected {
   if (value === "unix") return value;

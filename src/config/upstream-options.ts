@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import type { UpstreamGroupConfig } from "./config.js";
 import type { Option } from "./options.js";
-import { boolean, count, Expected, list, oneOf, type ReadContext, type Reader, seconds } from "./read.js";
+import { boolean, count, Expected, healthPath, list, oneOf, type ReadContext, type Reader, seconds } from "./read.js";
 import { upstreamServers } from "./upstream-url.js";
 
 export type UpstreamOptionName = Exclude<keyof UpstreamGroupConfig, "name">;
@@ -176,12 +176,6 @@ function hashBy(value: unknown): string | Expected {
 function share(value: unknown): number | Expected {
   const number = typeof value === "string" && /^\d{1,3}(\.\d{1,9})?$/u.test(value) ? Number(value) : value;
   return typeof number === "number" && number >= 0 && number <= 1 ? number : new Expected("a share from 0 to 1");
-}
-
-function healthPath(value: unknown): string | Expected {
-  return typeof value === "string" && /^(\/[!-~]*)?$/u.test(value) && !value.includes("#")
-    ? value
-    : new Expected('a path such as "/health", percent-encoded where it needs to be');
 }
 
 function dnsServer(value: unknown): string | Expected {

@@ -61,7 +61,8 @@ class Front {
       tell({ type: "loaded", facts: application.facts });
       answering.set(only, application);
     }
-    for (const pool of application === undefined ? config.pools : []) {
+    for (const [index, pool] of (application === undefined ? config.pools : []).entries()) {
+      const generation = start.generations[index] ?? 1;
       const label = poolLabel(config, pool);
       const settings = {
         ...pool,
@@ -72,6 +73,7 @@ class Front {
         limits: config.limits,
         hangTimeout: config.hangTimeout,
         deadlines,
+        generation,
       };
       const workers = new WorkerPool(settings, poolOwner);
       pools.set(pool, workers);
@@ -154,7 +156,19 @@ class Front {
 
   /** The pool of this name has no worker, nor will have one soon. */
   poolDown(name: string, why: string, againIn: number): void {
-    for (const [config, pool] of this.#pools) if (config.name === name) pool.down(why, againIn);
+    this.#pool(name)?.down(why, againIn);
+  }
+
+  #pool(name: string): WorkerPool | undefined {
+    return [...this.#pools].find(([config]) => config.name === name)?.[1];
+  }
+
+  serve(pool: string, generation: number, leaving: readonly number[]): void {
+    this.#pool(pool)?.serve(generation, leaving);
+  }
+
+  async check(pool: string, generation: number, path: string): Promise<string> {
+    return (await this.#pool(pool)?.check(generation, path)) ?? "";
   }
 
   drainServer(server: string, undo: boolean): Drained {
@@ -176,7 +190,7 @@ class Front {
       pools: [...this.#pools].map(poolReport),
       workers: [...this.#pools.values()].flatMap(({ pool }) =>
         pool.members.map((member) => ({
-          id: member.worker.worker,
+          pid: member.worker.pid,
           requests: member.answered,
           busy: member.outstanding,
         })),
@@ -186,7 +200,7 @@ class Front {
   }
 }
 
-function poolReport([config, { pool }]: readonly [PoolConfig, WorkerPool]): PoolReport {
+function poolReport([config, { pool, tallies }]: readonly [PoolConfig, WorkerPool]): PoolReport {
   const { pace } = pool;
   return {
     name: config.name,
@@ -196,6 +210,7 @@ function poolReport([config, { pool }]: readonly [PoolConfig, WorkerPool]): Pool
     writeAhead: pace.slow ? 0 : pace.ahead,
     wall: Math.round(pace.wall),
     cpu: Math.round(pace.cpu),
+    answers: tallies,
   };
 }
 
@@ -246,7 +261,11 @@ process.on("message", async (message: ToFront) => {
   else if (message.type === "make-room") started?.makeRoom(message.address);
   else if (message.type === "pool-down") started?.poolDown(message.pool, message.why, message.againIn);
   else if (message.type === "retire") started?.retire(message.pid);
-  else if (started !== undefined && message.type === "drain-server") {
+  else if (message.type === "generation") started?.serve(message.pool, message.generation, message.leaving);
+  else if (started !== undefined && message.type === "check") {
+    const problem = await started.check(message.pool, message.generation, message.path);
+    tell({ type: "checked", id: message.id, problem });
+  } else if (started !== undefined && message.type === "drain-server") {
     tell({ type: "server-drained", id: message.id, drained: started.drainServer(message.server, message.undo) });
   } else if (started !== undefined && message.type === "report") {
     tell({ type: "report", id: message.id, report: started.report() });

@@ -20,6 +20,8 @@ export type ToFront =
       readonly drained: readonly string[];
       /** In embedded mode. */
       readonly embedded?: EmbeddedStart | undefined;
+      /** The generation that serves, of each pool. */
+      readonly generations: readonly number[];
     }
   /** Finish what runs, accept nothing more, then end the workers' connections and exit. */
   | { readonly type: "drain" }
@@ -40,7 +42,25 @@ export type ToFront =
   | { readonly type: "make-room"; readonly address: string }
   | { readonly type: "report"; readonly id: number }
   /** To be answered "alive" at once. */
-  | { readonly type: "ping" };
+  | { readonly type: "ping" }
+  /**
+   * A pool's requests go to workers of this generation; workers with these process ids get no more, and their connections end when
+   * they have answered what they have.
+   */
+  | {
+      readonly type: "generation";
+      readonly pool: string;
+      readonly generation: number;
+      readonly leaving: readonly number[];
+    }
+  /** Asks the workers of a generation that does not serve yet for a path. */
+  | {
+      readonly type: "check";
+      readonly id: number;
+      readonly pool: string;
+      readonly generation: number;
+      readonly path: string;
+    };
 
 /** What a front needs to have the application inside. */
 export interface EmbeddedStart {
@@ -69,6 +89,15 @@ export interface PoolReport {
   readonly writeAhead: number;
   readonly wall: number;
   readonly cpu: number;
+  /** What its last generations have answered. */
+  readonly answers: readonly GenerationAnswers[];
+}
+
+export interface GenerationAnswers {
+  readonly generation: number;
+  readonly answers: number;
+  /** Of these, with a status from 500. */
+  readonly errors: number;
 }
 
 export interface FrontReport {
@@ -76,7 +105,7 @@ export interface FrontReport {
   readonly requests: number;
   readonly pools: readonly PoolReport[];
   /** Of all pools. */
-  readonly workers: readonly { readonly id: number; readonly requests: number; readonly busy: number }[];
+  readonly workers: readonly { readonly pid: number; readonly requests: number; readonly busy: number }[];
   readonly upstreams: readonly GroupStatus[];
 }
 
@@ -105,5 +134,12 @@ export type FromFront =
   /** It answered its first request. */
   | { readonly type: "worker-served"; readonly worker: number; readonly pid: number }
   | WorkerNews
+  /** What is wrong with a generation, in a few words, or "". */
+  | { readonly type: "checked"; readonly id: number; readonly problem: string }
   | { readonly type: "server-drained"; readonly id: number; readonly drained: Drained }
   | { readonly type: "report"; readonly id: number; readonly report: FrontReport };
+
+/** The scoreboard's file of a worker: workers of two generations may have the same number at the same time. */
+export function scoreboardName(generation: number, worker: number): string {
+  return `${generation}-${worker}`;
+}

@@ -60,6 +60,15 @@ interface Hello {
   readonly worker: number;
   readonly pid: number;
   readonly threads: number;
+  readonly generation: number;
+}
+
+/** What the workers of a generation have answered, together. */
+export interface Tally {
+  readonly generation: number;
+  answers: number;
+  /** Of these, with a status from 500. */
+  errors: number;
 }
 
 export class WorkerLink implements ResponseListener {
@@ -74,6 +83,8 @@ export class WorkerLink implements ResponseListener {
   #hello: Hello | undefined;
   /** The pool's view of this worker, from hello on. */
   member: Member<Ticket, WorkerLink> | undefined;
+  /** Where its answers are counted, from hello on. */
+  tally: Tally | undefined;
   /** Whether `linkWritten` was told since the last flush. */
   written = false;
 
@@ -101,6 +112,10 @@ export class WorkerLink implements ResponseListener {
   }
   get pid(): number {
     return this.#hello?.pid ?? 0;
+  }
+  /** Which load of the code it runs; 0 before its hello. */
+  get generation(): number {
+    return this.#hello?.generation ?? 0;
   }
 
   /** The id a ticket has on this link. */
@@ -170,6 +185,11 @@ export class WorkerLink implements ResponseListener {
     if (ticket === undefined || ticket.exchange.ended) return;
     const { exchange } = ticket;
     ticket.begun = true;
+    const { tally } = this;
+    if (tally !== undefined) {
+      tally.answers += 1;
+      if (status >= 500) tally.errors += 1;
+    }
     const read = this.#heads.read(status, flags, head);
     if (last) this.#answers.push({ exchange, head: read, body });
     else exchange.respond(read, body, false);

@@ -5,11 +5,17 @@ import { log } from "../channels.js";
 import { workerName } from "../config/config.js";
 import type { Exchange, Request } from "../exchange.js";
 import { type Deadlines, later } from "../net/deadline.js";
+import { version } from "../package.js";
 import { type Member, Pool } from "../pool/pool.js";
+import { HealthCheck } from "./health-check.js";
+import { scoreboardName } from "./messages.js";
 import { Overload } from "./overload.js";
 import { hasBegun, type Noted, Scoreboard } from "./scoreboard.js";
 import { type LimitSettings, type LimitsOwner, TimeLimits } from "./time-limits.js";
-import type { LinkOwner, Ticket, WorkerLink } from "./worker-link.js";
+import type { LinkOwner, Tally, Ticket, WorkerLink } from "./worker-link.js";
+
+/** Generations whose answers are counted: the one that serves, the one before it, the one that comes. */
+const talliesMost = 3;
 
 export interface WorkerPoolSettings extends LimitSettings {
   /** How the pool is called in the log, "" where it is the only one. */
@@ -26,6 +32,8 @@ export interface WorkerPoolSettings extends LimitSettings {
   /** Methods of requests that are run once more where their worker died. */
   readonly retry: readonly string[];
   readonly deadlines: Deadlines;
+  /** Which load of the code serves. */
+  readonly generation: number;
 }
 
 /** What a pool tells the process it lives in. */
@@ -52,8 +60,14 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #limits: TimeLimits;
   /** Every connection; of workers that said hello the scoreboard. */
   readonly #links = new Map<WorkerLink, Scoreboard | undefined>();
+  /** Whose workers get requests. */
+  #serving: number;
+  /** Of the last generations, the newest last. */
+  #tallies: readonly Tally[] = [];
   /** Links with something gathered to write. */
   readonly #written: WorkerLink[] = [];
+  /** What workers are asked before they serve. */
+  readonly #checks = new Map<WorkerLink, HealthCheck>();
   #flushPlanned = false;
   #lookPlanned = false;
 
@@ -65,23 +79,19 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#label = settings.label;
     this.#creditStep = settings.responseMemory / 4;
     this.#scoreboards = settings.scoreboards;
+    this.#serving = settings.generation;
     this.#owner = owner;
+  }
+
+  /** What the last generations have answered. */
+  get tallies(): readonly Tally[] {
+    return this.#tallies;
   }
 
   /** The handler (src/exchange.ts). */
   handle(exchange: Exchange): void {
     const now = performance.now();
-    const ticket: Ticket = {
-      exchange,
-      queued: false,
-      waitingSince: now,
-      givenAt: 0,
-      suspect: false,
-      begun: false,
-      link: undefined,
-      id: 0,
-      flushed: 0,
-    };
+    const ticket = ticketOf(exchange, now);
     if (this.#overload.isDown || !this.pool.submit(ticket, now)) {
       this.#overload.refuse(exchange);
       return;
@@ -96,6 +106,46 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   /** No worker is there, nor will be soon; see `Overload`. It is over when one is ready. */
   down(why: string, againIn: number): void {
     if (this.pool.members.length === 0) this.#overload.down = { why, againIn };
+  }
+
+  /**
+   * Requests go to workers of this generation from now on. Those with these process ids get no more, and end when they have
+   * answered what they have.
+   */
+  serve(generation: number, leaving: readonly number[]): void {
+    this.#serving = generation;
+    for (const link of this.#links.keys()) {
+      if (leaving.includes(link.pid)) this.retire(link.pid);
+      else if (link.generation === generation && link.member === undefined) this.#admit(link);
+    }
+    this.#dispatch(performance.now());
+  }
+
+  #admit(link: WorkerLink): void {
+    link.member = this.pool.ready(link);
+    this.#overload.down = { why: "", againIn: 0 };
+  }
+
+  /** A worker that gets no more and has nothing left ends with its connection. */
+  #maybeLeave(link: WorkerLink): void {
+    if (link.member?.admission === "draining" && link.member.outstanding === 0) this.linkIdle(link);
+  }
+
+  /** Asks each worker of a generation that does not serve yet for `path`. What is wrong, in a few words, or "". */
+  async check(generation: number, path: string): Promise<string> {
+    const asked = [...this.#links.keys()].filter((link) => link.generation === generation && link.member === undefined);
+    const problems = await Promise.all(asked.map((link) => this.#ask(link, path)));
+    return problems.find((problem) => problem !== "") ?? "";
+  }
+
+  #ask(link: WorkerLink, path: string): Promise<string> {
+    return new Promise((resolve) => {
+      const exchange = new HealthCheck(path, `vivarium/${version}`, resolve);
+      const ticket = ticketOf(exchange, 0);
+      this.#checks.set(link, exchange);
+      exchange.onFlushed = (octets) => this.#flushed(ticket, octets);
+      link.give(ticket, false);
+    });
   }
 
   /** Ends every link once it has answered what it has; workers exit then. */
@@ -154,9 +204,10 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   linkReady(link: WorkerLink): void {
     // Opened now, because by the time the connection's end is seen the file of this name may be the successor's.
-    this.#links.set(link, new Scoreboard(join(this.#scoreboards, String(link.worker))));
-    link.member = this.pool.ready(link);
-    this.#overload.down = { why: "", againIn: 0 };
+    const board = scoreboardName(link.generation, link.worker);
+    this.#links.set(link, new Scoreboard(join(this.#scoreboards, board)));
+    link.tally = this.#tallyOf(link.generation);
+    if (link.generation === this.#serving) this.#admit(link);
     this.#owner.workerReady(link.worker, link.pid);
     this.#dispatch(performance.now());
   }
@@ -166,17 +217,29 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     if (member === undefined) return;
     this.pool.answered(member, ticket, wall, cpu, performance.now());
     if (member.answered === 1) this.#owner.workerServed(link.worker, link.pid);
+    this.#maybeLeave(link);
+  }
+
+  #tallyOf(generation: number): Tally {
+    const there = this.#tallies.find((tally) => tally.generation === generation);
+    if (there !== undefined) return there;
+    const tally = { generation, answers: 0, errors: 0 };
+    this.#tallies = [...this.#tallies, tally].slice(-talliesMost);
+    return tally;
   }
 
   linkReturned(link: WorkerLink, ticket: Ticket): void {
     if (link.member === undefined) return;
     this.pool.returned(link.member, ticket, performance.now());
+    this.#maybeLeave(link);
     if (ticket.exchange.ended) this.pool.withdraw(ticket);
     else if (ticket.exchange.inputEnded) this.#inputEnded(ticket);
   }
 
   linkDropped(link: WorkerLink, ticket: Ticket): void {
-    if (link.member !== undefined) this.pool.dropped(link.member, ticket, performance.now());
+    if (link.member === undefined) return;
+    this.pool.dropped(link.member, ticket, performance.now());
+    this.#maybeLeave(link);
   }
 
   // ---- time limits
@@ -220,6 +283,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     if (member === undefined) return;
     this.pool.drain(member);
     this.#limits.retire(member.worker);
+    this.#maybeLeave(member.worker);
   }
 
   linkRead(): void {
@@ -246,6 +310,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   linkClosed(link: WorkerLink): void {
     const { begun } = this.noted(link);
     this.#links.get(link)?.close();
+    this.#checks.get(link)?.cut();
+    this.#checks.delete(link);
     this.#links.delete(link);
     this.#limits.closed(link);
     const { member } = link;
@@ -278,6 +344,20 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   #mayRunAgain({ exchange, begun }: Ticket): boolean {
     return !begun && !exchange.inputEnded && this.#retry.has(exchange.request.method);
   }
+}
+
+function ticketOf(exchange: Exchange, now: number): Ticket {
+  return {
+    exchange,
+    queued: false,
+    waitingSince: now,
+    givenAt: 0,
+    suspect: false,
+    begun: false,
+    link: undefined,
+    id: 0,
+    flushed: 0,
+  };
 }
 
 /** Its client ended its side (`Exchange.inputEnded`) while the request waited. */

@@ -26,6 +26,8 @@ export interface SpawnSettings {
   readonly ownLimits: boolean;
   readonly wire: string;
   readonly scoreboards: string;
+  /** Which load of the code it is: 1, 2, 3 … */
+  readonly generation: number;
 }
 
 export interface Loaded {
@@ -91,6 +93,7 @@ export class Spawner {
       limits: pool.requestTimeout > 0 || pool.logSlow > 0 || settings.ownLimits,
       wire: settings.wire,
       scoreboards: settings.scoreboards,
+      generation: settings.generation,
     };
     this.#child = spawn(pool.python, [hostDirectory, "spawn", JSON.stringify(told)], {
       stdio: ["ignore", "pipe", "pipe", "pipe"],

@@ -5,11 +5,14 @@ import { createServer, type Server, type Socket } from "node:net";
 import { prepareControlDirectory } from "../config/control-path.js";
 import { vivariumError } from "../errors.js";
 import { clearStaleSocket } from "../net/stale-socket.js";
+import type { ReloadOutcome } from "./pool-process.js";
 import type { Status } from "./status.js";
 
 export interface ControlCommands {
   status(): Promise<Status>;
   stop(): void;
+  /** Loads every application anew; what came of each, when that is known. */
+  reload(): Promise<readonly ReloadOutcome[]>;
   /** Drains an upstream server, or takes that back. The names of the groups that have it, or why nothing came of it. */
   drain(server: string, undo: boolean): Promise<readonly string[] | string>;
 }
@@ -85,6 +88,8 @@ async function answer(line: string, commands: ControlCommands): Promise<object> 
     case "stop":
       commands.stop();
       return { ok: true };
+    case "reload":
+      return { pools: await commands.reload() };
     case "drain": {
       const { server } = asked;
       if (typeof server !== "string") return { error: "The command drain needs a server." };
@@ -92,7 +97,7 @@ async function answer(line: string, commands: ControlCommands): Promise<object> 
       return typeof groups === "string" ? { error: groups } : { ok: true, groups };
     }
     default:
-      return { error: "This server knows the commands status, stop and drain." };
+      return { error: "This server knows the commands status, reload, stop and drain." };
   }
 }
 

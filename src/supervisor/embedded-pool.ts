@@ -9,7 +9,9 @@ export class EmbeddedPool {
   readonly config: PoolConfig;
   /** No process but the fronts. */
   readonly spawnerPid = 0;
-  readonly slots: readonly [] = [];
+  readonly generations: readonly [] = [];
+  readonly generation = 1;
+  readonly lastReload = undefined;
   #facts: Loaded | undefined;
 
   constructor(config: PoolConfig) {

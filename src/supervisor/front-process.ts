@@ -44,6 +44,8 @@ export interface FrontSettings {
   readonly python?: Libpython | undefined;
   /** Upstream servers that are drained. */
   readonly drained: readonly string[];
+  /** The generation that serves, of each pool. */
+  readonly generations: readonly number[];
 }
 
 /** A front that has not answered after so long, ms, is stuck, and others are not to wait for it. */
@@ -86,6 +88,7 @@ export class FrontProcess {
   readonly #reports: Waiting<FrontReport> = new Map();
   readonly #drains: Waiting<Drained> = new Map();
   readonly #embedded: boolean;
+  readonly #checks: Waiting<string> = new Map();
   #nextId = 1;
   #heartbeat: Heartbeat;
 
@@ -106,7 +109,7 @@ export class FrontProcess {
       if (stream !== null) eachLine(stream, (line) => listener.applicationPrinted(`${line}\n`), lineMost);
     }
     const gone = (status: number | null, signal: NodeJS.Signals | null): void => {
-      for (const waiting of [this.#reports, this.#drains]) {
+      for (const waiting of [this.#reports, this.#drains, this.#checks]) {
         for (const give of waiting.values()) give(undefined);
       }
       this.#heartbeat.stop();
@@ -134,6 +137,7 @@ export class FrontProcess {
       else if (message.type === "scarce") listener.serverScarce(message.address);
       else if (message.type === "loaded") listener.applicationLoaded(message.facts);
       else if (message.type === "load-failed") listener.applicationFailed(message.problem, message.traceback);
+      else if (message.type === "checked") this.#checks.get(message.id)?.(message.problem);
       else if (message.type === "server-drained") this.#drains.get(message.id)?.(message.drained);
       else if (message.type === "report") this.#reports.get(message.id)?.(message.report);
       else listener.workerNews(message);
@@ -150,6 +154,7 @@ export class FrontProcess {
       runtime: settings.runtime,
       drained: settings.drained,
       embedded: python && { python, environment: applicationEnvironment, output: own, error: own + 1 },
+      generations: settings.generations,
     });
     // What it loads may take so long, too.
     const booting = Math.max(0, ...pools.map((pool) => pool.bootTimeout));
@@ -193,6 +198,15 @@ export class FrontProcess {
     this.#tell({ type: "pool-down", pool, why, againIn });
   }
 
+  generationServes(pool: string, generation: number, leaving: readonly number[]): void {
+    this.#tell({ type: "generation", pool, generation, leaving });
+  }
+
+  /** What is wrong with a generation, or ""; undefined where the front is gone. Takes as long as the workers do. */
+  checkGeneration(pool: string, generation: number, path: string): Promise<string | undefined> {
+    return this.#ask(this.#checks, (id) => ({ type: "check", id, pool, generation, path }), Number.POSITIVE_INFINITY);
+  }
+
   /** Undefined where the front is gone, or does not answer; then it drains the server when it gets to it. */
   drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
     return this.#ask(this.#drains, (id) => ({ type: "drain-server", id, server, undo }));
@@ -203,11 +217,16 @@ export class FrontProcess {
     return this.#ask(this.#reports, (id) => ({ type: "report", id }));
   }
 
-  #ask<Answer>(waiting: Waiting<Answer>, question: (id: number) => ToFront): Promise<Answer | undefined> {
+  /** `within` milliseconds, or it is undefined. */
+  #ask<Answer>(
+    waiting: Waiting<Answer>,
+    question: (id: number) => ToFront,
+    within: number = answerWithin,
+  ): Promise<Answer | undefined> {
     if (!this.#child.connected) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const id = this.#nextId++;
-      const cancel = later(answerWithin, () => give(undefined));
+      const cancel = Number.isFinite(within) ? later(within, () => give(undefined)) : () => {};
       const give = (answer: Answer | undefined): void => {
         cancel();
         waiting.delete(id);

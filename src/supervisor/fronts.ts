@@ -23,6 +23,11 @@ export interface FrontsOwner {
   frontGone(): void;
 }
 
+export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "generations"> {
+  /** The generation that serves, of each pool. */
+  generations(): readonly number[];
+}
+
 export interface FrontSlot {
   /** 1, 2, 3 … */
   readonly number: number;
@@ -36,7 +41,7 @@ export interface FrontSlot {
 }
 
 export class Fronts {
-  readonly #settings: Omit<FrontSettings, "number" | "drained">;
+  readonly #settings: FrontsSettings;
   readonly #owner: FrontsOwner;
   readonly slots: readonly FrontSlot[];
   /** Upstream servers that were told to be drained, so that the next front knows, too. */
@@ -44,7 +49,7 @@ export class Fronts {
   #stopping = false;
 
   /** Starts them. */
-  constructor(settings: Omit<FrontSettings, "number" | "drained">, owner: FrontsOwner) {
+  constructor(settings: FrontsSettings, owner: FrontsOwner) {
     this.#settings = settings;
     this.#owner = owner;
     this.slots = Array.from({ length: settings.config.fronts }, (_, index) => ({
@@ -107,6 +112,15 @@ export class Fronts {
     for (const front of this.#processes) front.poolDown(pool, why, againIn);
   }
 
+  generationServes(pool: string, generation: number, leaving: readonly number[]): void {
+    for (const front of this.#processes) front.generationServes(pool, generation, leaving);
+  }
+
+  /** What is wrong with a generation, or ""; undefined where there is no front at the moment. */
+  async checkGeneration(pool: string, generation: number, path: string): Promise<string | undefined> {
+    return await this.#processes[0]?.checkGeneration(pool, generation, path);
+  }
+
   /** Undefined where there is no front at the moment. */
   async drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
     const asked = new Set<FrontProcess>();
@@ -150,7 +164,12 @@ export class Fronts {
     if (this.#stopping) return;
     slot.startedAt = Date.now();
     slot.process = new FrontProcess(
-      { ...this.#settings, number: slot.number, drained: this.#drained },
+      {
+        ...this.#settings,
+        number: slot.number,
+        drained: this.#drained,
+        generations: this.#settings.generations(),
+      },
       {
         frontListening: () => {
           slot.listening = true;

@@ -1,28 +1,21 @@
-// A pool as the supervisor sees it: the spawner of one application and the slots of its workers. Sees that what died is
-// replaced, as soon as there is a front that workers can connect to.
+// A pool as the supervisor sees it: the generations of its code. One serves; a reload makes the next beside it, and only when
+// that is loaded, its workers are there and the health check is answered does it take over. Then the old one drains; its
+// spawner is kept until the new one has proved itself, so that going back takes no more than forking workers again.
 //
-//   starting ──every worker ready──▶ serving ──stop──▶ stopping ──spawner gone──▶ (ended)
-//      └──────could not start, or stop────────────────────▲
+//   starting ──first generation serves──▶ serving ──stop──▶ stopping ──every generation gone──▶ (ended)
+//      └──────could not start, or stop─────────────────────────▲
 
-import { constants } from "node:os";
+import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
-import { type PoolConfig, threadsMost, workerArea, workerName } from "../config/config.js";
+import type { PoolConfig } from "../config/config.js";
 import type { WorkerNews } from "../front/messages.js";
 import { later } from "../net/deadline.js";
-import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
-import { logOutput } from "./output.js";
-import { killProcess, replacementDelay, signalProcess } from "./replacement.js";
+import type { Loaded } from "../spawn/spawner.js";
+import { Generation, type GenerationOwner } from "./generation.js";
+import { possible } from "./generation-states.js";
+import { noTally, Probation, type Tally } from "./probation.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
-import { type Slot, WorkerSlots } from "./worker-slots.js";
-
-/** Requests wait for a worker that is started within so many milliseconds; otherwise they are answered 503 at once. */
-const worthWaiting = 1000;
-/** Makes a worker print the stacks of its threads (python/vivarium_host/worker.py). */
-const stacksSignal = "SIGUSR2";
-/** It has so long for that before it is killed, ms. */
-const tellStacksWithin = 300;
-/** A worker whose connection has ended has so long to exit, ms. */
-const exitWithin = 1000;
+import type { LastReload } from "./status.js";
 
 export interface PoolOwner {
   /** Every worker has been ready: told once. */
@@ -31,6 +24,15 @@ export interface PoolOwner {
   poolFailed(problem: string, traceback: string): void;
   /** There is no worker, nor will there be for so many seconds, as they die again and again: why, as clients may read it. */
   poolDown(pool: string, why: string, againIn: number): void;
+  /**
+   * Requests go to the workers of this generation from now on; those with these process ids get no more, and end when they have
+   * finished what they have.
+   */
+  generationServes(pool: string, generation: number, leaving: readonly number[]): void;
+  /** Asks all workers of a generation that does not serve yet for `path`. What is wrong, or ""; undefined where no front could ask. */
+  checkGeneration(pool: string, generation: number, path: string): Promise<string | undefined>;
+  /** What the generations of a pool have answered, by their numbers. */
+  tallies(pool: string): Promise<ReadonlyMap<number, Tally>>;
   /** The socket where workers connect was removed. `frontGone` and `frontListening` follow. */
   wireRemoved(): void;
   /** The front is to give this worker nothing more: its successor is ready. */
@@ -52,52 +54,81 @@ export interface PoolSettings {
   readonly responseMemory: number;
   /** Whether there are requests with a time limit of their own. */
   readonly ownLimits: boolean;
-  /** Seconds that workers of a front that died get to end what they execute. */
+  /** Seconds that workers get to end what they execute. */
   readonly gracefulTimeout: number;
+  /** Whether there is a front that workers can connect to. */
+  connectable(): boolean;
 }
 
-export class PoolProcess implements SpawnerListener {
+/** What came of a reload. */
+export interface ReloadOutcome {
+  readonly pool: string;
+  /** The one that was made. */
+  readonly generation: number;
+  /** Why the one before goes on serving; "" where the new one does. */
+  readonly problem: string;
+  /** May be "". */
+  readonly traceback: string;
+}
+
+/** Milliseconds between two looks at a generation on probation. */
+const probationStep = 500;
+
+export class PoolProcess implements GenerationOwner {
   readonly #settings: PoolSettings;
   readonly #owner: PoolOwner;
-  readonly #slots: WorkerSlots;
   #phase: "starting" | "serving" | "stopping" = "starting";
-  #spawner: Spawner | undefined;
-  #facts: Loaded | undefined;
+  /** All of which anything is left, the oldest first. */
+  #generations: readonly Generation[] = [];
+  #serving: Generation | undefined;
+  /** The one that is to serve. */
+  #next: Generation | undefined;
+  /** The one to go back to while the present one is on probation. */
+  #previous: Generation | undefined;
+  #lastNumber = 0;
+  #probation: Probation | undefined;
+  #cancelProbation: (() => void) | undefined;
+  #cancelBoot: (() => void) | undefined;
+  /** Whoever asked for a reload that is under way. */
+  #waiting: ((outcome: ReloadOutcome) => void)[] = [];
+  #lastReload: LastReload | undefined;
   #frontListening = false;
-  /** How often in a row the spawner died before it could work. */
-  #spawnerFailures = 0;
   /** What `poolDown` told, until a worker is ready; "" otherwise. */
   #down = "";
-  readonly #cancelDeadline: () => void;
 
-  /** Starts the spawner. */
-  constructor(settings: PoolSettings, owner: PoolOwner) {
-    this.#settings = settings;
+  /** Starts the first generation. */
+  constructor(settings: Omit<PoolSettings, "connectable">, owner: PoolOwner) {
+    this.#settings = { ...settings, connectable: () => this.#frontListening };
     this.#owner = owner;
-    this.#slots = new WorkerSlots(settings.pool.workers, settings.firstWorker);
-    this.#startSpawner();
-    this.#cancelDeadline = later(settings.pool.bootTimeout * 1000, () => this.#bootTooLong());
+    this.#begin();
   }
 
   get config(): PoolConfig {
     return this.#settings.pool;
   }
-  get slots(): readonly Slot[] {
-    return this.#slots.all;
+  get generations(): readonly Generation[] {
+    return this.#generations;
+  }
+  /** The number of the generation that serves, or is the first to. */
+  get generation(): number {
+    return this.#serving?.number ?? 1;
+  }
+  get lastReload(): LastReload | undefined {
+    return this.#lastReload;
   }
   /** Undefined until the application has been loaded. */
   get facts(): Loaded | undefined {
-    return this.#facts;
+    return (this.#serving ?? this.#next)?.facts;
   }
-  /** The spawner's process id; 0 where there is none. */
+  /** The process id of the spawner of what serves; 0 where there is none. */
   get spawnerPid(): number {
-    return this.#spawner?.pid ?? 0;
+    return (this.#serving ?? this.#next)?.spawnerPid ?? 0;
   }
   get serving(): boolean {
     return this.#phase === "serving";
   }
   get ended(): boolean {
-    return this.#phase === "stopping" && this.#spawner === undefined;
+    return this.#phase === "stopping" && this.#generations.length === 0;
   }
 
   // ---- what the supervisor tells
@@ -106,7 +137,7 @@ export class PoolProcess implements SpawnerListener {
   frontListening(): void {
     this.#frontListening = true;
     if (this.#down !== "") this.#tellDown(this.#down, 1);
-    this.#spawnWorkers();
+    this.#step();
   }
 
   /** Nobody listens for workers. Those there are end with their connection, once they have executed what they have. */
@@ -119,233 +150,320 @@ export class PoolProcess implements SpawnerListener {
    * where they have not ended by themselves after the graceful timeout.
    */
   endWorkersLater(): void {
-    const { gracefulTimeout } = this.#settings;
-    const pids = this.#slots.all.map((slot) => slot.pid);
-    later(gracefulTimeout * 1000, () => {
-      for (const [index, slot] of this.#slots.all.entries()) {
-        if (slot.pid === 0 || slot.pid !== pids[index]) continue;
-        const who = this.#name(slot.number);
-        log("warning", "supervisor", `${who} still executes what the front that ended gave it: it is ended.`);
-        killProcess(slot.pid);
+    for (const generation of this.#generations) {
+      for (const { number, pid } of [...generation.slots.all, ...generation.slots.leaving]) {
+        if (pid !== 0) generation.endLater(number, pid, "still executes what the front that ended gave it");
       }
-    });
+    }
   }
 
-  /** A worker connected to the front and takes requests. Nothing where it is another pool's. */
+  /** A worker connected to the front. Nothing where it is another pool's. */
   workerReady(worker: number, pid: number): void {
-    const slot = this.#slots.get(worker);
-    if (slot === undefined || !this.#slots.connected(slot, pid)) return;
+    if (!this.#generations.some((generation) => generation.workerReady(worker, pid))) return;
     this.#down = "";
-    for (const leaving of slot.leaving) this.#owner.retireWorker(leaving);
-    if (this.#phase !== "starting" || this.#slots.ready < this.#slots.all.length) return;
-    this.#phase = "serving";
-    this.#cancelDeadline();
-    this.#owner.poolServing();
+    for (const leaver of this.#serving?.predecessors(worker) ?? []) this.#owner.retireWorker(leaver);
+    const leaving = this.#retire();
+    if (leaving.length > 0) this.#owner.generationServes(this.config.name, this.generation, leaving);
+    this.#step();
   }
 
-  /** Nothing where it is another pool's, or gone. */
+  /** It answered its first request. */
   workerServed(worker: number, pid: number): void {
-    const slot = this.#slots.get(worker);
-    if (slot !== undefined) this.#slots.served(slot, pid);
+    for (const generation of this.#generations) generation.workerServed(worker, pid);
   }
 
   /** What a front found of a worker. Nothing where it is another pool's. */
-  workerNews({ type, worker, pid }: WorkerNews): void {
-    const slot = this.#slots.get(worker);
-    if (slot === undefined || this.#phase === "stopping") return;
-    const there = (): boolean => slot.pid === pid || slot.leaving.has(pid);
-    const kill = (): void => {
-      if (there()) killProcess(pid);
-    };
-    if (type === "worker-hung" && there()) {
-      signalProcess(pid, stacksSignal);
-      later(tellStacksWithin, kill);
-    } else if (type === "worker-stuck" && this.#slots.replace(slot, pid)) {
-      this.#spawnWorker(slot);
-      later(this.#settings.gracefulTimeout * 1000, kill);
-    } else if (type === "worker-retired") later(exitWithin, kill);
+  workerNews(news: WorkerNews): void {
+    for (const generation of this.#generations) generation.workerNews(news);
   }
 
   /** Its workers print where their threads are. */
   tellStacks(): void {
-    // One that boots has no handler for it yet, and would be ended.
-    for (const { state, pid } of this.#slots.all) if (state === "ready") signalProcess(pid, stacksSignal);
+    for (const generation of this.#generations) generation.tellStacks();
+  }
+
+  /** Loads the code anew beside what serves, which goes on where that does not succeed. A reload under way is overtaken. */
+  reload(): Promise<ReloadOutcome> {
+    if (this.#phase !== "serving") {
+      const doing = this.#phase === "starting" ? "still starting" : "stopping";
+      return Promise.resolve(this.#outcome(this.generation, `The server is ${doing}.`));
+    }
+    this.#endProbation();
+    if (this.#next !== undefined) {
+      this.#log("info", `The reload under way (generation ${this.#next.number}) is given up for a newer one.`);
+      this.#giveUp(this.#next);
+    }
+    const { number } = this.#begin();
+    this.#log("info", `Reloading: generation ${number} is being loaded.`);
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
   }
 
   /** What ends from now on is not replaced. */
   stop(): void {
     this.#phase = "stopping";
-    this.#cancelDeadline();
+    this.#cancelBoot?.();
+    this.#cancelProbation?.();
+    for (const generation of this.#generations) generation.stop();
+    this.#settle(this.#outcome(this.#next?.number ?? this.generation, "The server is stopping."));
   }
 
   /** After `stop`: the front has gone, and workers end when their connection does. */
   end(): void {
-    this.#spawner?.end();
+    for (const generation of this.#generations) generation.end();
   }
 
   /** Stops, and ends all processes at once. */
   kill(): void {
     this.stop();
-    for (const slot of this.#slots.all) for (const pid of [slot.pid, ...slot.leaving]) killProcess(pid);
-    this.#spawner?.kill();
+    for (const generation of this.#generations) generation.kill();
   }
 
-  // ---- starting
+  // ---- steps
 
-  #startSpawner(): void {
-    const { pool, wire, runtime, responseMemory, ownLimits } = this.#settings;
-    this.#facts = undefined;
-    const { scoreboards } = runtime;
-    this.#spawner = new Spawner(
-      { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits },
-      this,
-    );
+  #begin(): Generation {
+    const generation = new Generation(++this.#lastNumber, this.#settings, this);
+    this.#generations = [...this.#generations, generation];
+    this.#aim(generation);
+    return generation;
   }
 
-  /** Fills empty slots, as soon as there is somebody to fork workers and somebody for them to connect to. */
-  #spawnWorkers(): void {
-    for (const slot of this.#slots.all) this.#spawnWorker(slot);
+  /** This one is to serve, within the boot timeout. */
+  #aim(generation: Generation): void {
+    this.#next = generation;
+    const { target, bootTimeout } = this.config;
+    this.#cancelBoot?.();
+    this.#cancelBoot = later(bootTimeout * 1000, () => {
+      const problem = `The application ${target} was not ready within ${bootTimeout} seconds (--boot-timeout).`;
+      this.generationFailed(generation, problem, "");
+    });
   }
 
-  #spawnWorker(slot: Slot): void {
-    if (this.#phase === "stopping" || this.#facts === undefined || !this.#frontListening) return;
-    if (slot.state !== "empty") return;
-    const { runtime, wire } = this.#settings;
-    this.#slots.booting(slot, Date.now());
-    try {
-      if (runtime.restore(wire)) {
-        this.#slots.exited(slot, Date.now());
-        this.#owner.wireRemoved();
-        return;
-      }
-      runtime.newScoreboard(slot.number);
-    } catch (error) {
-      // A full disk, for example: what serves already is not to end for it.
-      this.workerUnforked(slot.number, error instanceof Error ? error.message : String(error));
+  /** Processes that may be made beyond those there are. */
+  get #room(): number {
+    const { workers, reloadOverlap } = this.config;
+    const alive = this.#generations.reduce((sum, { slots }) => sum + slots.alive, 0);
+    const beyond = reloadOverlap === "all" ? workers : reloadOverlap;
+    return workers + (this.#serving === undefined ? 0 : beyond) - alive;
+  }
+
+  /** Does what can be done: spawns, promotes, sees off. */
+  #step(): void {
+    if (this.#phase === "stopping") return;
+    for (const generation of this.#generations) this.#seeOff(generation);
+    if (!this.#frontListening) return;
+    // What serves comes first.
+    this.#serving?.spawn(this.#room);
+    this.#next?.spawn(this.#room);
+    this.#advance();
+  }
+
+  /** The next generation goes on where as many of its workers as there may be are ready. */
+  #advance(): void {
+    const next = this.#next;
+    if (next === undefined || next.state !== "booting") return;
+    const { ready, unconnected } = next.slots;
+    if (unconnected > 0 || ready === 0) return;
+    if (ready < this.config.workers && (this.#serving === undefined || this.#room > 0)) return;
+    next.happen("booted");
+    const { healthPath } = this.config;
+    // The first has none before it to go on serving, and one that served before needs no proof.
+    if (healthPath === "" || this.#serving === undefined || next === this.#previous) this.#promote(next);
+    else this.#check(next, healthPath);
+  }
+
+  async #check(next: Generation, path: string): Promise<void> {
+    const problem = await this.#owner.checkGeneration(this.config.name, next.number, path);
+    if (next !== this.#next || next.state !== "checking") return;
+    if (problem === undefined) next.happen("lost");
+    else if (problem === "") this.#promote(next);
+    else this.generationFailed(next, `The health check failed: ${problem}.`, "");
+  }
+
+  #promote(next: Generation): void {
+    const before = this.#serving;
+    const wentBack = next === this.#previous;
+    next.happen("passed");
+    this.#cancelBoot?.();
+    this.#next = undefined;
+    this.#serving = next;
+    if (before === undefined) {
+      this.#phase = "serving";
+      this.#owner.poolServing();
       return;
     }
-    this.#spawner?.spawn(slot.number);
+    before.happen("superseded");
+    this.#previous = undefined;
+    this.#owner.generationServes(this.config.name, next.number, this.#retire());
+    this.#log("info", `Generation ${next.number} serves.`);
+    if (!wentBack) {
+      this.#record(next.number, "serving", "");
+      this.#beginProbation(before);
+      this.#settle(this.#outcome(next.number, ""));
+    }
+    this.#step();
   }
 
-  #bootTooLong(): void {
-    const { target, bootTimeout } = this.config;
-    this.#fail(`The application ${target} was not ready within ${bootTimeout} seconds (--boot-timeout).`, "");
+  /** Those workers of older generations for which there are new ones leave; their process ids. */
+  #retire(): readonly number[] {
+    const serving = this.#serving;
+    if (serving === undefined) return [];
+    let staying = Math.max(0, this.config.workers - serving.slots.ready);
+    const leaving: number[] = [];
+    for (const generation of [...this.#generations].reverse()) {
+      if (generation.state !== "draining") continue;
+      const filled = generation.slots.ready + generation.slots.unconnected;
+      const kept = Math.min(staying, filled);
+      staying -= kept;
+      leaving.push(...generation.leave(filled - kept));
+    }
+    return leaving;
   }
 
-  #fail(problem: string, traceback: string): void {
-    if (this.#phase !== "starting") return;
-    this.stop();
-    this.#owner.poolFailed(problem, traceback);
+  #giveUp(generation: Generation): void {
+    if (generation === this.#next) this.#next = undefined;
+    if (generation === this.#previous) this.#previous = undefined;
+    this.#cancelBoot?.();
+    generation.happen("given up");
+    generation.kill();
   }
 
-  /** A worker died, and the next of its slot comes after `delay` ms: what is worth waiting for, requests wait for. */
-  #maybeDown(delay: number): void {
-    if (delay < worthWaiting || this.#phase !== "serving" || !this.#slots.failing) return;
-    this.#tellDown(
-      "The application's processes end as soon as they have started. Others are started ever more slowly.",
-      delay,
-    );
+  /** A generation that drains has no worker left. */
+  #seeOff(generation: Generation): void {
+    if (generation.state !== "draining" || generation.slots.alive > 0) return;
+    // Workers that import the application themselves would import the newer code.
+    if (generation === this.#previous && generation.facts?.preload === true) {
+      generation.happen("drained");
+      return;
+    }
+    if (generation === this.#previous) this.#previous = undefined;
+    generation.happen("dismissed");
+    generation.end();
+  }
+  // ---- probation
+
+  #beginProbation(before: Generation): void {
+    const { probation, workers } = this.config;
+    if (probation === 0) return;
+    this.#previous = before;
+    this.#probation = new Probation(workers);
+    const ends = performance.now() + probation * 1000;
+    const look = async (): Promise<void> => {
+      const present = this.#probation;
+      const tallies = await this.#owner.tallies(this.config.name);
+      if (present === undefined || present !== this.#probation) return;
+      const now = tallies.get(this.generation) ?? noTally;
+      const why = present.look(now, tallies.get(before.number) ?? noTally);
+      if (why !== "") this.#goBack(why);
+      else if (performance.now() < ends) this.#cancelProbation = later(probationStep, look);
+      else this.#endProbation();
+    };
+    this.#cancelProbation = later(probationStep, look);
+  }
+
+  /** What serves has proved itself, or is not to be asked any more: the one before is not needed. */
+  #endProbation(): void {
+    this.#probation = undefined;
+    this.#cancelProbation?.();
+    const previous = this.#previous;
+    if (previous === undefined || previous === this.#next) return;
+    this.#previous = undefined;
+    if (previous.state !== "kept") return;
+    previous.happen("dismissed");
+    previous.end();
+  }
+
+  /** The generation that serves is bad: the one before it takes over again. */
+  #goBack(why: string): void {
+    const bad = this.generation;
+    this.#probation = undefined;
+    this.#cancelProbation?.();
+    const previous = this.#previous;
+    if (previous === undefined || previous.facts?.preload !== true || !possible(previous.state, "recalled")) {
+      this.#log("error", `Generation ${bad} fails: ${why}. The one before it is gone, so it goes on serving.`);
+      this.#previous = undefined;
+      return;
+    }
+    const then = `generation ${previous.number} takes over again (--probation)`;
+    this.#log("error", `Generation ${bad} fails: ${why}; ${then}.`);
+    this.#record(bad, "rolled back", `${why}.`);
+    previous.happen("recalled");
+    this.#aim(previous);
+    this.#step();
+  }
+
+  // ---- what came of reloads
+
+  #outcome(generation: number, problem: string, traceback = ""): ReloadOutcome {
+    return { pool: this.config.name, generation, problem, traceback };
+  }
+
+  #settle(outcome: ReloadOutcome): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const tell of waiting) tell(outcome);
+  }
+
+  #record(generation: number, outcome: LastReload["outcome"], problem: string): void {
+    this.#lastReload = { at: new Date().toISOString(), generation, outcome, problem };
+  }
+
+  #log(level: "info" | "error", sentence: string): void {
+    const { label } = this.#settings;
+    log(level, label === "" ? "supervisor" : `supervisor ${label}`, sentence);
   }
 
   #tellDown(why: string, delay: number): void {
     if (this.#down === "") {
-      const pool = this.#which(" of ");
+      const { label } = this.#settings;
+      const pool = label === "" ? "" : ` of ${label}`;
       log("error", "supervisor", `No worker${pool} is there, and they die again and again: requests are answered 503.`);
     }
     this.#down = why;
     this.#owner.poolDown(this.config.name, why, delay / 1000);
   }
 
-  #name(worker: number): string {
-    return workerName(this.#settings.label, worker);
+  // ---- what a generation tells
+
+  generationChanged(): void {
+    this.#step();
   }
 
-  // ---- what the spawner tells
-
-  loaded(facts: Loaded): void {
-    this.#facts = facts;
-    this.#spawnerFailures = 0;
-    this.#spawnWorkers();
+  workerDied(generation: Generation): void {
+    if (generation !== this.#serving || this.#probation === undefined) return;
+    const why = this.#probation.died();
+    if (why !== "") this.#goBack(why);
   }
 
-  loadFailed(problem: string, traceback: string): void {
-    if (this.#phase === "starting") this.#fail(problem, traceback);
-    else log("error", "supervisor", `${traceback}${problem}`);
+  workersFailing(generation: Generation, why: string, delay: number): void {
+    if (this.#phase === "serving" && generation === this.#serving) this.#tellDown(why, delay);
   }
 
-  workerForked(worker: number, pid: number): void {
-    const slot = this.#slots.get(worker);
-    if (slot !== undefined) slot.pid = pid;
-  }
-
-  workerUnforked(worker: number, problem: string): void {
-    const slot = this.#slots.get(worker);
-    if (slot === undefined || slot.state !== "booting") return;
-    const delay = this.#slots.exited(slot, Date.now());
-    log("error", "supervisor", `${this.#name(worker)} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
-    this.#maybeDown(delay);
-    later(delay, () => this.#spawnWorker(slot));
-  }
-
-  workerExited(worker: number, pid: number, status: number, signal: number): void {
-    const slot = this.#slots.get(worker);
-    if (slot?.leaving.delete(pid) === true) {
-      log("info", "supervisor", `${this.#name(worker)} (pid ${pid}), whose place another has, is gone.`);
+  generationFailed(generation: Generation, problem: string, traceback: string): void {
+    if (this.#phase === "stopping" || generation !== this.#next) return;
+    const serving = this.#serving;
+    if (serving === undefined) {
+      this.stop();
+      this.#owner.poolFailed(problem, traceback);
       return;
     }
-    if (slot === undefined || slot.pid !== pid) return;
-    if (status === loadFailedStatus) {
-      this.#fail(`The application ${this.config.target} could not be loaded; the lines above say why.`, "");
-    }
-    const delay = this.#slots.exited(slot, Date.now());
-    if (this.#phase === "stopping") return;
-    if (this.#frontListening) {
-      const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
-      const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
-      log("error", "supervisor", `${this.#name(worker)} (pid ${pid}) ${why}; ${then}.`);
-    }
-    this.#maybeDown(delay);
-    later(delay, () => this.#spawnWorker(slot));
+    const { number } = generation;
+    this.#giveUp(generation);
+    const goesOn = `generation ${serving.number} goes on serving`;
+    this.#log("error", `${traceback}Generation ${number} cannot serve, so ${goesOn}: ${problem}`);
+    this.#record(number, "failed", problem);
+    this.#settle(this.#outcome(number, `${problem} Generation ${serving.number} goes on serving.`, traceback));
   }
 
-  output(worker: number, lines: string): void {
-    const { label } = this.#settings;
-    logOutput(worker === 0 ? `${label} spawner`.trimStart() : workerArea(label, worker), lines);
+  wireRemoved(): void {
+    this.#owner.wireRemoved();
   }
 
-  exited(status: number | null, signal: NodeJS.Signals | null): void {
-    this.#spawner = undefined;
-    const how = signal === null ? `with status ${status}` : `by ${signal}`;
-    this.#fail(`Python ended ${how} while it imported the application${this.#which(" of ")}.`, "");
-    if (this.#phase === "stopping") {
-      this.#owner.poolEnded();
-      return;
-    }
-    if (status !== null || signal !== null) {
-      const ended = `The spawner${this.#which(" of ")} ended (${signal ?? `status ${status}`})`;
-      log("error", "supervisor", `${ended}; it and its workers are replaced.`);
-    }
-    // Its workers have lost their parent: nobody would learn of their end.
-    for (const slot of this.#slots.all) {
-      for (const pid of [slot.pid, ...slot.leaving]) killProcess(pid);
-      slot.leaving.clear();
-      if (slot.state !== "empty") this.#slots.exited(slot, Date.now());
-    }
-    const delay = replacementDelay(this.#spawnerFailures++);
-    if (delay >= worthWaiting) this.#tellDown("The application cannot be loaded at the moment.", delay);
-    later(delay, () => {
-      if (this.#phase !== "stopping") this.#startSpawner();
-    });
+  generationEnded(generation: Generation): void {
+    this.#generations = this.#generations.filter((each) => each !== generation);
+    if (generation === this.#previous) this.#previous = undefined;
+    if (this.#phase !== "stopping") this.#step();
+    else if (this.#generations.length === 0) this.#owner.poolEnded();
   }
-
-  /** The pool's name behind these words, where it needs to be told from others. */
-  #which(words: string): string {
-    const { label } = this.#settings;
-    return label === "" ? "" : `${words}${label}`;
-  }
-}
-
-function signalName(number: number): string {
-  const found = Object.entries(constants.signals).find(([, value]) => value === number);
-  return found?.[0] ?? `signal ${number}`;
 }

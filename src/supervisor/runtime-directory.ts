@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SOCKET_PATH_MOST } from "../config/control-path.js";
+import { scoreboardName } from "../front/messages.js";
 
 /** A folder in which a socket's path is not too long: Node would cut it off without a word. */
 function parent(): string {
@@ -31,10 +32,14 @@ export class RuntimeDirectory {
    * A fresh scoreboard for a worker: the id of the request it has begun last, and room to spare. A new file: the front may
    * not have read yet what the worker's predecessor had begun. Throws where it cannot be written.
    */
-  newScoreboard(worker: number): void {
-    const path = join(this.scoreboards, String(worker));
+  newScoreboard(generation: number, worker: number): void {
+    const path = join(this.scoreboards, scoreboardName(generation, worker));
     rmSync(path, { force: true });
     writeFileSync(path, Buffer.alloc(64));
+  }
+
+  removeScoreboard(generation: number, worker: number): void {
+    rmSync(join(this.scoreboards, scoreboardName(generation, worker)), { force: true });
   }
 
   /**

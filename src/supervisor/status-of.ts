@@ -5,9 +5,9 @@ import type { FrontReport } from "../front/messages.js";
 import { version } from "../package.js";
 import type { Loaded } from "../spawn/spawner.js";
 import { sumOf } from "./front-reports.js";
+import type { Generation } from "./generation.js";
 import { processUsage } from "./process-usage.js";
-import type { FrontState, FrontStatus, PoolStatus, Status, WorkerStatus } from "./status.js";
-import type { Slot } from "./worker-slots.js";
+import type { FrontState, FrontStatus, LastReload, PoolStatus, Status, WorkerState, WorkerStatus } from "./status.js";
 
 /** What is known of a pool. */
 export interface KnownPool {
@@ -16,7 +16,20 @@ export interface KnownPool {
   readonly facts: Loaded | undefined;
   /** 0 where there is none. */
   readonly spawnerPid: number;
-  readonly slots: readonly Slot[];
+  /** All there are of the pool's code. */
+  readonly generations: readonly Pick<Generation, "number" | "state" | "slots">[];
+  /** The number of the one that serves. */
+  readonly generation: number;
+  readonly lastReload: LastReload | undefined;
+}
+
+/** What is known of a worker. */
+interface KnownWorker {
+  readonly number: number;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly state: WorkerState;
+  readonly generation: number;
 }
 
 /** What is known of a front. */
@@ -59,25 +72,26 @@ export function statusOf(known: Known): Status {
     pools: pools.map((pool) => poolStatus(pool, config.embedded, report)),
     upstreams: report?.upstreams ?? [],
     workers: pools.flatMap((pool) =>
-      pool.slots
-        .filter((slot) => slot.state !== "empty")
-        .map((slot) => workerStatus(slot, pool.config.name, known, report)),
+      workersOf(pool, known.stopping).map((worker) => workerStatus(worker, pool.config.name, report)),
     ),
   };
 }
 
-function poolStatus(known: KnownPool, embedded: boolean, report: FrontReport | undefined): PoolStatus {
-  const { config, facts, spawnerPid } = known;
+function poolStatus(pool: KnownPool, embedded: boolean, report: FrontReport | undefined): PoolStatus {
+  const { config, facts, spawnerPid, generation, lastReload = null } = pool;
   const { name, target, chdir } = config;
+  const told = report?.pools.find((each) => each.name === name);
+  const { answers: _, ...load } = told ?? { ...idlePool, name, threadsMost: threadsMost(config), answers: [] };
   return {
-    name,
+    ...load,
     application: facts?.application ?? target,
     target,
     chdir,
+    generation,
+    lastReload,
     python: facts?.python ?? "",
     embedded,
     spawner: { pid: spawnerPid, preload: facts?.preload ?? config.preload },
-    ...(report?.pools.find((pool) => pool.name === name) ?? { ...idlePool, threadsMost: threadsMost(config) }),
   };
 }
 
@@ -102,16 +116,30 @@ function frontState({ number, process, listening }: KnownFront, { reports, stopp
   return stopping ? "draining" : "ready";
 }
 
-function workerStatus(slot: Slot, pool: string, { stopping }: Known, report: FrontReport | undefined): WorkerStatus {
-  const told = report?.workers.find((worker) => worker.id === slot.number);
+function workersOf({ generations }: KnownPool, stopping: boolean): readonly KnownWorker[] {
+  return generations.flatMap(({ number: generation, state, slots }) => [
+    ...slots.leaving.map((leaving) => ({ ...leaving, generation, state: "draining" as const })),
+    ...slots.all.flatMap(({ number, pid, startedAt, state: slot }): readonly KnownWorker[] => {
+      if (slot === "empty") return [];
+      const waiting = state === "checking" || (state === "booting" && generation > 1);
+      const ready = stopping ? "draining" : waiting ? "waiting" : "ready";
+      return [{ number, pid, startedAt, generation, state: slot === "booting" ? slot : ready }];
+    }),
+  ]);
+}
+
+function workerStatus(worker: KnownWorker, pool: string, report: FrontReport | undefined): WorkerStatus {
+  const { number, pid, startedAt, state, generation } = worker;
+  const told = report?.workers.find((each) => each.pid === pid);
   return {
-    id: slot.number,
+    id: number,
     pool,
-    pid: slot.pid,
-    state: slot.state === "booting" ? "booting" : stopping ? "draining" : "ready",
-    startedAt: new Date(slot.startedAt).toISOString(),
+    generation,
+    pid,
+    state,
+    startedAt: new Date(startedAt).toISOString(),
     requests: told?.requests ?? 0,
     busy: told?.busy ?? 0,
-    ...processUsage(slot.pid),
+    ...processUsage(pid),
   };
 }

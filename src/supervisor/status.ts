@@ -1,18 +1,27 @@
 // The control socket (a unix socket, mode 0600) speaks lines of JSON: {"command":"status"} is answered with a `Status`,
 // {"command":"stop"} with {"ok":true} as the server begins to stop, {"command":"drain","server":URL,"undo":false} with
-// {"ok":true,"groups":[NAME]}, anything else with {"error":"sentence"}.
+// {"ok":true,"groups":[NAME]}, {"command":"reload"} with {"pools":[{"pool":NAME,"generation":2,"problem":"","traceback":""}]} when that
+// has succeeded or failed, anything else with {"error":"sentence"}.
 // `vivarium status --json` hands the status on unchanged, so the names here are a promise to scripts.
 
 import type { GroupStatus } from "../egress/group.js";
 
-/** `booting`: not yet connected. `ready`: takes requests. `draining`: finishes what it executes, then ends. */
-export type WorkerState = "booting" | "ready" | "draining";
+/**
+ * `booting`: not yet connected. `waiting`: of a generation that does not serve yet. `ready`: takes requests. `draining`: finishes what
+ * it executes, then ends.
+ */
+export type WorkerState = "booting" | "waiting" | "ready" | "draining";
 
 export interface WorkerStatus {
-  /** 1, 2, 3 …, unique in a server: the number in the log's lines. A replacement takes over the number of the worker it replaces. */
+  /**
+   * 1, 2, 3 …, the number in the log's lines. A replacement takes over the number of the worker it replaces, which may still be
+   * draining; with the process id it is unique.
+   */
   readonly id: number;
   /** The name of its pool. */
   readonly pool: string;
+  /** Which load of the pool's code it runs. */
+  readonly generation: number;
   readonly pid: number;
   readonly state: WorkerState;
   /** ISO 8601. */
@@ -57,6 +66,18 @@ export interface SpawnerStatus {
   readonly preload: boolean;
 }
 
+/** A reload that ended. */
+export interface LastReload {
+  /** When; ISO 8601. */
+  readonly at: string;
+  /** The generation it made. */
+  readonly generation: number;
+  /** `serving`: it took over. `failed`: the one before goes on. `rolled back`: it took over, failed, and the one before is back. */
+  readonly outcome: "serving" | "failed" | "rolled back";
+  /** Why, in a sentence; "" where it took over. */
+  readonly problem: string;
+}
+
 export interface PoolStatus {
   readonly name: string;
   /** What was loaded, as Python names it: `guestbook:application`. */
@@ -65,6 +86,10 @@ export interface PoolStatus {
   readonly target: string;
   /** The directory the application runs in, absolute. */
   readonly chdir: string;
+  /** Which load of the code serves: 1, and one more with each reload. */
+  readonly generation: number;
+  /** What came of the last reload; null where there was none. */
+  readonly lastReload: LastReload | null;
   /** Version of the interpreter: "3.11.7". */
   readonly python: string;
   /** Whether the fronts have the application inside: then there is no spawner and no worker. */

@@ -15,12 +15,15 @@ import { checkAccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { ControlSocket } from "./control-socket.js";
 import { EmbeddedPool } from "./embedded-pool.js";
+import { sumOf } from "./front-reports.js";
 import { Fronts, type FrontsOwner } from "./fronts.js";
-import { type PoolOwner, PoolProcess } from "./pool-process.js";
+import { type PoolOwner, PoolProcess, type ReloadOutcome } from "./pool-process.js";
+import type { Tally } from "./probation.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
 import type { Status } from "./status.js";
 import { type KnownPool, statusOf } from "./status-of.js";
+import { watchTouched } from "./touch.js";
 
 type Phase = "starting" | "serving" | "stopping";
 
@@ -58,6 +61,9 @@ class Supervisor implements PoolOwner, FrontsOwner {
   #control: ControlSocket | undefined;
   #fronts: Fronts | undefined;
   #cancelDeadline: (() => void) | undefined;
+  #stopWatching: (() => void) | undefined;
+  /** Whether it was started from a terminal. */
+  readonly #fromTerminal = isatty(0);
   #ended: (() => void) | undefined;
   readonly #signals: readonly (readonly [NodeJS.Signals, () => void])[] = [
     ["SIGINT", () => this.#stopAsked()],
@@ -89,7 +95,9 @@ class Supervisor implements PoolOwner, FrontsOwner {
         status: () => this.#status(),
         stop: () => this.#stop(),
         drain: (server, undo) => this.#drainServer(server, undo),
+        reload: () => this.#reload(),
       });
+      this.#stopWatching = watchTouched(this.#config.touchReload, (file) => this.#touched(file));
     } catch (error) {
       this.#kill();
       this.#clean();
@@ -103,6 +111,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
   #clean(): void {
     for (const [signal, act] of this.#signals) process.off(signal, act);
     this.#cancelDeadline?.();
+    this.#stopWatching?.();
     this.#control?.close();
     for (const listener of this.#listeners) listener.close();
     this.#runtime.remove();
@@ -142,6 +151,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
         scoreboards: this.#runtime.scoreboards,
         runtime: this.#runtime.path,
         python,
+        generations: () => this.#pools.map((pool) => pool.generation),
       },
       this,
     );
@@ -172,6 +182,20 @@ class Supervisor implements PoolOwner, FrontsOwner {
 
   poolDown(pool: string, why: string, againIn: number): void {
     this.#fronts?.poolDown(pool, why, againIn);
+  }
+
+  generationServes(pool: string, generation: number, leaving: readonly number[]): void {
+    this.#fronts?.generationServes(pool, generation, leaving);
+  }
+
+  async checkGeneration(pool: string, generation: number, path: string): Promise<string | undefined> {
+    return await this.#fronts?.checkGeneration(pool, generation, path);
+  }
+
+  async tallies(pool: string): Promise<ReadonlyMap<number, Tally>> {
+    const reports = (await this.#fronts?.reports()) ?? new Map();
+    const found = sumOf(reports.values())?.pools.find(({ name }) => name === pool);
+    return new Map(found?.answers.map((each) => [each.generation, each]));
   }
 
   poolFailed(problem: string, traceback: string): void {
@@ -269,11 +293,22 @@ class Supervisor implements PoolOwner, FrontsOwner {
     this.#stopAskedAt = now;
   }
 
-  /** A closed terminal ends what runs in it. Elsewhere SIGHUP asks other servers to reload. */
+  /** A closed terminal ends what runs in it: then standard input is none any more. Otherwise somebody asks for a reload. */
   #hungUp(): void {
     // Not process.stdin, which would read from what may be a listening socket.
-    if (isatty(0)) this.#stopAsked();
-    else this.#notKnown("SIGHUP");
+    if (this.#fromTerminal && !isatty(0)) this.#stopAsked();
+    else this.#reload();
+  }
+
+  #touched(file: string): void {
+    log("info", "supervisor", `${file} was touched.`);
+    this.#reload();
+  }
+
+  /** What comes of it is told by the log, too. */
+  async #reload(): Promise<readonly ReloadOutcome[]> {
+    if (this.#pools.length === 0) log("warning", "supervisor", "There is no application to reload.");
+    return await Promise.all(this.#pools.map((pool) => pool.reload()));
   }
 
   /** Each worker prints where its threads are. */
@@ -282,14 +317,6 @@ class Supervisor implements PoolOwner, FrontsOwner {
     const sentence = none ? "there are no workers to tell their stacks." : "the stacks of all workers' threads follow.";
     log(none ? "warning" : "info", "supervisor", `SIGUSR2: ${sentence}`);
     for (const pool of this.#pools) pool.tellStacks();
-  }
-
-  #notKnown(signal: NodeJS.Signals): void {
-    log(
-      "warning",
-      "supervisor",
-      `${signal} does nothing in this version, which cannot reload; stop and start it instead.`,
-    );
   }
 
   /** Running requests finish, then everything ends. */

@@ -1,10 +1,10 @@
 // The workers a supervisor wants, one slot each. A slot outlives its workers: when one dies, the next takes its number.
+// A worker that is to finish what it executes and then end leaves its slot, and the next may take it meanwhile.
 //
-//   empty ──spawn──▶ booting ──ready──▶ ready
-//     ▲                 │                 │
-//     └──────exited─────┴─exited, replace─┘
-//
-// One that is replaced is no more the slot's, but goes on beside its successor until it is no longer needed.
+//   empty ──spawn──▶ booting ──ready──▶ ready ──leave──▶ (leaving) ──exited──▶ (gone)
+//    ▲ ▲                │                │ │
+//    │ └─────exited─────┴─────exited─────┘ │
+//    └────────────────leave────────────────┘
 
 export type SlotState = "empty" | "booting" | "ready";
 
@@ -18,8 +18,16 @@ export interface Slot {
   served: boolean;
   /** Workers in a row that died without having been of use. */
   failures: number;
-  /** Processes whose place another worker has, or is to have, and that finish what they have: one at most. */
-  readonly leaving: Set<number>;
+  /** Milliseconds since the epoch: no worker is spawned before. */
+  notBefore: number;
+}
+
+/** A worker that gets no more requests, and ends when it has finished those it has. */
+export interface Leaving {
+  /** That of its slot. */
+  readonly number: number;
+  readonly pid: number;
+  readonly startedAt: number;
 }
 
 /** A worker that lived as long, ms, was of use, though nobody asked it anything. */
@@ -33,6 +41,7 @@ export class WorkerSlots {
   readonly all: readonly Slot[];
   readonly #first: number;
   readonly #random: () => number;
+  readonly #leaving = new Map<number, Leaving>();
 
   /** `first`: the number of the first slot; the others follow it. `random` gives a number from 0 to 1. */
   constructor(count: number, first = 1, random: () => number = Math.random) {
@@ -45,12 +54,23 @@ export class WorkerSlots {
       startedAt: 0,
       served: false,
       failures: 0,
-      leaving: new Set(),
+      notBefore: 0,
     }));
   }
 
   get ready(): number {
     return this.all.filter((slot) => slot.state === "ready").length;
+  }
+  get unconnected(): number {
+    return this.all.filter((slot) => slot.state === "booting").length;
+  }
+  /** Workers that finish what they have. */
+  get leaving(): readonly Leaving[] {
+    return [...this.#leaving.values()];
+  }
+  /** Processes there are, or will be in a moment. */
+  get alive(): number {
+    return this.ready + this.unconnected + this.#leaving.size;
   }
 
   /** Whether none is there nor about to be, as they die again and again. */
@@ -84,14 +104,26 @@ export class WorkerSlots {
     return true;
   }
 
-  /** Another is to take the place of this slot's worker, which leaves. False: not now, it is not there or another is just leaving. */
-  replace(slot: Slot, pid: number): boolean {
-    if (slot.state !== "ready" || slot.pid !== pid || slot.leaving.size > 0) return false;
-    slot.leaving.add(pid);
+  /** The worker of a slot is to finish and end. */
+  leave(slot: Slot): Leaving {
+    const { number, pid, startedAt } = slot;
+    const leaving = { number, pid, startedAt };
+    // Of one that was not forked yet the spawner will tell.
+    if (pid !== 0) this.leaves(leaving);
     slot.state = "empty";
     slot.pid = 0;
     slot.failures = 0;
-    return true;
+    slot.notBefore = 0;
+    return leaving;
+  }
+
+  leaves(worker: Leaving): void {
+    this.#leaving.set(worker.pid, worker);
+  }
+
+  /** A process ended. Whether it was one that was leaving. */
+  left(pid: number): boolean {
+    return this.#leaving.delete(pid);
   }
 
   /**
@@ -105,8 +137,12 @@ export class WorkerSlots {
     slot.failures = useful ? 0 : slot.failures + 1;
     slot.state = "empty";
     slot.pid = 0;
+    slot.notBefore = now;
     if (useful || (ready && slot.failures === 1)) return 0;
-    const delay = firstDelay * 2 ** (slot.failures - 1) * (1 + jitter * this.#random());
-    return Math.round(Math.min(longestDelay, delay));
+    const delay = Math.round(
+      Math.min(longestDelay, firstDelay * 2 ** (slot.failures - 1) * (1 + jitter * this.#random())),
+    );
+    slot.notBefore = now + delay;
+    return delay;
   }
 }

@@ -41,9 +41,9 @@ mount              answered by
 blog.example.com/  pool blog
 /old               upstream old
 
-pool  application  Python  spawner  queue  threads  request  computing
-shop  shop:app     3.11.7       13      0   4 of 8  5.21 ms    0.18 ms
-blog  blog:app     3.12.1       16      2   1 of 1        -          -
+pool  application  Python  generation  spawner  queue  threads  request  computing
+shop  shop:app     3.11.7           1       13      0   4 of 8  5.21 ms    0.18 ms
+blog  blog:app     3.12.1           1       16      2   1 of 1        -          -
 
 upstream  server                           state                       busy  requests  failures  latency  connections
 old       uwsgi://10.0.0.5:3031            up                             3    12,001         1  4.50 ms  3 busy, 0 idle

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Body, Exchange, ResponseHead } from "../../src/exchange.js";
+import { scoreboardName } from "../../src/front/messages.js";
 import { WorkerLink } from "../../src/front/worker-link.js";
 import { WorkerPool, type WorkerPoolSettings } from "../../src/front/worker-pool.js";
 import { Deadlines } from "../../src/net/deadline.js";
@@ -79,9 +80,11 @@ export class FakeWorker {
 
   constructor(socket: Socket, number: number, folder: string) {
     this.#socket = socket;
-    this.#board = join(folder, String(number));
+    this.#board = join(folder, scoreboardName(1, number));
     this.begin(0);
-    this.#send(toFront.hello, 0, { payload: JSON.stringify({ worker: number, pid: 1000 + number, threads: 8 }) });
+    this.#send(toFront.hello, 0, {
+      payload: JSON.stringify({ worker: number, pid: 1000 + number, threads: 8, generation: 1 }),
+    });
     socket.on("error", () => {});
     socket.on("end", () => {
       this.closed = true;
@@ -188,6 +191,7 @@ export class PoolBench {
         threads,
         responseMemory,
         scoreboards: this.folder,
+        generation: 1,
         queue: 1024,
         queueTimeout: 30,
         retry: ["GET"],

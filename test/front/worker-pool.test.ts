@@ -75,8 +75,8 @@ describe("a pool with workers", () => {
       const [id = 0] = await holding(first, "/executing");
       first.begin(id);
       // As the supervisor does for the successor: the name goes to a new file.
-      rmSync(`${bench.folder}/1`);
-      writeFileSync(`${bench.folder}/1`, Buffer.alloc(64));
+      rmSync(`${bench.folder}/1-1`);
+      writeFileSync(`${bench.folder}/1-1`, Buffer.alloc(64));
       first.die();
       await until(() => executing.ended);
       assert.deepEqual(executing.told, ["cut"]);

@@ -58,6 +58,9 @@ function poolOf(options: FrontOptions, folder: string): PoolConfig {
     requestTimeout: options.requestTimeout ?? 0,
     interruptGrace: 5,
     logSlow: options.logSlow ?? 0,
+    healthPath: "",
+    probation: 0,
+    reloadOverlap: "all",
   };
 }
 
@@ -78,6 +81,7 @@ export function configuration(folder: string): Config {
     maxFields: 128,
     keepAlive: 75,
     headTimeout: 30,
+    touchReload: [],
     gracefulTimeout: 30,
     socketMode: 0o660,
     socketOwner: "",
@@ -139,7 +143,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     this.#listening.listen(wire, () => {
       const { threads = 4, responseMemory = 2 ** 20, ownLimits = false } = options;
       const pool = poolOf(options, this.folder);
-      this.#spawner = new Spawner({ pool, threads, wire, scoreboards: this.folder, responseMemory, ownLimits }, this);
+      this.#spawner = new Spawner(
+        { pool, threads, wire, scoreboards: this.folder, responseMemory, ownLimits, generation: 1 },
+        this,
+      );
     });
   }
 

@@ -15,7 +15,16 @@ async function firstNews(config: Config, folder: string): Promise<unknown> {
   });
   const news = await new Promise((resolve) => {
     front = new FrontProcess(
-      { number: 1, config, listeners: [], wires: [], scoreboards: folder, runtime: folder, drained: [] },
+      {
+        number: 1,
+        config,
+        listeners: [],
+        wires: [],
+        scoreboards: folder,
+        runtime: folder,
+        drained: [],
+        generations: [1],
+      },
       {
         frontListening: () => resolve("listening"),
         workerServed: () => undefined,

@@ -95,7 +95,7 @@ describe("a listening socket as descriptor 0, as lighttpd and mod_fcgid start a 
         assert.equal(holders(descendants(server.pid), inode).length, 1);
         // What asks whether there is a terminal must not read from it.
         process.kill(server.pid, "SIGHUP");
-        await server.line(/SIGHUP does nothing/);
+        await server.line(/Generation 2 serves/);
         assert.match(await ask({ path }, "/b"), /\/b of/);
       });
       assert.ok(lstatSync(path).isSocket());

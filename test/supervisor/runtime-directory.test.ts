@@ -24,7 +24,7 @@ test("a runtime directory that was cleaned away is made anew", () => {
     directory.remove();
     assert.equal(directory.restore(directory.wire(0)), true);
     assert.equal(statSync(directory.path).mode & 0o777, 0o700);
-    directory.newScoreboard(1);
+    directory.newScoreboard(1, 1);
   } finally {
     directory.remove();
   }
@@ -50,11 +50,11 @@ test("the socket's path is short enough where that of temporary files is not", (
 test("a worker's new scoreboard leaves its predecessor's as it was for who has it open", () => {
   const directory = new RuntimeDirectory();
   try {
-    const path = join(directory.scoreboards, "1");
-    directory.newScoreboard(1);
+    const path = join(directory.scoreboards, "1-1");
+    directory.newScoreboard(1, 1);
     writeFileSync(path, Buffer.from([7, 0, 0, 0]), { flag: "r+" });
     const open = openSync(path, "r");
-    directory.newScoreboard(1);
+    directory.newScoreboard(1, 1);
     const fresh = openSync(path, "r");
     const read = (fd: number): number => {
       const octets = Buffer.alloc(4);

@@ -50,6 +50,8 @@ describe("the status of a running server", () => {
             application: "string",
             target: "string",
             chdir: "string",
+            generation: "number",
+            lastReload: "object",
             python: "string",
             embedded: "boolean",
             spawner: { pid: "number", preload: "boolean" },
@@ -66,6 +68,7 @@ describe("the status of a running server", () => {
           {
             id: "number",
             pool: "string",
+            generation: "number",
             pid: "number",
             state: "string",
             startedAt: "string",
@@ -129,7 +132,7 @@ describe("the status of a running server", () => {
         "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'nonsense\\n'); print(s.recv(999))",
         server.vivarium.control,
       ]);
-      assert.match(asked.stdout, /\{"error":"This server knows the commands status, stop and drain\."\}/);
+      assert.match(asked.stdout, /\{"error":"This server knows the commands status, reload, stop and drain\."\}/);
       assert.equal(await server.text("/still"), "still");
     } finally {
       await server.stop();

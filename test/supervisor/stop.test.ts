@@ -37,14 +37,6 @@ describe("stopping", () => {
     });
   }
 
-  test("SIGHUP does nothing where there is no terminal, and says so", async () => {
-    const server = await Server.start();
-    server.vivarium.process.kill("SIGHUP");
-    await server.logged(/SIGHUP does nothing in this version/);
-    assert.equal((await server.begin("/still").response()).text, "still");
-    await server.stop();
-  });
-
   test("what workers print as they end is in the log", async () => {
     const source = `import atexit
 atexit.register(print, "good night")

@@ -32,6 +32,8 @@ export const exampleStatus: Status = {
       application: "guestbook:application",
       target: "guestbook",
       chdir: "/srv/guestbook",
+      generation: 1,
+      lastReload: null,
       python: "3.11.7",
       embedded: false,
       spawner: { pid: 13, preload: true },
@@ -47,6 +49,7 @@ export const exampleStatus: Status = {
   workers: [
     {
       id: 1,
+      generation: 1,
       pool: "main",
       pid: 14,
       state: "ready",
@@ -58,6 +61,7 @@ export const exampleStatus: Status = {
     },
     {
       id: 2,
+      generation: 1,
       pool: "main",
       pid: 15,
       state: "booting",

@@ -92,7 +92,9 @@ function descriptorsOf(pid: number): string[] {
   const folder = `/proc/${pid}/fd`;
   return (quietly(() => readdirSync(folder)) ?? []).flatMap((descriptor) => {
     const target = quietly(() => readlinkSync(join(folder, descriptor)));
-    return target === undefined ? [] : [target.replace(/:\[\d+\]$/, "")];
+    if (target === undefined) return [];
+    // A worker's scoreboard has its generation in its name.
+    return [target.replace(/:\[\d+\]$/, "").replace(/(?<=\/scoreboards\/)\d+-/, "")];
   });
 }
 

@@ -1,0 +1,364 @@
+// One load of a pool's code: the spawner that has imported it and the workers forked from there. Its life is the table in
+// generation-states.ts; when which step of it comes is the pool's to decide (pool-process.ts).
+import { constants } from "node:os";
+import { log } from "../channels.js";
+import { threadsMost, workerArea, workerName } from "../config/config.js";
+import type { WorkerNews } from "../front/messages.js";
+import { later } from "../net/deadline.js";
+import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
+import { after, type GenerationEvent, type GenerationState, possible } from "./generation-states.js";
+import { logOutput } from "./output.js";
+import type { PoolSettings } from "./pool-process.js";
+import { killProcess, replacementDelay, signalProcess } from "./replacement.js";
+import { type Slot, WorkerSlots } from "./worker-slots.js";
+
+/** Makes a worker print the stacks of its threads (python/vivarium_host/worker.py). */
+const stacksSignal = "SIGUSR2";
+/** It has so long for that before it is killed, ms. */
+const tellStacksWithin = 300;
+/** A worker whose connection has ended has so long to exit, ms. */
+const exitWithin = 1000;
+
+/** Requests wait for a worker that is started within so many milliseconds; otherwise they are answered 503 at once. */
+const worthWaiting = 1000;
+
+export interface GenerationOwner {
+  /** Workers can be spawned, one is ready, or one has ended: there may be something to do. */
+  generationChanged(generation: Generation): void;
+  /** A worker that was ready, and not leaving, died. */
+  workerDied(generation: Generation): void;
+  /** No worker is there, and the next comes after `delay` ms; they die again and again. */
+  workersFailing(generation: Generation, why: string, delay: number): void;
+  /** It cannot be made. `traceback` may be "". Told only of one that does not serve yet. */
+  generationFailed(generation: Generation, problem: string, traceback: string): void;
+  /** The socket where workers connect was removed. */
+  wireRemoved(): void;
+  /** It was ended, and nothing of it is left. */
+  generationEnded(generation: Generation): void;
+}
+
+export class Generation implements SpawnerListener {
+  readonly number: number;
+  readonly slots: WorkerSlots;
+  /** Undefined until the application has been loaded. */
+  facts: Loaded | undefined;
+  readonly #settings: PoolSettings;
+  readonly #owner: GenerationOwner;
+  #state: GenerationState = "loading";
+  #spawner: Spawner | undefined;
+  /** How often in a row the spawner died before it could work. */
+  #spawnerFailures = 0;
+  /** Nothing of it is replaced any more, nor does it matter how it ends. */
+  #ending = false;
+
+  /** Starts the spawner. */
+  constructor(number: number, settings: PoolSettings, owner: GenerationOwner) {
+    this.number = number;
+    this.#settings = settings;
+    this.#owner = owner;
+    this.slots = new WorkerSlots(settings.pool.workers, settings.firstWorker);
+    this.#startSpawner();
+  }
+
+  get state(): GenerationState {
+    return this.#state;
+  }
+  /** The spawner's process id; 0 where there is none. */
+  get spawnerPid(): number {
+    return this.#spawner?.pid ?? 0;
+  }
+
+  /** A step of its life. */
+  happen(event: GenerationEvent): void {
+    this.#state = after(this.#state, event);
+  }
+
+  // ---- workers
+
+  /** Spawns workers where slots are empty, at most so many. Returns how many. */
+  spawn(most: number): number {
+    if (this.facts === undefined || this.#spawner === undefined || this.#ending) return 0;
+    let spawned = 0;
+    for (const slot of this.slots.all) {
+      if (spawned >= most) break;
+      if (slot.state !== "empty" || slot.notBefore > Date.now()) continue;
+      if (!this.#spawnWorker(slot)) break;
+      spawned += 1;
+    }
+    return spawned;
+  }
+
+  /** False where that is old news, or another generation's worker. */
+  workerReady(worker: number, pid: number): boolean {
+    const slot = this.slots.get(worker);
+    return slot !== undefined && this.slots.connected(slot, pid);
+  }
+
+  workerServed(worker: number, pid: number): void {
+    const slot = this.slots.get(worker);
+    if (slot !== undefined) this.slots.served(slot, pid);
+  }
+
+  /**
+   * The workers of so many slots leave: they finish what they have. Returns their process ids, for the front to be told. Who
+   * has not finished after the graceful timeout is ended.
+   */
+  leave(count: number): readonly number[] {
+    const pids: number[] = [];
+    for (const slot of this.slots.all) {
+      if (pids.length >= count) break;
+      if (slot.state === "empty") continue;
+      const booting = slot.state === "booting";
+      const { number, pid } = this.slots.leave(slot);
+      if (booting) {
+        killProcess(pid);
+        continue;
+      }
+      pids.push(pid);
+      this.endLater(number, pid, "still executes what it had when newer code took over");
+    }
+    return pids;
+  }
+
+  /** Ends a worker that is there after the graceful timeout; `what` it does then, for the log. */
+  endLater(number: number, pid: number, what: string): void {
+    const { gracefulTimeout } = this.#settings;
+    later(gracefulTimeout * 1000, () => {
+      if (!this.#has(pid)) return;
+      log("warning", "supervisor", `${this.#name(number)} (pid ${pid}) ${what}: it is ended (--graceful-timeout).`);
+      killProcess(pid);
+    });
+  }
+
+  /** Workers that have had this number and are still there: they were to leave as soon as another has it. */
+  predecessors(worker: number): readonly number[] {
+    return this.slots.leaving.filter(({ number }) => number === worker).map(({ pid }) => pid);
+  }
+
+  /** What a front found of a worker. Nothing where it is another generation's. */
+  workerNews({ type, worker, pid }: WorkerNews): void {
+    if (this.#ending || !this.#has(pid)) return;
+    const kill = (): void => {
+      if (this.#has(pid)) killProcess(pid);
+    };
+    const slot = this.slots.get(worker);
+    if (type === "worker-hung") {
+      signalProcess(pid, stacksSignal);
+      later(tellStacksWithin, kill);
+    } else if (type === "worker-retired") {
+      later(exitWithin, kill);
+    } else if (slot?.pid === pid && slot.state === "ready" && this.predecessors(worker).length === 0) {
+      // Stuck: it stays until its successor is there.
+      this.slots.leave(slot);
+      later(this.#settings.gracefulTimeout * 1000, kill);
+      this.#owner.generationChanged(this);
+    }
+  }
+
+  /** Its workers print where their threads are. */
+  tellStacks(): void {
+    // One that boots has no handler for it yet, and would be ended.
+    for (const { state, pid } of this.slots.all) if (state === "ready") signalProcess(pid, stacksSignal);
+  }
+
+  #has(pid: number): boolean {
+    return [...this.slots.all, ...this.slots.leaving].some((worker) => worker.pid === pid);
+  }
+
+  // ---- its end
+
+  /** Nothing of it is left in the system. */
+  #ended(): void {
+    for (const { number } of this.slots.all) this.#settings.runtime.removeScoreboard(this.number, number);
+    this.#owner.generationEnded(this);
+  }
+
+  /** Nothing of it is replaced any more. */
+  stop(): void {
+    this.#ending = true;
+  }
+
+  /** Ends it: workers when their connection does, the spawner after them. */
+  end(): void {
+    this.stop();
+    this.#spawner?.end();
+    if (this.#spawner === undefined) this.#ended();
+  }
+
+  /** Ends all its processes at once. */
+  kill(): void {
+    this.stop();
+    for (const { pid } of [...this.slots.all, ...this.slots.leaving]) killProcess(pid);
+    this.#spawner?.kill();
+    if (this.#spawner === undefined) this.#ended();
+  }
+
+  // ---- starting
+
+  #startSpawner(): void {
+    const { pool, wire, runtime, responseMemory, ownLimits } = this.#settings;
+    this.facts = undefined;
+    const { scoreboards } = runtime;
+    const generation = this.number;
+    const settings = { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits, generation };
+    this.#spawner = new Spawner(settings, this);
+  }
+
+  /** False where no further one could be spawned either. */
+  #spawnWorker(slot: Slot): boolean {
+    const { runtime, wire } = this.#settings;
+    this.slots.booting(slot, Date.now());
+    try {
+      if (runtime.restore(wire)) {
+        this.slots.exited(slot, Date.now());
+        this.#owner.wireRemoved();
+        return false;
+      }
+      runtime.newScoreboard(this.number, slot.number);
+    } catch (error) {
+      // A full disk, for example: what serves already is not to end for it.
+      this.workerUnforked(slot.number, error instanceof Error ? error.message : String(error));
+      return false;
+    }
+    this.#spawner?.spawn(slot.number);
+    return true;
+  }
+
+  #fail(problem: string, traceback: string): void {
+    if (possible(this.#state, "given up") && !this.#ending) this.#owner.generationFailed(this, problem, traceback);
+  }
+
+  #name(worker: number): string {
+    return workerName(this.#settings.label, worker);
+  }
+
+  // ---- what the spawner tells
+
+  loaded(facts: Loaded): void {
+    this.facts = facts;
+    this.#spawnerFailures = 0;
+    if (this.#ending) return;
+    if (this.#state === "loading") this.happen("loaded");
+    this.#owner.generationChanged(this);
+  }
+
+  loadFailed(problem: string, traceback: string): void {
+    if (this.#state === "loading") this.#fail(problem, traceback);
+    else log("error", "supervisor", `${traceback}${problem}`);
+  }
+
+  workerForked(worker: number, pid: number): void {
+    const slot = this.slots.get(worker);
+    if (slot?.state === "booting" || slot?.state === "ready") {
+      slot.pid = pid;
+      return;
+    }
+    // It was not wanted any more before it was there.
+    this.slots.leaves({ number: worker, pid, startedAt: Date.now() });
+    killProcess(pid);
+  }
+
+  workerUnforked(worker: number, problem: string): void {
+    const slot = this.slots.get(worker);
+    if (slot === undefined || slot.state !== "booting") return;
+    const delay = this.slots.exited(slot, Date.now());
+    if (this.#ending) return;
+    log("error", "supervisor", `${this.#name(worker)} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
+    this.#againAfter(delay);
+  }
+
+  workerExited(worker: number, pid: number, status: number, signal: number): void {
+    const leaver = this.slots.left(pid);
+    if (leaver && this.#state === "serving" && !this.#ending) {
+      log("info", "supervisor", `${this.#name(worker)} (pid ${pid}), whose place another has, is gone.`);
+    }
+    if (leaver) {
+      this.#owner.generationChanged(this);
+      return;
+    }
+    const slot = this.slots.get(worker);
+    if (slot === undefined || slot.pid !== pid) return;
+    const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
+    if (status === loadFailedStatus) {
+      const { target } = this.#settings.pool;
+      this.#fail(`The application ${target} could not be loaded; the lines above say why.`, "");
+    }
+    const ready = slot.state === "ready";
+    const delay = this.slots.exited(slot, Date.now());
+    if (this.#ending) return;
+    if (this.#settings.connectable()) {
+      const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
+      log("error", "supervisor", `${this.#name(worker)} (pid ${pid}) ${why}; ${then}.`);
+      if (!ready && this.number > 1) this.#fail(`Worker ${worker} ${why} before it was ready.`, "");
+      if (ready) this.#owner.workerDied(this);
+    }
+    this.#againAfter(delay);
+  }
+
+  /** Has the next worker spawned after `delay` ms. */
+  #againAfter(delay: number): void {
+    if (this.#ending) return;
+    if (delay >= worthWaiting && this.slots.failing) {
+      const why = "The application's processes end as soon as they have started. Others are started ever more slowly.";
+      this.#owner.workersFailing(this, why, delay);
+    }
+    later(delay, () => this.#owner.generationChanged(this));
+  }
+
+  output(worker: number, lines: string): void {
+    const { label } = this.#settings;
+    logOutput(worker === 0 ? `${label} spawner`.trimStart() : workerArea(label, worker), lines);
+  }
+
+  exited(status: number | null, signal: NodeJS.Signals | null): void {
+    this.#spawner = undefined;
+    const how = signal === null ? `with status ${status}` : `by ${signal}`;
+    if (this.#state === "loading") {
+      this.#fail(`Python ended ${how} while it imported the application${this.#which(" of ")}.`, "");
+    }
+    if (this.#ending) {
+      this.#ended();
+      return;
+    }
+    if (status !== null || signal !== null) {
+      const ended = `The spawner${this.#which(" of ")} ended (${signal ?? `status ${status}`})`;
+      log("error", "supervisor", `${ended}; it and its workers are replaced.`);
+    }
+    // Its workers have lost their parent: nobody would learn of their end.
+    for (const slot of this.slots.all) {
+      killProcess(slot.pid);
+      if (slot.state !== "empty") this.slots.exited(slot, Date.now());
+      slot.notBefore = 0;
+    }
+    for (const { pid } of this.slots.leaving) {
+      killProcess(pid);
+      this.slots.left(pid);
+    }
+    this.#fail(`The spawner ended ${how}.`, "");
+    // Started again it might load newer code than its workers had.
+    if (this.#state === "draining" || this.#state === "kept") this.stop();
+    if (this.#ending) {
+      this.#ended();
+      return;
+    }
+    const delay = replacementDelay(this.#spawnerFailures++);
+    if (delay >= worthWaiting) {
+      this.#owner.workersFailing(this, "The application cannot be loaded at the moment.", delay);
+    }
+    later(delay, () => {
+      if (!this.#ending) this.#startSpawner();
+    });
+    this.#owner.generationChanged(this);
+  }
+
+  /** The pool's name behind these words, where it needs to be told from others. */
+  #which(words: string): string {
+    const { label } = this.#settings;
+    return label === "" ? "" : `${words}${label}`;
+  }
+}
+
+function signalName(number: number): string {
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  return found?.[0] ?? `signal ${number}`;
+}
