@@ -23,10 +23,12 @@ import signal
 import struct
 import sys
 import threading
+import traceback
 
+from . import guest
 from .forked import close_connections, restore_signals
 from .load import LoadError, load, prepare
-from .wsgi import ClientGone, Host
+from .wsgi import ClientGone, Host, report
 
 BEGUN = 1
 LAST = 2
@@ -46,6 +48,7 @@ HEAD_MOST = 2048
 
 BEGIN = ctypes.CFUNCTYPE(ctypes.c_longlong, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 STEP = ctypes.CFUNCTYPE(ctypes.c_longlong, ctypes.c_uint)
+END = ctypes.CFUNCTYPE(ctypes.c_longlong)
 ATTACH = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t)
 TAKE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_longlong)
 TELL = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
@@ -152,6 +155,7 @@ class Bridge:
             "step": STEP(self.step),
             "leave": STEP(self.leave),
             "attach": ATTACH(self.attach),
+            "end": END(self.end),
         }
 
     def attach(self, address, size):
@@ -189,15 +193,15 @@ class Bridge:
             flags & BODY_IN_FILE,
             reply,
         )
-        if rest is not None and not reply.result:
-            next(rest, None)
+        if rest is not None:
+            resume(rest, reply)
         return self._tell(id, rest, reply)
 
     def step(self, id):
         rest, reply = self._rests.pop(id)
         reply.result = 0
         if not reply.more():
-            next(rest, None)
+            resume(rest, reply)
         return self._tell(id, rest, reply)
 
     def leave(self, id):
@@ -220,6 +224,22 @@ class Bridge:
             self._rests[id] = (rest, reply)
         return result
 
+    def end(self):
+        """The server stops."""
+        try:
+            guest.end()
+        except BaseException:  # whatever the application left to be called
+            report(traceback.format_exc())
+        return 0
+
+
+def resume(rest, reply):
+    """Until there is something to tell: not every block has octets that are sent."""
+    for _ in rest:
+        if reply.result:
+            return
+
+
 def end_child():
     """Of a process that the application forked, only Python may run: the front's loop is its parent's."""
     for stream in (sys.stdout, sys.stderr):
@@ -239,6 +259,7 @@ def boot(settings):
     # all there is to find the reason by.
     faulthandler.enable()
     faulthandler.register(signal.SIGRTMAX)
+    guest.keep_signals()
     process = Process(settings["listeners"])
     prepare(settings["target"], settings["chdir"])
     problem = None

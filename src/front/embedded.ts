@@ -78,8 +78,9 @@ export class EmbeddedApplication {
     else this.#follow(this.#stream(exchange, id), result);
   }
 
-  /** Takes the GIL for good: no thread of the application runs any more. */
+  /** Lets the application end what it has begun. No thread of it runs any more afterwards. */
   end(): void {
+    this.#bridge.end();
     this.#interpreter.acquire();
   }
 

@@ -4,6 +4,7 @@ import { log } from "../channels.js";
 import type { Drained, EmbeddedFacts, FrontReport, WorkerNews } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { FrontProcess, type FrontSettings } from "./front-process.js";
+import { endedLoading, notReady } from "./load-problems.js";
 import { replacementDelay } from "./replacement.js";
 
 export interface FrontsOwner {
@@ -195,10 +196,27 @@ export class Fronts {
         frontExited: (status, signal) => this.#exited(slot, status, signal),
       },
     );
+    this.#expectLoaded(slot);
+  }
+
+  /** In embedded mode a front listens when it has loaded the application. */
+  #expectLoaded(slot: FrontSlot): void {
+    const { python, config } = this.#settings;
+    const [pool] = config.pools;
+    if (python === undefined || pool === undefined) return;
+    const { process } = slot;
+    later(pool.bootTimeout * 1000, () => {
+      if (slot.process !== process || slot.listening || this.#stopping) return;
+      this.#owner.applicationFailed(slot.number, notReady(pool), "");
+      process?.kill();
+    });
   }
 
   #exited(slot: FrontSlot, status: number | null, signal: NodeJS.Signals | null): void {
     slot.process = undefined;
+    if (this.#settings.python !== undefined && !slot.listening && !this.#stopping) {
+      this.#owner.applicationFailed(slot.number, endedLoading(status, signal), "");
+    }
     slot.listening = false;
     if (!this.#stopping) {
       if (status !== null || signal !== null) {

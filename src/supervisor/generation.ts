@@ -7,6 +7,7 @@ import type { WorkerNews } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
 import { after, type GenerationEvent, type GenerationState, possible } from "./generation-states.js";
+import { endedLoading } from "./load-problems.js";
 import { logOutput } from "./output.js";
 import type { PoolSettings } from "./pool-process.js";
 import { killProcess, replacementDelay, signalProcess } from "./replacement.js";
@@ -314,7 +315,7 @@ export class Generation implements SpawnerListener {
     this.#spawner = undefined;
     const how = signal === null ? `with status ${status}` : `by ${signal}`;
     if (this.#state === "loading") {
-      this.#fail(`Python ended ${how} while it imported the application${this.#which(" of ")}.`, "");
+      this.#fail(endedLoading(status, signal, this.#which(" of ")), "");
     }
     if (this.#ending) {
       this.#ended();

@@ -13,6 +13,7 @@ import { later } from "../net/deadline.js";
 import type { Loaded } from "../spawn/spawner.js";
 import { Generation, type GenerationOwner } from "./generation.js";
 import { possible } from "./generation-states.js";
+import { notReady } from "./load-problems.js";
 import { noTally, Probation, type Tally } from "./probation.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
 import type { LastReload } from "./status.js";
@@ -232,11 +233,9 @@ export class PoolProcess implements GenerationOwner {
   /** This one is to serve, within the boot timeout. */
   #aim(generation: Generation): void {
     this.#next = generation;
-    const { target, bootTimeout } = this.config;
     this.#cancelBoot?.();
-    this.#cancelBoot = later(bootTimeout * 1000, () => {
-      const problem = `The application ${target} was not ready within ${bootTimeout} seconds (--boot-timeout).`;
-      this.generationFailed(generation, problem, "");
+    this.#cancelBoot = later(this.config.bootTimeout * 1000, () => {
+      this.generationFailed(generation, notReady(this.config), "");
     });
   }
 

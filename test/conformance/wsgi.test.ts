@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { pythons, root } from "../support/tools.js";
+import { pythons, removeFolder, root } from "../support/tools.js";
 import { startVivarium, type Vivarium } from "../support/vivarium.js";
 import { bodyCases } from "./wsgi/bodies.js";
 import { environCases } from "./wsgi/environ.js";
@@ -16,10 +16,10 @@ import { startCases } from "./wsgi/start.js";
 
 const folder = join(root, "test", "conformance", "wsgi");
 
-function serve(python: string, target: string, ...args: string[]): Promise<Vivarium> {
+function serve(python: string, target: string, gates: string, ...args: string[]): Promise<Vivarium> {
   return startVivarium(`wsgi_probe:${target}`, {
     args: ["--chdir", folder, "--python", python, "--access-log", "off", ...args],
-    env: { PYTHONDONTWRITEBYTECODE: "1" },
+    env: { PYTHONDONTWRITEBYTECODE: "1", PROBE_GATES: gates },
   });
 }
 
@@ -31,11 +31,12 @@ async function served(
   use: (probe: Probe) => Promise<void>,
 ): Promise<void> {
   const probe = new Probe();
-  probe.server = await serve(python, target, ...args);
+  probe.server = await serve(python, target, probe.gates, ...args);
   try {
     await use(probe);
   } finally {
     await probe.server.stop();
+    removeFolder(probe.gates);
   }
 }
 
@@ -53,29 +54,37 @@ async function pid(probe: Probe): Promise<unknown> {
   return who.pid;
 }
 
+const modes = [
+  ["one worker of eight threads", ["--threads", "8"], true],
+  ["embedded", ["--embedded"], false],
+] as const;
+
 const found = pythons();
 test("a Python to run on is found", () => assert.ok(found.length > 0));
 
 for (const { version, path } of found) {
-  describe(`Python ${version}, one worker of eight threads`, () => {
-    const probe = new Probe();
-    before(async () => {
-      probe.server = await serve(path, "application", "--workers", "1", "--threads", "8");
+  for (const [mode, args, threads] of modes) {
+    describe(`Python ${version}, ${mode}`, () => {
+      const probe = new Probe();
+      before(async () => {
+        probe.server = await serve(path, "application", probe.gates, "--workers", "1", ...args);
+      });
+      after(async () => {
+        const { output } = probe.server;
+        await probe.server.stop();
+        removeFolder(probe.gates);
+        // The validator tells of an iterable that was not closed when it is collected, in the log alone.
+        assert.doesNotMatch(output, /garbage collected without being closed/);
+        assert.doesNotMatch(output, /WSGIWarning/);
+      });
+      startCases(probe);
+      bodyCases(probe);
+      fileCases(probe);
+      inputCases(probe);
+      environCases(probe, threads);
+      errorCases(probe);
     });
-    after(async () => {
-      const { output } = probe.server;
-      await probe.server.stop();
-      // The validator tells of an iterable that was not closed when it is collected, in the log alone.
-      assert.doesNotMatch(output, /garbage collected without being closed/);
-      assert.doesNotMatch(output, /WSGIWarning/);
-    });
-    startCases(probe);
-    bodyCases(probe);
-    fileCases(probe);
-    inputCases(probe);
-    environCases(probe);
-    errorCases(probe);
-  });
+  }
 
   describe(`Python ${version}, other configurations`, () => {
     test("one worker with one thread is neither multithread nor multiprocess", () =>

@@ -43,7 +43,7 @@ export interface Facts {
 type Told =
   | (Facts & {
       readonly loaded: true;
-      readonly addresses: Readonly<Record<"begin" | "step" | "leave" | "attach", number>>;
+      readonly addresses: Readonly<Record<"begin" | "step" | "leave" | "attach" | "end", number>>;
     })
   | { readonly loaded: false; readonly problem: string; readonly traceback: string };
 
@@ -69,6 +69,8 @@ export class Bridge {
   readonly step: (id: number) => number;
   /** Its client left: call it once, in place of `step`. */
   readonly leave: (id: number) => number;
+  /** Lets the application end what it has begun; nothing is to be called any more. */
+  readonly end: () => number;
   readonly #attach: (address: number, size: number) => number;
 
   /** Loads the application, which may take as long as it likes. Throws LoadFailed. */
@@ -93,11 +95,12 @@ export class Bridge {
     if (answer === undefined) throw new Error("Python did not say whether the application was loaded");
     if (!answer.loaded) throw new LoadFailed(answer.problem, answer.traceback);
     this.facts = answer;
-    const { begin, step, leave, attach } = answer.addresses;
+    const { begin, step, leave, attach, end } = answer.addresses;
     this.#begin = interpreter.functionAt(begin, "begin", "uint, uint, uint, uint, uint");
     this.step = interpreter.functionAt(step, "step", "uint");
     this.leave = interpreter.functionAt(leave, "leave", "uint");
     this.#attach = interpreter.functionAt(attach, "attach", "size_t, size_t");
+    this.end = interpreter.functionAt(end, "end", "void");
     interpreter.release();
   }
 

@@ -91,7 +91,7 @@ function streaming(probe: Probe): void {
       const connection = probe.connection();
       connection.send(request(`${prefix}/body/at-once?key=${key}`));
       await connection.received("first ");
-      await probe.ask(`/open-gate?key=${key}`);
+      probe.openGate(key);
       const response = await connection.response();
       assert.deepEqual([response.text, response.whole], ["first second", true]);
       connection.close();

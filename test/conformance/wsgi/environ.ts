@@ -9,11 +9,14 @@ async function environ(probe: Probe, path: string, ask: Ask = {}): Promise<Recor
   return { ...told };
 }
 
-export function environCases(probe: Probe): void {
+/** `threads`: whether a process executes several requests at once. */
+export function environCases(probe: Probe, threads: boolean): void {
   required(probe);
   paths(probe);
   fields(probe);
   isolation(probe);
+  if (threads) concurrency(probe);
+  else sequence(probe);
 }
 
 function required(probe: Probe): void {
@@ -148,11 +151,21 @@ function isolation(probe: Probe): void {
     const found = await environ(probe, "/environ");
     assert.deepEqual([found["HTTP_X_LEFT_BEHIND"], found["wsgi.version"]], [undefined, [1, 0]]);
   });
+}
 
+function concurrency(probe: Probe): void {
   test("requests run in several threads at once, and environ says so", async () => {
     const key = freshKey();
     assert.equal((await environ(probe, "/environ"))["wsgi.multithread"], true);
     const met = await Promise.all([1, 2, 3, 4].map(() => probe.json(`/environ/meet?key=${key}&count=4`)));
     assert.deepEqual(met, Array(4).fill({ met: true, threads: 4 }));
+  });
+}
+
+function sequence(probe: Probe): void {
+  test("requests run one after another in one thread, and environ says so", async () => {
+    assert.equal((await environ(probe, "/environ"))["wsgi.multithread"], false);
+    const all = await Promise.all([1, 2, 3, 4].map(() => environ(probe, "/environ/who")));
+    assert.equal(new Set(all.map((who) => who["thread"])).size, 1);
   });
 }

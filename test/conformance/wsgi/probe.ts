@@ -1,6 +1,9 @@
 // The probe application, served by Vivarium, as the cases ask it.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { temporaryFolder } from "../../support/tools.js";
 import type { Vivarium } from "../../support/vivarium.js";
 import { Connection, type Response } from "./connection.js";
 
@@ -31,6 +34,8 @@ export function request(path: string, { method = "GET", fields = "", body }: Ask
 }
 
 export class Probe {
+  /** The folder of the gates that are open. */
+  readonly gates: string = temporaryFolder("gates");
   #server: Vivarium | undefined;
   get server(): Vivarium {
     assert.ok(this.#server !== undefined, "the server has not started");
@@ -38,6 +43,11 @@ export class Probe {
   }
   set server(server: Vivarium) {
     this.#server = server;
+  }
+
+  /** Lets the request with this key pass its gate. */
+  openGate(key: string): void {
+    writeFileSync(join(this.gates, key), "");
   }
 
   connection(): Connection {

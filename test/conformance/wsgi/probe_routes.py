@@ -9,7 +9,9 @@ under the `key` of the request's query and told by /record, so the probe needs a
 """
 
 import json
+import os
 import threading
+import time
 from urllib.parse import parse_qs
 
 TEXT = ("Content-Type", "text/plain; charset=utf-8")
@@ -47,16 +49,23 @@ def record(environ, event):
 
 
 def gate(environ):
-    """The gate of the request's key: waited at by one request, opened by another."""
+    """What requests of one key tell each other by."""
     key = query(environ, "key")
     with _lock:
         return _gates.setdefault(key, threading.Event())
 
 
 def pass_gate(environ):
-    """Waits at the gate; one that nobody opens is an error, not an opening."""
-    if not gate(environ).wait(20):
-        raise TimeoutError("nobody opened the gate")
+    """
+    Waits at a gate that the client opens, as a file: there may be one request at a time only. One that nobody opens is an
+    error, not an opening.
+    """
+    path = os.path.join(os.environ["PROBE_GATES"], query(environ, "key"))
+    limit = time.monotonic() + 20
+    while not os.path.exists(path):
+        if time.monotonic() > limit:
+            raise TimeoutError("nobody opened the gate")
+        time.sleep(0.005)
 
 
 def answer(start_response, body, status="200 OK", headers=()):
@@ -79,12 +88,6 @@ def _record(environ, start_response):
     with _lock:
         events = list(_events.get(key, ()))
     return answer_json(start_response, events)
-
-
-@route("/open-gate")
-def _open_gate(environ, start_response):
-    gate(environ).set()
-    return answer(start_response, "open")
 
 
 class Closing:

@@ -126,7 +126,7 @@ function writes(probe: Probe): void {
       const connection = probe.connection();
       connection.send(request(`${prefix}/write/at-once?key=${key}`));
       await connection.received("first ");
-      await probe.ask(`/open-gate?key=${key}`);
+      probe.openGate(key);
       const response = await connection.response();
       assert.deepEqual([response.text, response.whole], ["first second", true]);
       connection.close();
