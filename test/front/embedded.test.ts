@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { Connection } from "../conformance/wsgi/connection.js";
 import { python, pythons, root } from "../support/tools.js";
 import { startVivarium, type Vivarium, vivarium } from "../support/vivarium.js";
 
@@ -34,6 +36,7 @@ for (const { version, path } of pythons()) {
     after(async () => {
       const { code, signal } = await server.stop();
       assert.deepEqual([code, signal], [0, null]);
+      assert.match(server.output, /\[info\] worker 1: called at the end/);
     });
 
     test("the interpreter is that of --python, in the application's folder", async () => {
@@ -60,6 +63,43 @@ for (const { version, path } of pythons()) {
       for (const line of ["printed by the application", "written to descriptor 1", "told to standard error"]) {
         await server.process.line(new RegExp(`\\[info\\] worker 1: ${line}`), 10_000);
       }
+    });
+
+    test("threads of the application run while the server waits", async () => {
+      const before = Number(await ask("/ticks"));
+      for (let tries = 0; Number(await ask("/ticks")) < before + 20; tries += 1) {
+        assert.ok(tries < 500, "they do not run");
+        await delay(10);
+      }
+    });
+
+    test("a program that it starts has none of the server's descriptors", async () => {
+      assert.equal(await ask("/descriptors"), `[True, True, True${", False".repeat(6)}]\n`);
+    });
+
+    test("signal.signal is ignored, and the log says so", async () => {
+      assert.equal(await ask("/signal"), "True");
+      await server.process.line(/\[error\] worker 1: the application's handler of SIGTERM is not set/, 10_000);
+    });
+
+    for (const method of ["fork", "spawn", "forkserver"]) {
+      test(`multiprocessing works with ${method}`, async () => {
+        assert.equal(await ask(`/pool/${method}`), "[1, 2, 3]");
+      });
+    }
+
+    test("a forked process that returns from the application ends, and answers nobody", async () => {
+      assert.equal(await ask("/fork"), "the parent's");
+      assert.equal(await ask("/environ"), "[False, False]");
+    });
+
+    test("a forked process that lives on keeps no client waiting, and a signal ends it", async () => {
+      const connection = new Connection(server.port);
+      connection.send("GET /child HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+      assert.equal((await connection.response()).status, 200);
+      assert.equal(await connection.ended(), true);
+      assert.equal(await ask("/kill-child"), "15");
+      assert.equal(await ask("/environ"), "[False, False]");
     });
 
     test("an exception is answered 500, its traceback is in the log, and the server goes on", async () => {

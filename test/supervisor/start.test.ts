@@ -82,9 +82,11 @@ describe("vivarium run, where it cannot start", () => {
     ["an application that takes too long", ["slow:app", "--boot-timeout", "1"], /was not ready within 1 seconds/],
   ];
   for (const [name, args, sentence] of cases) {
-    test(`${name}: one sentence`, async () => {
-      await refuses(await run(...args), sentence);
-    });
+    for (const mode of [[], ["--embedded"]]) {
+      test(`${[name, ...mode].join(", ")}: one sentence`, async () => {
+        await refuses(await run(...args, ...mode), sentence);
+      });
+    }
   }
 
   test("a port in use: one sentence, and the server that has it goes on", async () => {
