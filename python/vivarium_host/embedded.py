@@ -26,7 +26,7 @@ import threading
 import traceback
 
 from . import guest
-from .forked import close_connections, restore_signals
+from .forked import close_connections, give_signals
 from .load import LoadError, load, prepare
 from .wsgi import ClientGone, Host, report
 
@@ -129,10 +129,10 @@ class Process:
         self.forked = False
         self._listeners = listeners
         os.register_at_fork(after_in_child=self._on_fork)
+        give_signals()
 
     def _on_fork(self):
         self.forked = True
-        restore_signals()
         close_connections(self._listeners)
 
 

@@ -3,20 +3,42 @@
 import os
 import signal
 import stat
+import threading
 
 # Python's faulthandler takes these from others, and does not say so.
 FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
+
+# Those that say that a process is to end.
+GROUP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def ignore(*_):
     """The server's answer to signals of a whole process group: its supervisor decides."""
 
 
-def restore_signals():
-    """What the server handles (where it is not Python that does, there is no handler to see), the child does as Python would.
+def give_signals():
+    """Processes that are forked from now on do with signals as Python would.
 
-    multiprocessing ends its processes by SIGTERM, and waits until they have ended.
+    multiprocessing ends its processes by SIGTERM, and waits until they have ended. One that comes before the child has the
+    handlers it should have waits until then: a pool's worker can be as young as that.
     """
+    masks = threading.local()
+
+    def hold():
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP)
+
+    def let_go():
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def child():
+        restore_signals()
+        let_go()
+
+    os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=child)
+
+
+def restore_signals():
+    """What the server handles, and where it is not Python that does, there is no handler to see."""
     for number in signal.valid_signals() - FAULTS:
         if signal.getsignal(number) in (ignore, None):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -32,7 +32,7 @@ from collections import deque
 from time import perf_counter_ns, thread_time_ns
 
 from . import RequestTimeout, wire
-from .forked import restore_signals
+from .forked import give_signals
 from .seat import Seat, open_schedstat
 from .watcher import Watcher
 from .wsgi import ClientGone
@@ -426,5 +426,5 @@ def run(host, settings):
     # A process that the application forks (multiprocessing does) must neither read this worker's requests nor, living on
     # when the worker has died, keep the front waiting for its answers.
     os.register_at_fork(after_in_child=connection.close)
-    os.register_at_fork(after_in_child=restore_signals)
+    give_signals()
     Worker(connection, host, settings).serve()
