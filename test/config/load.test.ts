@@ -137,6 +137,21 @@ describe("configuration", () => {
     await rejects(loadToml('target = "app:app"\nfronts = 2'), code, new RegExp(`/vivarium\\.toml: ${reason}`, "u"));
   });
 
+  test("methods to run once more are any but those of which nobody knows what they did", async () => {
+    const retry = async (value: string): Promise<readonly string[] | undefined> =>
+      (await load({ target: "app:app", flags: { retry: value } })).pools[0]?.retry;
+    assert.deepEqual(await retry("GET, PROPFIND"), ["GET", "PROPFIND"]);
+    assert.deepEqual(await retry("none"), []);
+    assert.deepEqual((await loadToml('target = "app:app"\nretry = ["HEAD"]')).pools[0]?.retry, ["HEAD"]);
+    for (const wrong of ["GET,POST", "PATCH", "CONNECT", "get", "GET PUT", ""]) {
+      await rejects(
+        load({ target: "app:app", flags: { retry: wrong } }),
+        "ERR_CONFIG_VALUE",
+        /--retry must be methods/,
+      );
+    }
+  });
+
   test("a file gives every kind of value", async () => {
     const config = await loadToml(`
       target = "app:app"
