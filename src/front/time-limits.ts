@@ -45,6 +45,16 @@ export interface LimitsOwner {
   linkIdle(link: WorkerLink): void;
 }
 
+/** A request that was answered in its worker's place, and is not over there. */
+interface Late {
+  readonly link: WorkerLink;
+  since: number;
+  /** Its worker has not said where it is, and has interrupted nothing. */
+  silent: boolean;
+  /** Something was done about its worker. */
+  givenUp: boolean;
+}
+
 /** A worker has this long to say itself that a request is late, ms. */
 const backstop = 1000;
 /** Requests that take less say nothing about their worker, ms. */
@@ -66,10 +76,12 @@ export class TimeLimits implements Timed {
   readonly #owner: LimitsOwner;
   /** The longest first; milliseconds. */
   readonly #paths: readonly { readonly path: string; readonly limit: number }[];
-  readonly #late = new Map<Ticket, { readonly link: WorkerLink; readonly since: number }>();
+  readonly #late = new Map<Ticket, Late>();
   /** What workers noted when it was looked at last, and how often that was the same; of those with a request that takes long. */
   readonly #beats = new Map<WorkerLink, { readonly beat: number; readonly same: number }>();
   readonly #retiring = new Set<WorkerLink>();
+  /** Those that are to be killed, or replaced. */
+  readonly #lost = new Set<WorkerLink>();
   #looks = 0;
   #watching = false;
 
@@ -116,13 +128,14 @@ export class TimeLimits implements Timed {
       this.#owner.linkRelieved(link, ticket);
     } else if ((flags & lateFlag.replaced) !== 0) {
       this.#owner.linkRelieved(link, ticket);
-    } else this.#refuse(link, ticket, where);
+    } else this.#refuse(link, ticket, where, false);
   }
 
   /** The worker is gone. */
   closed(link: WorkerLink): void {
     this.#beats.delete(link);
     this.#retiring.delete(link);
+    this.#lost.delete(link);
     for (const [ticket, late] of this.#late) if (late.link === link) this.#late.delete(ticket);
   }
 
@@ -131,8 +144,8 @@ export class TimeLimits implements Timed {
   expire(): void {
     this.#looks += 1;
     const now = performance.now();
-    for (const [ticket, { link, since }] of this.#late) {
-      if (now - since > this.#settings.interruptGrace * 1000) this.#giveUp(link, ticket);
+    for (const [ticket, late] of this.#late) {
+      if (!late.givenUp && now - late.since > this.#settings.interruptGrace * 1000) this.#giveUp(late, ticket);
     }
     let busy = this.#late.size > 0;
     for (const member of this.#owner.members()) {
@@ -172,6 +185,7 @@ export class TimeLimits implements Timed {
           worker,
           ticket,
           "It does not say where it is: it has stopped, or is in a function that holds the GIL.",
+          true,
         );
       }
     }
@@ -183,7 +197,6 @@ export class TimeLimits implements Timed {
     const same = before?.beat === beat ? before.same + 1 : 0;
     const { hangTimeout } = this.#settings;
     if (hangTimeout > 0 && same * beatPeriod >= hangTimeout) {
-      this.#beats.delete(link);
       this.#hung(link, same * beatPeriod, "--hang-timeout");
     } else this.#beats.set(link, { beat, same });
   }
@@ -203,10 +216,12 @@ export class TimeLimits implements Timed {
     return `${this.#owner.name(link)} (pid ${link.pid})`;
   }
 
-  #refuse(link: WorkerLink, ticket: Ticket, where: string): void {
+  #refuse(link: WorkerLink, ticket: Ticket, where: string, silent: boolean): void {
     const { exchange } = ticket;
-    // The worker may say so after all, when the request was refused already.
-    if (!this.#late.has(ticket)) this.#late.set(ticket, { link, since: performance.now() });
+    // After a second's silence the worker may say so after all.
+    const late = this.#late.get(ticket);
+    if (late === undefined) this.#late.set(ticket, { link, since: performance.now(), silent, givenUp: false });
+    else Object.assign(late, { since: performance.now(), silent });
     const gone = exchange.ended;
     exchange.refuse(504, "The application took too long to answer this request.");
     const answered = gone
@@ -219,15 +234,20 @@ export class TimeLimits implements Timed {
     log("error", "pool", `${this.#executes(link, exchange, limit)} (--request-timeout): ${answered}. ${where}`);
   }
 
-  #giveUp(link: WorkerLink, ticket: Ticket): void {
-    this.#late.delete(ticket);
+  #giveUp(late: Late, ticket: Ticket): void {
+    const { link } = late;
     const { interruptGrace } = this.#settings;
-    const same = this.#beats.get(link)?.same ?? 0;
-    if (same > 0 && same * beatPeriod >= interruptGrace - beatPeriod) {
+    if (late.silent) {
+      // It may only have been slow to say so; then it says so now.
+      const same = this.#beats.get(link)?.same ?? 0;
+      if (same === 0) return;
+      late.givenUp = true;
       this.#hung(link, same * beatPeriod, "--interrupt-grace");
       return;
     }
-    if (this.#retiring.has(link)) return;
+    late.givenUp = true;
+    if (this.#lost.has(link)) return;
+    this.#lost.add(link);
     const { method, target } = ticket.exchange.request;
     log(
       "warning",
@@ -238,6 +258,8 @@ export class TimeLimits implements Timed {
   }
 
   #hung(link: WorkerLink, seconds: number, option: string): void {
+    if (this.#lost.has(link)) return;
+    this.#lost.add(link);
     log(
       "error",
       "pool",

@@ -8,11 +8,14 @@ wait=NAME until somebody makes the file NAME
 die       its process ends with status 7
 kill=N    its process ends by signal N
 once=NAME the rest of the query only where nobody has made the file NAME yet
+gil       it sleeps, and no other thread can do anything
+stubborn=NAME until somebody makes the file NAME, whatever is raised meanwhile
 leak=KIB  so much is never freed
 
 The body of a request follows its token in the answer.
 """
 
+import ctypes
 import os
 import time
 
@@ -60,6 +63,14 @@ def app(environ, start_response):
             os.kill(os.getpid(), int(value))
         elif verb == "once" and not first(value):
             break
+        elif verb == "gil":
+            ctypes.PyDLL(None).sleep(3600)
+        elif verb == "stubborn":
+            while not os.path.exists(value):
+                try:
+                    time.sleep(0.001)
+                except BaseException:
+                    note("%s caught" % token)
         elif verb == "leak":
             leaked.append(os.urandom(int(value) * 1024))
     body = token.encode("latin-1") + environ["wsgi.input"].read()
