@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { Connection } from "../../conformance/wsgi/connection.js";
 import { alive, waitUntilGone } from "../../support/processes.js";
-import { python } from "../../support/tools.js";
+import { python, pythons } from "../../support/tools.js";
 import { Probed } from "../probed.js";
 
 function started(args: readonly string[] = []): Promise<Probed> {
@@ -53,6 +53,43 @@ describe("what an embedded application prints", () => {
       await server.stop();
     }
   });
+});
+
+describe("the end of an embedded interpreter", () => {
+  for (const { version, path } of pythons()) {
+    test(`runs what the application registered with atexit (Python ${version})`, async () => {
+      const server = await Probed.start({ mode: "embedded", python: path });
+      await server.ask("at_exit", `path=${server.path("ends")}`);
+      const { code } = await server.vivarium.stop();
+      assert.equal(code, 0);
+      assert.equal(server.written("ends"), "atexit\n");
+      await server.stop();
+    });
+  }
+
+  test("is not put off by a thread that never ends", async () => {
+    const server = await started();
+    await server.ask("turns");
+    await server.ask("at_exit", `path=${server.path("ends")}`);
+    const { code } = await server.vivarium.stop();
+    assert.equal(code, 0);
+    assert.equal(server.written("ends"), "atexit\n");
+    await server.stop();
+  });
+});
+
+describe("signal.signal in an embedded application", () => {
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"]) {
+    test(`does not take ${name} from the server`, async () => {
+      const server = await started();
+      await server.ask("takes_signals", `name=${name}`);
+      await server.vivarium.process.line(new RegExp(`handler of ${name} is not set`, "u"));
+      // Ctrl-C and service managers signal the whole group, so the front gets it, too.
+      const { code } = await server.vivarium.stop(name === "SIGINT" ? "SIGINT" : "SIGTERM");
+      assert.equal(code, 0);
+      await server.stop();
+    });
+  }
 });
 
 describe("a process that an embedded application forked", () => {
