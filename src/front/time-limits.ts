@@ -116,6 +116,11 @@ export class TimeLimits implements Timed {
     this.began();
   }
 
+  /** It has nothing left. */
+  idle(link: WorkerLink): void {
+    if (this.#retiring.delete(link)) this.#owner.linkIdle(link);
+  }
+
   /** A LATE frame. */
   late(link: WorkerLink, ticket: Ticket, flags: number, stack: string): void {
     const where = stack === "" ? "It is in no line of the application." : `It is here:\n${stack.trimEnd()}`;
@@ -165,8 +170,7 @@ export class TimeLimits implements Timed {
 
   #retired({ worker, requests }: Member<Ticket, WorkerLink>): void {
     for (const ticket of requests) if (!this.#late.has(ticket)) return;
-    this.#retiring.delete(worker);
-    this.#owner.linkIdle(worker);
+    this.idle(worker);
   }
 
   #look({ worker, requests }: Member<Ticket, WorkerLink>, now: number): void {

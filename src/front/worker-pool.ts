@@ -128,7 +128,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   /** A worker that gets no more and has nothing left ends with its connection. */
   #maybeLeave(link: WorkerLink): void {
-    if (link.member?.admission === "draining" && link.member.outstanding === 0) this.linkIdle(link);
+    if (link.member?.admission === "draining" && link.member.outstanding === 0) this.#limits.idle(link);
   }
 
   /** Asks each worker of a generation that does not serve yet for `path`. What is wrong, in a few words, or "". */

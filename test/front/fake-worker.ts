@@ -102,7 +102,8 @@ export class FakeWorker {
       if (type === toWorker.request) {
         const variables = octets.toString("latin1", toWorkerHeader, toWorkerHeader + extra);
         this.requests.set(id, variables.split("\0").at(-1) ?? "");
-      } else this.orders.push(type === toWorker.cancel ? `cancel ${id}` : `credit ${id} ${extra}`);
+      } else if (type === toWorker.limit) this.orders.push(`limit ${id} ${extra}`);
+      else this.orders.push(type === toWorker.cancel ? `cancel ${id}` : `credit ${id} ${extra}`);
       this.#received = octets.subarray(end);
     }
   }
@@ -157,6 +158,9 @@ export class FakeWorker {
   }
   fail(id: number): void {
     this.#send(toFront.fail, id);
+  }
+  late(id: number, flags: number, stack = ""): void {
+    this.#send(toFront.late, id, { flags, payload: stack });
   }
   giveBack(id: number): void {
     this.#send(toFront.returned, id);
