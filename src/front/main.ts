@@ -13,6 +13,7 @@ import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { EmbeddedApplication } from "./embedded.js";
 import { Handlers } from "./handlers.js";
+import { HealthCheck } from "./health-check.js";
 import type { Drained, FromFront, FrontReport, PoolReport, ToFront } from "./messages.js";
 import { WorkerLink } from "./worker-link.js";
 import { type PoolOwner, WorkerPool } from "./worker-pool.js";
@@ -44,6 +45,7 @@ class Front {
   readonly #handlers: Handlers;
   readonly #ingress: Ingress;
   readonly #accessLog: AccessLog | undefined;
+  readonly #listeners: readonly (readonly number[])[];
   readonly #servers: Server[] = [];
   #wires: readonly Server[] = [];
 
@@ -58,6 +60,7 @@ class Front {
     if (embedded !== undefined && only !== undefined) {
       Object.assign(process.env, embedded.environment);
       application = await EmbeddedApplication.start(config, only, embedded.python, start.listeners.flat());
+      await checkHealth(application, start.held?.healthPath ?? "");
       tell({ type: "loaded", facts: application.facts });
       answering.set(only, application);
     }
@@ -87,7 +90,7 @@ class Front {
     });
     const front = new Front(start, pools, application, handlers, deadlines);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
-    front.#listen(start.listeners);
+    if (start.held === undefined) front.listen();
     return front;
   }
 
@@ -99,6 +102,7 @@ class Front {
     deadlines: Deadlines,
   ) {
     this.#config = start.config;
+    this.#listeners = start.listeners;
     this.#runtime = start.runtime;
     this.#pools = pools;
     this.#application = application;
@@ -107,7 +111,8 @@ class Front {
     this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines });
   }
 
-  #listen(listeners: readonly (readonly number[])[]): void {
+  listen(): void {
+    const listeners = this.#listeners;
     let waiting = listeners.flat().length;
     for (const [index, descriptors] of listeners.entries()) {
       const { protocol = "http", peers } = this.#config.listen[index] ?? {};
@@ -125,9 +130,9 @@ class Front {
     }
   }
 
-  async drain(): Promise<void> {
+  async drain(gently: boolean): Promise<void> {
     for (const server of this.#servers) server.close();
-    await this.#ingress.drain();
+    await this.#ingress.drain(gently);
     await this.#accessLog?.close();
     for (const pool of this.#pools.values()) pool.end();
     later(workersMercy, () => process.exit(0));
@@ -228,6 +233,15 @@ function expectWorkers(path = "", pool: WorkerPool): Promise<Server> {
   });
 }
 
+/** Rejects with LoadFailed where the application does not answer `path` well; "" is nothing to ask. */
+async function checkHealth(application: EmbeddedApplication, path: string): Promise<void> {
+  if (path === "") return;
+  const problem = await new Promise<string>((resolve) => {
+    application.handle(new HealthCheck(path, `vivarium/${version}`, resolve));
+  });
+  if (problem !== "") throw new LoadFailed(`The health check failed: ${problem}.`, "");
+}
+
 /** Tells why it cannot serve, and ends. */
 function failed(error: unknown): void {
   if (error instanceof LoadFailed) {
@@ -255,7 +269,8 @@ process.on("message", async (message: ToFront) => {
     return;
   }
   const started = await front;
-  if (message.type === "drain") started?.drain();
+  if (message.type === "drain") started?.drain(message.gently);
+  else if (message.type === "listen") started?.listen();
   else if (message.type === "end") started?.end();
   else if (message.type === "reopen-logs") started?.reopenLogs();
   else if (message.type === "make-room") started?.makeRoom(message.address);

@@ -22,9 +22,16 @@ export type ToFront =
       readonly embedded?: EmbeddedStart | undefined;
       /** The generation that serves, of each pool. */
       readonly generations: readonly number[];
+      /** In embedded mode: answer this path, if it is none other than "", tell "loaded" and accept no clients before "listen". */
+      readonly held?: { readonly healthPath: string } | undefined;
     }
-  /** Finish what runs, accept nothing more, then end the workers' connections and exit. */
-  | { readonly type: "drain" }
+  /** Accept clients. */
+  | { readonly type: "listen" }
+  /**
+   * Finish what runs, accept nothing more, then end the workers' connections and exit. Gently: connections on which nothing runs are
+   * not closed before their next request is answered, or did not come for a few seconds.
+   */
+  | { readonly type: "drain"; readonly gently: boolean }
   /** Running requests got their time: cut them, and exit. */
   | { readonly type: "end" }
   /**

@@ -140,7 +140,10 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   }
 
   drain(): void {
-    if (this.#phase === phases.idle) this.#closeSoon();
+    const { deadlines, drainIdle } = this.#options;
+    if (this.#phase === phases.idle && drainIdle > 0)
+      this.deadline = Math.min(this.deadline, deadlines.tick + drainIdle);
+    else if (this.#phase === phases.idle) this.#closeSoon();
     else if (this.#phase === phases.lingering) this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
   }
 
@@ -177,15 +180,15 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   }
 
   #starve(): void {
-    const { deadlines, keepAlive, headTimeout, draining } = this.#options;
+    const { deadlines, keepAlive, headTimeout, draining, drainIdle } = this.#options;
     const idle = this.#decoder.idle;
-    if (this.#inputEnded || (idle && draining)) {
+    if (this.#inputEnded || (idle && draining && drainIdle === 0)) {
       this.#closeSoon();
       return;
     }
     if (this.#phase === phases.idle) {
       if (idle) {
-        this.deadline = deadlines.tick + keepAlive;
+        this.deadline = deadlines.tick + (draining ? drainIdle : keepAlive);
       } else {
         this.#phase = phases.head;
         this.deadline = deadlines.tick + headTimeout;

@@ -49,6 +49,9 @@ const doors: Readonly<Record<ListenProtocol, Serve>> = {
   uwsgi: serveUwsgi,
 };
 
+/** Clients that keep a connection busy send the next request within so long. */
+const gentleTicks = ticks(5);
+
 /** All client connections of a front. Owns each from `accept` until it is closed. */
 export class Ingress implements IngressOptions {
   readonly router: Router;
@@ -65,6 +68,7 @@ export class Ingress implements IngressOptions {
   readonly #connections = new Set<IngressConnection>();
   #requests = 0;
   #draining = false;
+  drainIdle = 0;
   #drained: Promise<void> | undefined;
   #allClosed: (() => void) | undefined;
 
@@ -123,9 +127,14 @@ export class Ingress implements IngressOptions {
     this.#connections.add(doors[protocol](socket, this));
   }
 
-  /** Lets requests under way finish, closing each connection then. Resolves when none is left. Accept no more before. */
-  drain(): Promise<void> {
+  /**
+   * Lets requests under way finish, closing each connection then. Resolves when none is left. Accept no more before. Gently: idle
+   * connections get to send one more request, within a few seconds, as a client that sends one just when its connection is closed
+   * cannot know what became of it.
+   */
+  drain(gently = false): Promise<void> {
     this.#draining = true;
+    this.drainIdle = gently ? gentleTicks : 0;
     this.#drained ??= new Promise((resolve) => {
       this.#allClosed = resolve;
     });

@@ -23,6 +23,8 @@ export interface IngressOptions {
   readonly headTimeout: number;
   /** Whether connections close after the response they are at. */
   readonly draining: boolean;
+  /** How long idle connections are left open then, in ticks; 0: they are closed at once. */
+  readonly drainIdle: number;
   /** A request is whole and goes to its handler. */
   requestBegan(): void;
   /** The connection is closed; nothing more comes from it. */

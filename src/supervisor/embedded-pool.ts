@@ -3,24 +3,71 @@ import { log } from "../channels.js";
 import { type PoolConfig, workerArea } from "../config/config.js";
 import type { EmbeddedFacts } from "../front/messages.js";
 import type { Loaded } from "../spawn/spawner.js";
+import type { Fronts } from "./fronts.js";
 import { logOutput } from "./output.js";
+import type { ReloadOutcome } from "./pool-process.js";
+import type { LastReload } from "./status.js";
 
 export class EmbeddedPool {
   readonly config: PoolConfig;
   /** No process but the fronts. */
   readonly spawnerPid = 0;
   readonly generations: readonly [] = [];
-  readonly generation = 1;
-  readonly lastReload = undefined;
+  #generation = 1;
+  #lastReload: LastReload | undefined;
   #facts: Loaded | undefined;
+  /** What is under way: a reload asked for meanwhile follows it. */
+  #reloading: Promise<unknown> = Promise.resolve();
+  /** The last that was asked for: it serves all who asked while it had not begun. */
+  #asked: Promise<ReloadOutcome> | undefined;
 
   constructor(config: PoolConfig) {
     this.config = config;
   }
 
+  /** How often the code has been loaded. */
+  get generation(): number {
+    return this.#generation;
+  }
+  get lastReload(): LastReload | undefined {
+    return this.#lastReload;
+  }
   /** Undefined until a front has loaded the application. */
   get facts(): Loaded | undefined {
     return this.#facts;
+  }
+
+  /** Has fronts with the newer code take the place of those there are. */
+  reload(fronts: Fronts, phase: "starting" | "serving" | "stopping"): Promise<ReloadOutcome> {
+    if (phase !== "serving") {
+      const problem = `The server is ${phase === "starting" ? "still starting" : "stopping"}.`;
+      return Promise.resolve({ pool: this.config.name, generation: this.#generation, problem, traceback: "" });
+    }
+    this.#asked ??= this.#reloading.then(() => {
+      this.#asked = undefined;
+      return this.#reload(fronts);
+    });
+    this.#reloading = this.#asked;
+    return this.#asked;
+  }
+
+  async #reload(fronts: Fronts): Promise<ReloadOutcome> {
+    const { name: pool, healthPath, reloadOverlap } = this.config;
+    const made = this.#generation + 1;
+    log("info", "supervisor", `Reloading: generation ${made} is being loaded.`);
+    const failure = await fronts.renew(healthPath, reloadOverlap);
+    const at = new Date().toISOString();
+    if (failure === undefined) {
+      this.#generation = made;
+      this.#lastReload = { at, generation: made, outcome: "serving", problem: "" };
+      log("info", "supervisor", `Generation ${made} serves.`);
+      return { pool, generation: made, problem: "", traceback: "" };
+    }
+    const { problem, traceback } = failure;
+    const goesOn = `generation ${this.#generation} goes on serving`;
+    this.#lastReload = { at, generation: made, outcome: "failed", problem };
+    log("error", "supervisor", `${traceback}Generation ${made} cannot serve, so ${goesOn}: ${problem}`);
+    return { pool, generation: made, problem: `${problem} Generation ${this.#generation} goes on serving.`, traceback };
   }
 
   loaded(facts: EmbeddedFacts): void {

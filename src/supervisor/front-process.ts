@@ -46,6 +46,8 @@ export interface FrontSettings {
   readonly drained: readonly string[];
   /** The generation that serves, of each pool. */
   readonly generations: readonly number[];
+  /** In embedded mode, where it is to take another's place: it accepts no clients before `listen`, and answers this path first. */
+  readonly held?: { readonly healthPath: string } | undefined;
 }
 
 /** A front that has not answered after so long, ms, is stuck, and others are not to wait for it. */
@@ -91,6 +93,11 @@ export class FrontProcess {
   readonly #checks: Waiting<string> = new Map();
   #nextId = 1;
   #heartbeat: Heartbeat;
+  #gone: () => void = () => {};
+  /** Resolves when there is no process any more. */
+  readonly whenGone: Promise<void> = new Promise((resolve) => {
+    this.#gone = resolve;
+  });
 
   constructor(settings: FrontSettings, listener: FrontListener) {
     const { python } = settings;
@@ -113,6 +120,7 @@ export class FrontProcess {
         for (const give of waiting.values()) give(undefined);
       }
       this.#heartbeat.stop();
+      this.#gone();
       listener.frontExited(status, signal);
     };
     this.#child.on("exit", (status, signal) => {
@@ -155,6 +163,7 @@ export class FrontProcess {
       drained: settings.drained,
       embedded: python && { python, environment: applicationEnvironment, output: own, error: own + 1 },
       generations: settings.generations,
+      held: settings.held,
     });
     // What it loads may take so long, too.
     const booting = Math.max(0, ...pools.map((pool) => pool.bootTimeout));
@@ -175,7 +184,18 @@ export class FrontProcess {
   /** From now on it may take the time it needs. */
   drain(): void {
     this.#heartbeat.stop();
-    this.#tell({ type: "drain" });
+    this.#tell({ type: "drain", gently: false });
+  }
+
+  /** As `drain`, but clients that keep their connection get to send one more request. */
+  drainGently(): void {
+    this.#heartbeat.stop();
+    this.#tell({ type: "drain", gently: true });
+  }
+
+  /** It may accept clients now. */
+  listen(): void {
+    this.#tell({ type: "listen" });
   }
 
   end(): void {

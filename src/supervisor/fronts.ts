@@ -6,6 +6,7 @@ import { later } from "../net/deadline.js";
 import { FrontProcess, type FrontSettings } from "./front-process.js";
 import { endedLoading, notReady } from "./load-problems.js";
 import { replacementDelay } from "./replacement.js";
+import { type Failure, Successor } from "./successor.js";
 
 export interface FrontsOwner {
   /** One more front accepts clients; workers may connect to it. */
@@ -24,7 +25,7 @@ export interface FrontsOwner {
   frontGone(): void;
 }
 
-export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "generations"> {
+export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "generations" | "held"> {
   /** The generation that serves, of each pool. */
   generations(): readonly number[];
 }
@@ -48,6 +49,8 @@ export class Fronts {
   /** Upstream servers that were told to be drained, so that the next front knows, too. */
   #drained: readonly string[] = [];
   #stopping = false;
+  /** Those that finish what they have, and those that are to take others' places. */
+  readonly #beside = new Set<FrontProcess>();
 
   /** Starts them. */
   constructor(settings: FrontsSettings, owner: FrontsOwner) {
@@ -156,7 +159,72 @@ export class Fronts {
   }
 
   get #processes(): readonly FrontProcess[] {
-    return this.slots.flatMap((slot) => slot.process ?? []);
+    return [...this.slots.flatMap((slot) => slot.process ?? []), ...this.#beside];
+  }
+
+  // ---- newer code, in embedded mode
+
+  /**
+   * Fronts that have loaded the code anew take the place of these, as many at once as `overlap`. Where they cannot, those there are
+   * go on; with what went wrong. `path` is what they answer before they serve, "" for nothing.
+   */
+  async renew(path: string, overlap: number | "all"): Promise<Failure | undefined> {
+    const step = overlap === "all" ? this.slots.length : overlap;
+    for (let from = 0; from < this.slots.length; from += step) {
+      const batch = this.slots.slice(from, from + step);
+      const failure = await this.#renew(batch, path);
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
+  }
+
+  async #renew(batch: readonly FrontSlot[], path: string): Promise<Failure | undefined> {
+    const successors = batch.map((slot) => ({ slot, successor: this.#prepare(slot, path) }));
+    const all = async (each: (successor: Successor) => Promise<Failure | undefined>): Promise<Failure | undefined> =>
+      (await Promise.all(successors.map(({ successor }) => each(successor)))).find((failure) => failure !== undefined);
+    const failure =
+      (await all((successor) => successor.whenLoaded())) ?? (await all((successor) => successor.listen()));
+    if (failure !== undefined) {
+      for (const { successor } of successors) successor.process.kill();
+      return failure;
+    }
+    await Promise.all(successors.map(({ slot, successor }) => this.#succeed(slot, successor)));
+    return undefined;
+  }
+
+  /** A front beside the slot's, which loads the code. */
+  #prepare(slot: FrontSlot, path: string): Successor {
+    const [pool] = this.#settings.config.pools;
+    const successor: Successor = new Successor(
+      this.#process(slot, { healthPath: path }, () => (slot.process === successor.process ? undefined : successor)),
+    );
+    this.#beside.add(successor.process);
+    if (pool !== undefined) later(pool.bootTimeout * 1000, () => successor.failed(notReady(pool), ""));
+    return successor;
+  }
+
+  /** The successor has the slot; resolves when the front before it has finished what it had, and is gone. */
+  #succeed(slot: FrontSlot, { process, facts }: Successor): Promise<void> {
+    const before = slot.process;
+    this.#beside.delete(process);
+    slot.process = process;
+    slot.listening = true;
+    slot.startedAt = Date.now();
+    if (facts !== undefined) this.#owner.applicationLoaded(facts);
+    if (before === undefined) return Promise.resolve();
+    this.#beside.add(before);
+    before.drainGently();
+    const { gracefulTimeout } = this.#settings.config;
+    const cancel = later(gracefulTimeout * 1000, () => {
+      const who = this.#name(slot);
+      log(
+        "warning",
+        "supervisor",
+        `Requests of ${who} still run after ${gracefulTimeout} s (--graceful-timeout); they are ended.`,
+      );
+      before.end();
+    });
+    return before.whenGone.then(cancel);
   }
 
   // ---- one of them
@@ -164,15 +232,27 @@ export class Fronts {
   #start(slot: FrontSlot): void {
     if (this.#stopping) return;
     slot.startedAt = Date.now();
-    slot.process = new FrontProcess(
+    slot.process = this.#process(slot, undefined, () => undefined);
+    this.#expectLoaded(slot);
+  }
+
+  /** `successor`: what this process is while it has no slot yet. */
+  #process(slot: FrontSlot, held: FrontSettings["held"], successor: () => Successor | undefined): FrontProcess {
+    const process: FrontProcess = new FrontProcess(
       {
         ...this.#settings,
         number: slot.number,
         drained: this.#drained,
         generations: this.#settings.generations(),
+        held,
       },
       {
         frontListening: () => {
+          const next = successor();
+          if (next !== undefined) {
+            next.listening();
+            return;
+          }
           slot.listening = true;
           slot.failures = 0;
           this.#owner.frontListening();
@@ -187,16 +267,32 @@ export class Fronts {
           const { hangTimeout } = this.#settings.config;
           const sentence = `${this.#name(slot)} has not answered for ${hangTimeout} s (--hang-timeout); it is killed.`;
           log("error", "supervisor", sentence);
-          slot.process?.killStuck();
+          process.killStuck();
         },
-        frontFailed: (problem) => this.#owner.frontFailed(problem),
-        applicationLoaded: (facts) => this.#owner.applicationLoaded(facts),
-        applicationFailed: (problem, traceback) => this.#owner.applicationFailed(slot.number, problem, traceback),
+        frontFailed: (problem) => {
+          const next = successor();
+          if (next === undefined) this.#owner.frontFailed(problem);
+          else next.failed(problem, "");
+        },
+        applicationLoaded: (facts) => {
+          const next = successor();
+          if (next === undefined) this.#owner.applicationLoaded(facts);
+          else next.loaded(facts);
+        },
+        applicationFailed: (problem, traceback) => {
+          const next = successor();
+          if (next === undefined) this.#owner.applicationFailed(slot.number, problem, traceback);
+          else next.failed(problem, traceback);
+        },
         applicationPrinted: (lines) => this.#owner.applicationPrinted(slot.number, lines),
-        frontExited: (status, signal) => this.#exited(slot, status, signal),
+        frontExited: (status, signal) => {
+          successor()?.failed(`Its process ended (${signal ?? `status ${status}`}).`, "");
+          if (slot.process === process) this.#exited(slot, status, signal);
+          else if (this.#beside.delete(process)) this.#owner.frontGone();
+        },
       },
     );
-    this.#expectLoaded(slot);
+    return process;
   }
 
   /** In embedded mode a front listens when it has loaded the application. */

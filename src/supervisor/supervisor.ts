@@ -307,6 +307,9 @@ class Supervisor implements PoolOwner, FrontsOwner {
 
   /** What comes of it is told by the log, too. */
   async #reload(): Promise<readonly ReloadOutcome[]> {
+    if (this.#embedded !== undefined && this.#fronts !== undefined) {
+      return [await this.#embedded.reload(this.#fronts, this.#phase)];
+    }
     if (this.#pools.length === 0) log("warning", "supervisor", "There is no application to reload.");
     return await Promise.all(this.#pools.map((pool) => pool.reload()));
   }

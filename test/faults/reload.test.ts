@@ -295,3 +295,54 @@ describe("a broken deploy changes nothing", () => {
     });
   });
 });
+
+describe("in embedded mode a reload", () => {
+  const embedded = (options: Partial<PromiseOptions> = {}): PromiseOptions =>
+    shopOf({ ...options, args: ["--embedded", ...(options.args ?? [])] });
+
+  for (const connectionEach of [false, true]) {
+    const how = connectionEach ? "a connection each" : "kept connections";
+    test(`loses nothing, five times under load, over ${how}`, async () => {
+      await promised(embedded(), async (server) => {
+        const load = clients(server, "/", connectionEach);
+        for (let round = 0; round < 5; round += 1) {
+          await reload(server);
+          const before = load.requests;
+          await until(() => load.requests > before + 16, "clients are answered");
+        }
+        write(server, "version", "2");
+        await load.stop();
+        assert.deepEqual(load.wrong, {});
+        await reload(server);
+        for (let i = 0; i < 20; i += 1) assert.equal(await server.text("/"), "2");
+        assert.equal((await server.pool()).generation, 7);
+      });
+    });
+  }
+
+  test("one by one ends with the new code everywhere", async () => {
+    await promised(embedded({ args: ["--reload-overlap", "1"] }), async (server) => {
+      write(server, "version", "2");
+      await reload(server);
+      for (let i = 0; i < 20; i += 1) assert.equal(await server.text("/"), "2");
+    });
+  });
+
+  test("to code that does not load, or is not well, changes nothing", async () => {
+    const expected = [/^error supervisor: [\s\S]*Generation 2 cannot serve, so generation 1 goes on serving:/];
+    await promised(embedded({ args: ["--health-path", "/health"], expected }), async (server) => {
+      const load = clients(server);
+      write(server, "version", "2");
+      write(server, "code", "1/0");
+      await failedReload(server, /ZeroDivisionError[\s\S]*Generation 1 goes on serving/);
+      write(server, "code", "");
+      server.release("ill");
+      await failedReload(server, /The health check failed: GET \/health was answered 503\. Generation 1 goes on/);
+      const before = load.requests;
+      await until(() => load.requests > before + 16, "clients are answered");
+      await load.stop();
+      assert.deepEqual(load.wrong, {});
+      assert.equal((await server.pool()).lastReload?.outcome, "failed");
+    });
+  });
+});

@@ -1,0 +1,64 @@
+// A front of embedded mode that is to take another's place: it loads the newer code and holds back until it is told to accept
+// clients, so that where one of several cannot, none of them ever has.
+import type { EmbeddedFacts } from "../front/messages.js";
+import type { FrontProcess } from "./front-process.js";
+
+/** Why newer code cannot serve. `traceback` may be "". */
+export interface Failure {
+  readonly problem: string;
+  readonly traceback: string;
+}
+
+type Step = "loading" | "loaded" | "listening" | "failed";
+
+export class Successor {
+  readonly process: FrontProcess;
+  /** What was loaded, once it is. */
+  facts: EmbeddedFacts | undefined;
+  #step: Step = "loading";
+  #failure: Failure | undefined;
+  #tell: (() => void) | undefined;
+
+  constructor(process: FrontProcess) {
+    this.process = process;
+  }
+
+  loaded(facts: EmbeddedFacts): void {
+    this.facts = facts;
+    this.#reach("loaded");
+  }
+
+  listening(): void {
+    this.#reach("listening");
+  }
+
+  failed(problem: string, traceback: string): void {
+    this.#failure ??= { problem, traceback };
+    this.#reach("failed");
+  }
+
+  /** Resolves when it has loaded the code; with what went wrong, if anything has. */
+  async whenLoaded(): Promise<Failure | undefined> {
+    return await this.#when("loaded");
+  }
+
+  /** Has it accept clients, and resolves when it does. */
+  async listen(): Promise<Failure | undefined> {
+    this.process.listen();
+    return await this.#when("listening");
+  }
+
+  #reach(step: Step): void {
+    if (this.#step !== "failed") this.#step = step;
+    this.#tell?.();
+  }
+
+  #when(step: Step): Promise<Failure | undefined> {
+    return new Promise((resolve) => {
+      this.#tell = () => {
+        if (this.#step === step || this.#step === "failed") resolve(this.#failure);
+      };
+      this.#tell();
+    });
+  }
+}
