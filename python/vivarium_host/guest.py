@@ -37,9 +37,19 @@ def _ignore_handler(signalnum, handler):
     return signal.getsignal(signalnum)
 
 
+def _wait_for_threads():
+    """As threading._shutdown(), which on another thread than the main one would wait for that as well."""
+    for call in reversed(getattr(threading, "_threading_atexits", ())):  # concurrent.futures ends its threads by it, from 3.9 on
+        call()
+    own = (threading.main_thread(), threading.current_thread())
+    for thread in threading.enumerate():
+        if not thread.daemon and thread not in own:
+            thread.join()
+
+
 def end():
     """What the interpreter does at its end: threads are waited for, though not for ever, and atexit's functions called."""
-    waiter = threading.Thread(target=threading._shutdown, daemon=True)
+    waiter = threading.Thread(target=_wait_for_threads, daemon=True)
     waiter.start()
     waiter.join(MERCY)
     if waiter.is_alive():
