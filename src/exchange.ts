@@ -34,6 +34,8 @@ export interface Request {
    * to have too: whoever takes the variables apart may keep what it made of them. 0 where nothing is known.
    */
   readonly shared: number;
+  /** Whether `variables` is the very string of the connection's request before: then it is likely to come once more. */
+  readonly again?: boolean;
   readonly body: Body;
   /**
    * The address of the peer, where it is a proxy whose Forwarded and X-Forwarded-* fields were believed; "" on a unix

@@ -39,6 +39,8 @@ SOON = 32
 HEAD_SHIFT = 8
 BODY_SHIFT = 24
 BODY_IN_FILE = 1
+KNOWN = 2
+NUMBER_SHIFT = 8
 
 # Before a head in the memory: status, flags (wire.FLAG_HAS_…), octets. The body is behind it.
 HEAD = struct.Struct("<III")
@@ -57,14 +59,13 @@ TELL = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 class Reply:
     """A request's way back to the front: what ``wsgi.Call`` calls ``out``."""
 
-    __slots__ = ("_bridge", "_left", "_last", "_urgent", "result")
+    _left = None  # octets of a block that is larger than the memory
+    _last = False
+    _urgent = False
+    result = 0  # what the front is to be told; 0: nothing
 
     def __init__(self, bridge):
         self._bridge = bridge
-        self._left = None  # octets of a block that is larger than the memory
-        self._last = False
-        self._urgent = False
-        self.result = 0  # what the front is to be told; 0: nothing
 
     def respond(self, status, flags, head, body, last, urgent):
         bridge = self._bridge
@@ -143,6 +144,7 @@ class Bridge:
         self._host = host
         self.main = threading.get_ident()
         self.take = TAKE(settings["take"])
+        self._environs = {}  # by number: environments that come again
         self._rests = {}  # by request: the generator of what is still to come, and its Reply
         self.heads = {}  # by status and head: the number by which the front knows it
         self.memory = memoryview((ctypes.c_char * settings["responseSize"]).from_address(settings["response"])).cast("B")
@@ -179,20 +181,29 @@ class Bridge:
         return end, number
 
     def begin(self, id, shared, variables, body, flags):
-        """Runs a request; its variables are at the beginning of the memory, the body is behind them, or a descriptor."""
-        request = self._request
-        reply = Reply(self)
-        if flags & BODY_IN_FILE:
+        """Runs a request.
+
+        Its variables are at the beginning of the memory, the body is behind them, or a descriptor. With a number in flags the
+        variables are kept by it, or with KNOWN are those that were, and not in the memory.
+        """
+        host = self._host
+        number = flags >> NUMBER_SHIFT
+        if flags & KNOWN:
+            environ = self._environs[number].copy()
+            variables = 0
+        else:
+            request = self._request
+            environ = host.environ(request[:shared], request[shared + 1 if shared else 0 : variables])
+            if number:
+                self._environs[number] = environ.copy()
+        if not body:
+            content = b""
+        elif flags & BODY_IN_FILE:
             content = "/proc/self/fd/%d" % body
         else:
-            content = request[variables : variables + body] if body else b""
-        rest = self._host.begin(
-            request[:shared],
-            request[shared + 1 if shared else 0 : variables],
-            content,
-            flags & BODY_IN_FILE,
-            reply,
-        )
+            content = self._request[variables : variables + body]
+        reply = Reply(self)
+        rest = host.begin(environ, content, flags & BODY_IN_FILE, reply)
         if rest is not None:
             resume(rest, reply)
         return self._tell(id, rest, reply)

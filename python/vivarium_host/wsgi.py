@@ -280,8 +280,11 @@ class Host:
         }
         self._parts = {}
 
-    def _environ(self, shared, variables):
-        """The environment of one request. The requests of a connection share most of it, so that part is made once."""
+    def environ(self, shared, variables):
+        """
+        The environment of one request, from octets, name NUL value NUL …; those in shared are likely to come again: the requests
+        of a connection share most of it, so that part is made once.
+        """
         environ = self._parts.get(shared)
         if environ is None:
             items = iter(shared.decode("latin-1").split("\0"))
@@ -295,14 +298,13 @@ class Host:
         environ.update(zip(items, items))
         return environ
 
-    def begin(self, shared, variables, body, body_in_file, out):
+    def begin(self, environ, body, body_in_file, out):
         """Runs one request as far as its response is at hand.
 
-        shared and variables are octets, name NUL value NUL …; those in shared are likely to come again. body is octets, or
-        with body_in_file the path of a file. Returns None where the request is done; else a generator that sends a block of
-        the response each time it is resumed. It is to be exhausted, or, where the client left, told so by throwing ClientGone.
+        body is octets, or with body_in_file the path of a file. Returns None where the request is done; else a generator that
+        sends a block of the response each time it is resumed. It is to be exhausted, or, where the client left, told so by
+        throwing ClientGone.
         """
-        environ = self._environ(shared, variables)
         call = Call(out, environ["REQUEST_METHOD"])
         file = None
         try:
@@ -322,8 +324,8 @@ class Host:
         return None
 
     def execute(self, shared, variables, body, body_in_file, out):
-        """Runs one request to its end. The parameters are those of begin."""
-        rest = self.begin(shared, variables, body, body_in_file, out)
+        """Runs one request to its end. The parameters are those of environ and begin."""
+        rest = self.begin(self.environ(shared, variables), body, body_in_file, out)
         if rest is not None:
             try:
                 for _ in rest:

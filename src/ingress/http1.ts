@@ -266,6 +266,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
       target: head.target,
       variables,
       shared: this.#variables.shared,
+      again: this.#variables.again,
       body,
       trustedPeer: this.#trustedPeer,
     };

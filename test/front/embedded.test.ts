@@ -53,6 +53,19 @@ for (const { version, path } of pythons()) {
       for (const size of [0, 10, 200_000, 3_000_000]) assert.equal(await ask("/body", "x".repeat(size)), String(size));
     });
 
+    test("requests that come again on a connection have each an environ and a body of its own", async () => {
+      const connection = new Connection(server.port);
+      for (const body of ["1", "2", "3", "4", "5"]) {
+        connection.send(`POST /mark HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n${body}`);
+        assert.equal((await connection.response()).text, `${body} POST`);
+        connection.send("GET /mark HTTP/1.1\r\nHost: a\r\n\r\nGET /mark HTTP/1.1\r\nHost: a\r\n\r\n");
+        for (let times = 0; times < 2; times += 1) assert.equal((await connection.response()).text, " GET");
+      }
+      connection.send(`${"POST /mark HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx".repeat(3)}`);
+      for (let times = 0; times < 3; times += 1) assert.equal((await connection.response()).text, "x POST");
+      connection.close();
+    });
+
     test("a body in blocks, and one larger than the memory for responses", async () => {
       assert.equal((await ask("/blocks")) === long, true);
       assert.equal((await ask("/whole")) === long, true);

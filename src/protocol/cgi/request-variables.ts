@@ -185,6 +185,7 @@ export class RequestVariables {
   #protocol = "";
   #contentLength = -1;
   #variables = "";
+  #again = false;
 
   /** `believe` says where a request comes from by its fields; only for a peer that is trusted to write them. */
   constructor(facts: ConnectionFacts, believe?: (fields: readonly string[]) => Origin) {
@@ -197,6 +198,11 @@ export class RequestVariables {
   /** Of the last variables, the octets that come again while the connection's fields do not change. */
   get shared(): number {
     return this.#shared;
+  }
+
+  /** Whether the last variables are the string that was given before. */
+  get again(): boolean {
+    return this.#again;
   }
 
   /** The host a request asks for, as far as it is known: routing goes by the one that the application will see. */
@@ -235,8 +241,10 @@ export class RequestVariables {
       contentLength === this.#contentLength &&
       place.scriptName === this.#place?.scriptName
     ) {
+      this.#again = true;
       return this.#variables;
     }
+    this.#again = false;
     // V8 keeps a concatenation as a tree, and makes one string of it when it is cut. What is cut off refers to that one: neither
     // the tree nor a copy is kept.
     const again = request.fields === this.#fields && request.host === this.#host;

@@ -13,7 +13,13 @@ const headMask = 0xffff;
 /** In front of a head in the memory: status, flags, octets. */
 const headHeader = 12;
 
-const bodyInFile = 1;
+const requestFlag = { bodyInFile: 1, known: 2 } as const;
+const numberShift = 2 ** 8;
+
+/** Requests that came again, of which Python keeps the variables. */
+const knownMost = 512;
+/** A longer one is not kept, octets. */
+const knownSizeMost = 4096;
 
 /** Octets of memory for requests at the start; it grows. */
 const requestSize = 64 * 1024;
@@ -63,6 +69,7 @@ export class Bridge {
   readonly #response = Buffer.allocUnsafeSlow(responseSize);
   #request = Buffer.allocUnsafeSlow(requestSize);
   readonly #heads: ResponseHead[] = [];
+  readonly #known = new Map<string, number>();
   readonly facts: Facts;
   readonly #begin: (id: number, shared: number, variables: number, body: number, flags: number) => number;
   /** The next piece of a response; call it where the last call said `more`. */
@@ -105,23 +112,40 @@ export class Bridge {
   }
 
   /** Runs a request. */
-  begin(id: number, { variables, shared, body }: Request): number {
-    const size = variables.length;
-    if (body.kind === "memory") {
-      this.#reserve(size + body.bytes.length);
-      this.#request.set(body.bytes, size);
+  begin(id: number, { variables, shared, again, body }: Request): number {
+    const flags = again === true ? this.#number(variables) : 0;
+    let size = 0;
+    if ((flags & requestFlag.known) === 0) {
+      size = variables.length;
+      this.#reserve(size);
       this.#request.write(variables, 0, size, "latin1");
-      return this.#begin(id, shared, size, body.bytes.length, 0);
     }
-    this.#reserve(size);
-    this.#request.write(variables, 0, size, "latin1");
-    if (body.kind === "file") return this.#begin(id, shared, size, body.fd, bodyInFile);
-    return this.#begin(id, shared, size, 0, 0);
+    if (body.kind === "empty") return this.#begin(id, shared, size, 0, flags);
+    if (body.kind === "file") return this.#begin(id, shared, size, body.fd, flags | requestFlag.bodyInFile);
+    this.#reserve(size + body.bytes.length);
+    this.#request.set(body.bytes, size);
+    return this.#begin(id, shared, size, body.bytes.length, flags);
+  }
+
+  /**
+   * The number by which Python keeps variables that come again, with the flag where it has them. The string is the same one
+   * each time, so that V8 has its hash.
+   */
+  #number(variables: string): number {
+    const known = this.#known.get(variables);
+    if (known !== undefined) return known * numberShift + requestFlag.known;
+    if (variables.length > knownSizeMost) return 0;
+    if (this.#known.size === knownMost) this.#known.clear();
+    const number = this.#known.size + 1;
+    this.#known.set(variables, number);
+    return number * numberShift;
   }
 
   #reserve(size: number): void {
     if (size <= this.#request.length) return;
+    const before = this.#request;
     this.#request = Buffer.allocUnsafeSlow(2 * size);
+    this.#request.set(before);
     this.#attach(this.#interpreter.address(this.#request), this.#request.length);
   }
 

@@ -38,6 +38,10 @@ def application(environ, start_response):
         return [b"%d" % os.getpid()]
     if path == "/environ":
         return [repr([environ["wsgi.multithread"], environ["wsgi.multiprocess"]]).encode()]
+    if path == "/mark":
+        body = environ["wsgi.input"].read()
+        marked = environ.setdefault("mark", body)
+        return [marked, b" " + environ["REQUEST_METHOD"].encode()]
     if path == "/interpreter":
         return ["\n".join([sys.executable, sys.prefix, repr(sys.argv), sys.path[0]]).encode()]
     if path == "/body":
