@@ -134,10 +134,12 @@ export class UpstreamGroup implements AttemptOwner {
 
   /**
    * Gives a server nothing more; what it has, it finishes. `url` is that of the configuration, or an address as `status` shows
-   * it. False where there is no such server.
+   * it. False where there is no such server: then it is drained as soon as it is a member if that is `expected`.
    */
-  drain(url: string): boolean {
-    return this.#setDraining(url, true);
+  drain(url: string, expected = false): boolean {
+    const found = this.#setDraining(url, true);
+    if (expected) this.#drained.add(url);
+    return found;
   }
 
   /** Takes `drain` back. */

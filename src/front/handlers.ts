@@ -71,9 +71,9 @@ export class Handlers {
     return handler;
   }
 
-  /** Drains a server, or takes that back, in each group that has it; `server` is its URL or address. */
-  drain(server: string, undo: boolean): Drained {
-    const having = this.groups.filter((group) => (undo ? group.undrain(server) : group.drain(server)));
+  /** Drains a server, or takes that back, in each group that has it, or in all (`expected`); `server` is its URL or address. */
+  drain(server: string, undo: boolean, expected: boolean): Drained {
+    const having = this.groups.filter((group) => (undo ? group.undrain(server) : group.drain(server, expected)));
     return {
       groups: having.map((group) => group.status().name),
       servers: [...new Set(this.groups.flatMap((group) => group.drained))],

@@ -22,6 +22,7 @@ import { type PoolOwner, WorkerPool } from "./worker-pool.js";
 const workersMercy = 2000;
 
 type Start = Extract<ToFront, { type: "start" }>;
+type DrainServer = Extract<ToFront, { type: "drain-server" }>;
 
 function tell(message: FromFront): void {
   // To a supervisor that is gone nothing can be told; "disconnect" follows.
@@ -176,8 +177,8 @@ class Front {
     return (await this.#pool(pool)?.check(generation, path)) ?? "";
   }
 
-  drainServer(server: string, undo: boolean): Drained {
-    return this.#handlers.drain(server, undo);
+  drainServer({ server, undo, expected }: DrainServer): Drained {
+    return this.#handlers.drain(server, undo, expected);
   }
 
   makeRoom(address: string): void {
@@ -281,7 +282,7 @@ process.on("message", async (message: ToFront) => {
     const problem = await started.check(message.pool, message.generation, message.path);
     tell({ type: "checked", id: message.id, problem });
   } else if (started !== undefined && message.type === "drain-server") {
-    tell({ type: "server-drained", id: message.id, drained: started.drainServer(message.server, message.undo) });
+    tell({ type: "server-drained", id: message.id, drained: started.drainServer(message) });
   } else if (started !== undefined && message.type === "report") {
     tell({ type: "report", id: message.id, report: started.report() });
   }

@@ -41,8 +41,17 @@ export type ToFront =
   | { readonly type: "pool-down"; readonly pool: string; readonly why: string; readonly againIn: number }
   /** Log files were renamed: open their names anew. */
   | { readonly type: "reopen-logs" }
-  /** Gives an upstream server no more requests (or, with `undo`, again), in each group that has it; its URL or address. */
-  | { readonly type: "drain-server"; readonly id: number; readonly server: string; readonly undo: boolean }
+  /**
+   * Gives an upstream server no more requests (or, with `undo`, again), in each group that has it; its URL or address.
+   * `expected`: another front has it, as it looked into DNS later, so this one is to drain it if it comes.
+   */
+  | {
+      readonly type: "drain-server";
+      readonly id: number;
+      readonly server: string;
+      readonly undo: boolean;
+      readonly expected: boolean;
+    }
   /** Another worker has this one's place: give it nothing more, and end its connection when it has nothing left. */
   | { readonly type: "retire"; readonly pid: number }
   /** Another front's connection waits for this upstream server to have room. */

@@ -228,8 +228,8 @@ export class FrontProcess {
   }
 
   /** Undefined where the front is gone, or does not answer; then it drains the server when it gets to it. */
-  drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
-    return this.#ask(this.#drains, (id) => ({ type: "drain-server", id, server, undo }));
+  drainServer(server: string, undo: boolean, expected = false): Promise<Drained | undefined> {
+    return this.#ask(this.#drains, (id) => ({ type: "drain-server", id, server, undo, expected }));
   }
 
   /** Undefined where the front is gone, or does not answer. */

@@ -144,6 +144,8 @@ export class Fronts {
       }
       if (answered) this.#drained = [...servers];
     }
+    // Names of servers are looked up by each front for itself: one may know an address that another will know soon.
+    if (groups.size > 0 && !undo) for (const front of asked) void front.drainServer(server, undo, true);
     return answered ? { groups: [...groups], servers: this.#drained } : undefined;
   }
 

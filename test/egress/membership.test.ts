@@ -244,6 +244,22 @@ describe("a group whose servers have names", () => {
     assert.ok(!group.drain("127.0.0.4:9"));
   });
 
+  test("drains a server as soon as DNS tells of it, where another front knows it already", async (context) => {
+    const records: Records = new Map([["app.test", ["127.0.0.1"]]]);
+    const dns = await dnsServer(context, records);
+    const { group, deadlines } = groupOf(context, [atName("app.test", 9)], { dnsServers: [dns], resolveInterval: 5 });
+    await eventually(() => group.status().servers.length === 1);
+    assert.ok(!group.drain("127.0.0.2:9", true));
+    assert.ok(!group.drain("127.0.0.3:9"));
+    records.set("app.test", ["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+    deadlines.advance(4 * 6);
+    await eventually(() => group.status().servers.length === 3);
+    const states = group.status().servers.map(({ address, state }) => `${address} ${state}`);
+    assert.deepEqual(states.toSorted(), ["127.0.0.1:9 up", "127.0.0.2:9 draining", "127.0.0.3:9 up"]);
+    assert.ok(group.undrain("127.0.0.2:9"));
+    assert.deepEqual(group.drained, []);
+  });
+
   test("answers 503 where a name leads nowhere", async (context) => {
     const dns = await dnsServer(context, new Map());
     const { send } = groupOf(context, [atName("app.test")], { dnsServers: [dns] });
