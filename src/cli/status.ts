@@ -103,13 +103,15 @@ function generationText({ generation, lastReload }: PoolStatus, now: number): st
 
 function poolFacts(pool: PoolStatus, now: number): readonly (readonly string[])[] {
   const { spawner } = pool;
-  if (pool.embedded) return [["mode", "embedded: the fronts have the application inside"]];
+  const reloaded = pool.generation > 1 || pool.lastReload !== null;
+  const generation = reloaded ? [["generation", generationText(pool, now)]] : [];
+  if (pool.embedded) return [["mode", "embedded: the fronts have the application inside"], ...generation];
   return [
     [
       "spawner",
       `process ${spawner.pid}, ${spawner.preload ? "application imported once" : "each worker imports the application"}`,
     ],
-    ...(pool.generation === 1 && pool.lastReload === null ? [] : [["generation", generationText(pool, now)]]),
+    ...generation,
     ["queue", counted(pool.queue, "request")],
     [
       "pool",
