@@ -203,7 +203,7 @@ describe("the front dies while its workers execute what does not end", () => {
       await server.recorded("begin never");
       process.kill((await server.front()).pid, "SIGKILL");
       assert.equal(await server.text("/again"), "again");
-      await server.logged(/Worker 1 still executes what the front that ended gave it: it is ended\./);
+      await server.logged(/Worker 1 \(pid \d+\) still executes what the front that ended gave it: it is ended/);
     } finally {
       assert.equal((await server.stop()).code, 0);
     }
