@@ -20,9 +20,18 @@ import { hiddenField, type Page, Visitor } from "./visitor.js";
 
 const folder = join(root, "examples", "guestbook");
 
-function serve(interpreter: string, env: Readonly<Record<string, string | undefined>>): Promise<Vivarium> {
+const modes = [
+  ["in workers", []],
+  ["embedded", ["--embedded"]],
+] as const;
+
+function serve(
+  interpreter: string,
+  mode: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Vivarium> {
   return startVivarium("guestbook:application", {
-    args: ["--chdir", folder, "--python", interpreter, "--workers", "2"],
+    args: ["--chdir", folder, "--python", interpreter, "--workers", "2", ...mode],
     env: { DATABASE_URL: undefined, GUESTBOOK_DB: undefined, PYTHONDONTWRITEBYTECODE: "1", ...env },
   });
 }
@@ -183,52 +192,53 @@ function pages(server: () => Vivarium, database: string): void {
   });
 }
 
-describe("the guestbook over SQLite", () => {
-  let place = "";
-  let server: Vivarium;
-  before(async () => {
-    place = temporaryFolder("guestbook");
-    server = await serve(python(), { GUESTBOOK_DB: join(place, "book.sqlite3") });
-  });
-  after(async () => {
-    await server.stop();
-    removeFolder(place);
-  });
+for (const [name, mode] of modes)
+  describe(`the guestbook over SQLite, ${name}`, () => {
+    let place = "";
+    let server: Vivarium;
+    before(async () => {
+      place = temporaryFolder("guestbook");
+      server = await serve(python(), mode, { GUESTBOOK_DB: join(place, "book.sqlite3") });
+    });
+    after(async () => {
+      await server.stop();
+      removeFolder(place);
+    });
 
-  pages(() => server, "SQLite");
+    pages(() => server, "SQLite");
 
-  test("the entries outlive the server", async () => {
-    const before = await total(server);
-    await server.stop();
-    server = await serve(python(), { GUESTBOOK_DB: join(place, "book.sqlite3") });
-    assert.equal(await total(server), before);
-  });
+    test("the entries outlive the server", async () => {
+      const before = await total(server);
+      await server.stop();
+      server = await serve(python(), mode, { GUESTBOOK_DB: join(place, "book.sqlite3") });
+      assert.equal(await total(server), before);
+    });
 
-  for (const { version, path } of pythons()) {
-    test(`it runs on Python ${version}`, async () => {
-      const other = await serve(path, { GUESTBOOK_DB: join(place, `${version}.sqlite3`) });
+    for (const { version, path } of pythons()) {
+      test(`it runs on Python ${version}`, async () => {
+        const other = await serve(path, mode, { GUESTBOOK_DB: join(place, `${version}.sqlite3`) });
+        try {
+          const visitor = new Visitor(other.url);
+          assert.match((await visitor.submit("/sign", { name: "Guest", message: "hello" })).text, /<p>hello<\/p>/);
+        } finally {
+          await other.stop();
+        }
+      });
+    }
+
+    test("a file that cannot be opened is a page that says so, and a line in the log", async () => {
+      const other = await serve(python(), mode, { GUESTBOOK_DB: join(place, "no", "such", "folder.sqlite3") });
       try {
-        const visitor = new Visitor(other.url);
-        assert.match((await visitor.submit("/sign", { name: "Guest", message: "hello" })).text, /<p>hello<\/p>/);
+        const page = await new Visitor(other.url).get("/");
+        assert.deepEqual([page.status, page.headers.get("Retry-After")], [503, "5"]);
+        assert.match(page.text, /The database does not answer at the moment/);
+        assert.equal((await new Visitor(other.url).get("/healthz")).status, 503);
+        await other.process.line(/guestbook: SQLite: unable to open database file/);
       } finally {
         await other.stop();
       }
     });
-  }
-
-  test("a file that cannot be opened is a page that says so, and a line in the log", async () => {
-    const other = await serve(python(), { GUESTBOOK_DB: join(place, "no", "such", "folder.sqlite3") });
-    try {
-      const page = await new Visitor(other.url).get("/");
-      assert.deepEqual([page.status, page.headers.get("Retry-After")], [503, "5"]);
-      assert.match(page.text, /The database does not answer at the moment/);
-      assert.equal((await new Visitor(other.url).get("/healthz")).status, 503);
-      await other.process.line(/guestbook: SQLite: unable to open database file/);
-    } finally {
-      await other.stop();
-    }
   });
-});
 
 /** The module under test alone, in an interpreter of its own. */
 const opened = (interpreter: string, env: Readonly<Record<string, string>>): string =>
@@ -245,64 +255,65 @@ test("a DATABASE_URL the guestbook does not know is one sentence", () => {
   );
 });
 
-describe("the guestbook over PostgreSQL", { skip: unavailable("postgresql", "venv-frameworks") }, () => {
-  let postgres: Postgres;
-  let server: Vivarium;
-  before(async () => {
-    postgres = await startPostgres();
-    server = await serve(frameworksPython(), { DATABASE_URL: postgres.url });
-  });
-  after(async () => {
-    await server.stop();
-    await postgres.stop();
-  });
+for (const [name, mode] of modes)
+  describe(`the guestbook over PostgreSQL, ${name}`, { skip: unavailable("postgresql", "venv-frameworks") }, () => {
+    let postgres: Postgres;
+    let server: Vivarium;
+    before(async () => {
+      postgres = await startPostgres();
+      server = await serve(frameworksPython(), mode, { DATABASE_URL: postgres.url });
+    });
+    after(async () => {
+      await server.stop();
+      await postgres.stop();
+    });
 
-  pages(() => server, "PostgreSQL");
+    pages(() => server, "PostgreSQL");
 
-  test("connections the database ended are replaced without a visitor seeing it", async () => {
-    const before = await total(server);
-    const ended = await run(frameworksPython(), [
-      "-c",
-      `import psycopg; c = psycopg.connect("${postgres.url}"); print(c.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'vivarium' AND pid <> pg_backend_pid()").fetchone()[0])`,
-    ]);
-    assert.ok(Number(ended.stdout) > 0, ended.stderr);
-    const answers = await Promise.all(
-      Array.from({ length: 16 }, (_, index) =>
-        new Visitor(server.url).post("/sign", { name: "After", message: `the restart ${index}` }),
-      ),
-    );
-    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [303]);
-    assert.equal(await total(server), before + 16);
-  });
-
-  test("psycopg2 serves as well where psycopg is not installed", async () => {
-    const place = temporaryFolder("psycopg2");
-    const hidden = "raise ImportError('hidden by the test')\n";
-    try {
-      writeFileSync(join(place, "psycopg.py"), hidden);
-      const other = await serve(frameworksPython(), { DATABASE_URL: postgres.url, PYTHONPATH: place });
-      try {
-        const page = await new Visitor(other.url).submit("/sign", { name: "Two", message: "by psycopg2" });
-        assert.match(page.text, /<p>by psycopg2<\/p>/);
-      } finally {
-        await other.stop();
-      }
-      writeFileSync(join(place, "psycopg2.py"), hidden);
-      const stderr = opened(frameworksPython(), { DATABASE_URL: postgres.url, PYTHONPATH: place });
-      assert.match(
-        stderr,
-        /RuntimeError: DATABASE_URL asks for PostgreSQL, but neither psycopg nor psycopg2 is installed/,
+    test("connections the database ended are replaced without a visitor seeing it", async () => {
+      const before = await total(server);
+      const ended = await run(frameworksPython(), [
+        "-c",
+        `import psycopg; c = psycopg.connect("${postgres.url}"); print(c.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'vivarium' AND pid <> pg_backend_pid()").fetchone()[0])`,
+      ]);
+      assert.ok(Number(ended.stdout) > 0, ended.stderr);
+      const answers = await Promise.all(
+        Array.from({ length: 16 }, (_, index) =>
+          new Visitor(server.url).post("/sign", { name: "After", message: `the restart ${index}` }),
+        ),
       );
-    } finally {
-      removeFolder(place);
-    }
-  });
+      assert.deepEqual([...new Set(answers.map(({ status }) => status))], [303]);
+      assert.equal(await total(server), before + 16);
+    });
 
-  test("while the database is away the page says so", async () => {
-    await postgres.stop();
-    const away = await new Visitor(server.url).get("/");
-    assert.equal(away.status, 503);
-    assert.match(away.text, /The database does not answer/);
-    assert.equal((await new Visitor(server.url).get("/style.css")).status, 200);
+    test("psycopg2 serves as well where psycopg is not installed", async () => {
+      const place = temporaryFolder("psycopg2");
+      const hidden = "raise ImportError('hidden by the test')\n";
+      try {
+        writeFileSync(join(place, "psycopg.py"), hidden);
+        const other = await serve(frameworksPython(), mode, { DATABASE_URL: postgres.url, PYTHONPATH: place });
+        try {
+          const page = await new Visitor(other.url).submit("/sign", { name: "Two", message: "by psycopg2" });
+          assert.match(page.text, /<p>by psycopg2<\/p>/);
+        } finally {
+          await other.stop();
+        }
+        writeFileSync(join(place, "psycopg2.py"), hidden);
+        const stderr = opened(frameworksPython(), { DATABASE_URL: postgres.url, PYTHONPATH: place });
+        assert.match(
+          stderr,
+          /RuntimeError: DATABASE_URL asks for PostgreSQL, but neither psycopg nor psycopg2 is installed/,
+        );
+      } finally {
+        removeFolder(place);
+      }
+    });
+
+    test("while the database is away the page says so", async () => {
+      await postgres.stop();
+      const away = await new Visitor(server.url).get("/");
+      assert.equal(away.status, 503);
+      assert.match(away.text, /The database does not answer/);
+      assert.equal((await new Visitor(server.url).get("/style.css")).status, 200);
+    });
   });
-});
