@@ -65,16 +65,12 @@ const firstListener = 4;
 const acceptors = 8;
 
 /**
- * Of several, which all accept from the same sockets, each gets fewer, as the one that wakes first takes so many: of eight
- * connections made at once 0.86 were one front's with 8 descriptors each, and 0.77 with 2. What a request costs that comes with
- * a connection of its own was not seen to differ.
+ * Of several fronts, which all accept from the same sockets, each has one: the one that wakes first would take as many as it has
+ * descriptors (of eight connections made at once 0.86 were one front's with 8, 0.78 with 1), and in embedded mode who is busy with
+ * a request must not hold connections that another could serve. What a request costs that comes with a connection of its own was
+ * not seen to differ.
  */
-const acceptorsOfSeveral = 2;
-
-/**
- * In embedded mode it has one: who is busy with a request must not hold connections that another could serve.
- */
-const acceptorsEmbedded = 1;
+const acceptorsOfSeveral = 1;
 
 /** What a process printed before its end arrives within so long after it, ms: it is in the pipe already. */
 const lastWordsWithin = 200;
@@ -103,7 +99,7 @@ export class FrontProcess {
     const { python } = settings;
     const { fronts, hangTimeout, pools } = settings.config;
     this.#embedded = python !== undefined;
-    const each = this.#embedded ? acceptorsEmbedded : fronts > 1 ? acceptorsOfSeveral : acceptors;
+    const each = this.#embedded || fronts > 1 ? acceptorsOfSeveral : acceptors;
     const listeners = settings.listeners.flatMap((fd) => new Array<number>(each).fill(fd));
     const own = firstListener + listeners.length;
     const stdio: StdioOptions =
