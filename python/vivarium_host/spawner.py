@@ -106,6 +106,8 @@ class Spawner:
         settings = self._settings
         if settings["limits"]:
             from . import interrupt  # here once instead of in each worker
+        if settings["memory"]:
+            from . import memory
         prepare(settings["target"], settings["chdir"])
         name = settings["target"]
         if settings["preload"]:

@@ -74,6 +74,11 @@ class Worker:
             from . import interrupt
 
             self.interrupt = interrupt
+        self._memory = None  # where it may have only so much
+        if settings["memory"]:
+            from .memory import Memory
+
+            self._memory = Memory(settings["memory"])
         first = Seat(self)
         first.thread = threading.current_thread()
         self.seats = [first]
@@ -99,6 +104,8 @@ class Worker:
         if self.interrupt is not None:
             self.interrupt.wake_by_signal(first)
         self._watcher.start()
+        if self._memory is not None:
+            self._look_at_memory()
         self._occupy(first)
         # Other threads may still be executing; their answers are owed, but for those of replaced ones.
         while True:
@@ -155,6 +162,8 @@ class Worker:
                 if not self._settle(seat):
                     return
             seat.id = 0
+            if self._memory is not None:
+                self._look_at_memory()
             if self.leader is seat:
                 # An answer waits for company only while the next ones come quickly.
                 if not held_since:
@@ -170,6 +179,12 @@ class Worker:
                     held_since = 0
             else:
                 self.flush()
+
+    def _look_at_memory(self):
+        """Asks to be replaced where it has too much. The answer that comes with it is in the outbox before."""
+        kib = self._memory.beyond()
+        if kib:
+            self.outbox.append(wire.frame(wire.RETIRE, 0, wall=kib))
 
     def _settle(self, seat):
         """An interrupted request has ended. False: so does its thread, whose place another has."""

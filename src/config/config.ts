@@ -106,6 +106,14 @@ export interface PoolConfig {
   readonly requestTimeout: number;
   /** Seconds an interrupted thread gets to come back before its worker is replaced. Default 5. */
   readonly interruptGrace: number;
+  /** Requests after which a worker is replaced, and up to a tenth more. Default 0: never. */
+  readonly maxRequests: number;
+  /** Seconds after which a worker is replaced, and up to a tenth more. Default 0: never. */
+  readonly maxWorkerAge: number;
+  /** MiB of memory beyond which a worker is replaced when it has answered what it has. Default 0: none. */
+  readonly maxWorkerMemory: number;
+  /** MiB of memory beyond which a worker is killed. Default 0: none. */
+  readonly maxWorkerMemoryHard: number;
   /** Seconds from which a request that is executed is told of in the log, with its stack. Default 0: none is. */
   readonly logSlow: number;
   /** At a reload, each new worker is asked for this path with GET, and answers 2xx or 3xx before it serves. Default "": none is. */

@@ -7,7 +7,7 @@ import { cores } from "./cores.js";
 import { readConfigFile } from "./file.js";
 import type { PlacedMount } from "./mounts.js";
 import { target } from "./option-readers.js";
-import { type OptionName, optionNames, options, poolOptionNames, type Settings } from "./options.js";
+import { type OptionName, optionNames, options, poolOptionNames, recyclingNames, type Settings } from "./options.js";
 import type { ReadContext } from "./read.js";
 import { readSource, refuseUnknownKeys, type Source, sourceIn, type Table, tableAt, wrong } from "./table.js";
 import type { UpstreamOptionName } from "./upstream-options.js";
@@ -134,6 +134,12 @@ class Loader {
     return readSource(read, { value: initial, where: `the default of ${key}`, base: context.base }, context);
   }
 
+  /** Where an option was said that is not at its default. */
+  #whereOf(name: OptionName, own?: Table): string {
+    const { key } = options[name];
+    return (sourceIn(own, key) ?? this.#source(key, this.#given.flags?.[name], `--${key}`))?.where ?? "";
+  }
+
   #source(key: string, flag: unknown, label: string): Source | undefined {
     if (flag !== undefined) return { value: flag, where: label, base: this.#cwd };
     return sourceIn(this.#root, key);
@@ -195,12 +201,28 @@ class Loader {
         ` executes requests on the thread that serves clients, which nobody can interrupt: leave ${limit} out (hang-timeout is the limit then), or leave embedded out.`,
       );
     }
+    const recycled = recyclingNames.find((name) => pool[name] > 0);
+    if (recycled !== undefined) {
+      throw wrong(
+        { where },
+        ` has no workers that others could take the place of: leave ${options[recycled].key} out, or leave embedded out.`,
+      );
+    }
     return { ...pool, threads: 1 };
   }
 
   #readPool(name: string, wanted: Source, own: Table | undefined, outside: ReadContext): PoolConfig {
     const chdir = this.#pick("chdir", outside, own);
     const context: ReadContext = { ...outside, chdir };
+    const maxWorkerMemory = this.#pick("maxWorkerMemory", context, own);
+    const maxWorkerMemoryHard = this.#pick("maxWorkerMemoryHard", context, own);
+    if (maxWorkerMemoryHard > 0 && maxWorkerMemoryHard <= maxWorkerMemory) {
+      const where = this.#whereOf("maxWorkerMemoryHard", own);
+      throw wrong(
+        { where },
+        ` is ${maxWorkerMemoryHard}, and max-worker-memory is ${maxWorkerMemory}: workers would be killed before they are replaced; make it greater.`,
+      );
+    }
     return {
       name,
       target: readSource(target, wanted, context),
@@ -215,6 +237,10 @@ class Loader {
       retry: this.#pick("retry", context, own),
       requestTimeout: this.#pick("requestTimeout", context, own),
       interruptGrace: this.#pick("interruptGrace", context, own),
+      maxRequests: this.#pick("maxRequests", context, own),
+      maxWorkerAge: this.#pick("maxWorkerAge", context, own),
+      maxWorkerMemory,
+      maxWorkerMemoryHard,
       logSlow: this.#pick("logSlow", context, own),
       healthPath: this.#pick("healthPath", context, own),
       probation: this.#pick("probation", context, own),

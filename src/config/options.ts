@@ -135,6 +135,42 @@ export const options: Options = {
     standard: "auto",
     initial: "auto",
   },
+  maxRequests: {
+    key: "max-requests",
+    group: "Processes",
+    placeholder: "N",
+    summary: "a worker is replaced after so many requests, and up to a tenth more; 0: never",
+    read: count(0, 1_000_000_000),
+    standard: "0",
+    initial: "0",
+  },
+  maxWorkerAge: {
+    key: "max-worker-age",
+    group: "Processes",
+    placeholder: "SECONDS",
+    summary: "a worker is replaced after so long, and up to a tenth more; 0: never",
+    read: seconds(0),
+    standard: "0",
+    initial: "0",
+  },
+  maxWorkerMemory: {
+    key: "max-worker-memory",
+    group: "Processes",
+    placeholder: "MIB",
+    summary: "a worker with more memory is replaced, and answers what it has; 0: no limit",
+    read: count(0, 1_000_000),
+    standard: "0",
+    initial: "0",
+  },
+  maxWorkerMemoryHard: {
+    key: "max-worker-memory-hard",
+    group: "Processes",
+    placeholder: "MIB",
+    summary: "a worker with more memory is killed; 0: no limit",
+    read: count(0, 1_000_000),
+    standard: "0",
+    initial: "0",
+  },
   fronts: {
     key: "fronts",
     group: "Processes",
@@ -435,6 +471,10 @@ export const poolOptionNames: readonly (keyof PoolSettings)[] = [
   "bootTimeout",
   "workers",
   "threads",
+  "maxRequests",
+  "maxWorkerAge",
+  "maxWorkerMemory",
+  "maxWorkerMemoryHard",
   "queue",
   "retry",
   "queueTimeout",
@@ -444,4 +484,12 @@ export const poolOptionNames: readonly (keyof PoolSettings)[] = [
   "healthPath",
   "probation",
   "reloadOverlap",
+];
+
+/** Those after which another worker takes a worker's place. */
+export const recyclingNames: readonly ("maxRequests" | "maxWorkerAge" | "maxWorkerMemory" | "maxWorkerMemoryHard")[] = [
+  "maxRequests",
+  "maxWorkerAge",
+  "maxWorkerMemory",
+  "maxWorkerMemoryHard",
 ];

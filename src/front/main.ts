@@ -34,6 +34,7 @@ const poolOwner: PoolOwner = {
   workerServed: (worker, pid) => tell({ type: "worker-served", worker, pid }),
   workerHung: (worker, pid) => tell({ type: "worker-hung", worker, pid }),
   workerStuck: (worker, pid) => tell({ type: "worker-stuck", worker, pid }),
+  workerSpent: (worker, pid, cause, amount) => tell({ type: "worker-spent", worker, pid, spent: { cause, amount } }),
   workerRetired: (worker, pid) => tell({ type: "worker-retired", worker, pid }),
 };
 

@@ -127,6 +127,14 @@ export interface FrontReport {
 
 export type EmbeddedFacts = Facts;
 
+/** A worker has reached a limit, after which another takes its place (see `Spent`, supervisor/recycling.ts). */
+export interface WorkerSpent {
+  readonly type: "worker-spent";
+  readonly worker: number;
+  readonly pid: number;
+  readonly spent: { readonly cause: "requests" | "memory"; readonly amount: number };
+}
+
 /** See PoolOwner (worker-pool.ts). */
 export interface WorkerNews {
   readonly type: "worker-hung" | "worker-stuck" | "worker-retired";
@@ -150,6 +158,7 @@ export type FromFront =
   /** It answered its first request. */
   | { readonly type: "worker-served"; readonly worker: number; readonly pid: number }
   | WorkerNews
+  | WorkerSpent
   /** What is wrong with a generation, in a few words, or "". */
   | { readonly type: "checked"; readonly id: number; readonly problem: string }
   | { readonly type: "server-drained"; readonly id: number; readonly drained: Drained }

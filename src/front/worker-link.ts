@@ -38,6 +38,8 @@ export interface LinkOwner {
   ownLimit(request: Request): number | undefined;
   /** A request is executed for long (`lateFlag`): `stack` is where it is. It stays the link's until it is over. */
   linkLate(link: WorkerLink, ticket: Ticket, flags: number, stack: string): void;
+  /** The worker has too much memory, in KiB. */
+  linkOversized(link: WorkerLink, kib: number): void;
   /** All that a read brought was told: what it made room for can be given, before anything else is done. */
   linkRead(): void;
   /** The connection ended. */
@@ -83,6 +85,8 @@ export class WorkerLink implements ResponseListener {
   #hello: Hello | undefined;
   /** The pool's view of this worker, from hello on. */
   member: Member<Ticket, WorkerLink> | undefined;
+  /** Answers after which it is replaced, from then on that it takes requests; 0 for none. */
+  quota = 0;
   /** Where its answers are counted, from hello on. */
   tally: Tally | undefined;
   /** Whether `linkWritten` was told since the last flush. */
@@ -236,6 +240,10 @@ export class WorkerLink implements ResponseListener {
       ticket.exchange.cut();
     }
     this.#owner.linkLate(this, ticket, flags, stack);
+  }
+
+  retire(kib: number): void {
+    this.#owner.linkOversized(this, kib);
   }
 
   #take(id: number): Ticket | undefined {

@@ -16,6 +16,8 @@ import type { LinkOwner, Tally, Ticket, WorkerLink } from "./worker-link.js";
 
 /** Generations whose answers are counted: the one that serves, the one before it, the one that comes. */
 const talliesMost = 3;
+/** Workers that were started together are not replaced together: each answers more requests by up to this share. */
+const jitter = 0.1;
 
 export interface WorkerPoolSettings extends LimitSettings {
   /** How the pool is called in the log, "" where it is the only one. */
@@ -31,6 +33,8 @@ export interface WorkerPoolSettings extends LimitSettings {
   readonly queueTimeout: number;
   /** Methods of requests that are run once more where their worker died. */
   readonly retry: readonly string[];
+  /** Requests after which a worker is replaced, and up to a tenth more; 0: never. */
+  readonly maxRequests: number;
   readonly deadlines: Deadlines;
   /** Which load of the code serves. */
   readonly generation: number;
@@ -43,6 +47,8 @@ export interface PoolOwner {
   workerServed(worker: number, pid: number): void;
   /** It does nothing any more: it is to be killed. */
   workerHung(worker: number, pid: number): void;
+  /** It has answered so many requests (`maxRequests`), or has so many MiB of memory (`maxWorkerMemory`); replaced as one that is stuck. */
+  workerSpent(worker: number, pid: number, cause: "requests" | "memory", amount: number): void;
   /** A thread of it does not come back: it is to be replaced, by one that is ready before it is told to `retire`. */
   workerStuck(worker: number, pid: number): void;
   /** It was told to `retire`, and has nothing left to do but what it was interrupted in. Its connection is ended. */
@@ -55,6 +61,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #label: string;
   readonly #scoreboards: string;
   readonly #creditStep: number;
+  readonly #maxRequests: number;
   readonly #retry: ReadonlySet<string>;
   readonly #overload: Overload;
   readonly #limits: TimeLimits;
@@ -78,6 +85,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#limits = new TimeLimits(settings, settings.deadlines, this);
     this.#label = settings.label;
     this.#creditStep = settings.responseMemory / 4;
+    this.#maxRequests = settings.maxRequests;
     this.#scoreboards = settings.scoreboards;
     this.#serving = settings.generation;
     this.#owner = owner;
@@ -123,6 +131,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   #admit(link: WorkerLink): void {
     link.member = this.pool.ready(link);
+    link.quota = Math.round(this.#maxRequests * (1 + jitter * Math.random()));
     this.#overload.down = { why: "", againIn: 0 };
   }
 
@@ -217,7 +226,12 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     if (member === undefined) return;
     this.pool.answered(member, ticket, wall, cpu, performance.now());
     if (member.answered === 1) this.#owner.workerServed(link.worker, link.pid);
+    if (member.answered === link.quota) this.#owner.workerSpent(link.worker, link.pid, "requests", link.quota);
     this.#maybeLeave(link);
+  }
+
+  linkOversized(link: WorkerLink, kib: number): void {
+    this.#owner.workerSpent(link.worker, link.pid, "memory", Math.round(kib / 1024));
   }
 
   #tallyOf(generation: number): Tally {

@@ -90,6 +90,8 @@ export class Spawner {
       // Milliseconds; 0 is none.
       requestTimeout: pool.requestTimeout * 1000,
       logSlow: pool.logSlow * 1000,
+      // KiB; 0 is as much as there is.
+      memory: pool.maxWorkerMemory * 1024,
       limits: pool.requestTimeout > 0 || pool.logSlow > 0 || settings.ownLimits,
       wire: settings.wire,
       scoreboards: settings.scoreboards,

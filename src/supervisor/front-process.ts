@@ -2,7 +2,15 @@
 import { type ChildProcess, fork, type StdioOptions } from "node:child_process";
 import { log } from "../channels.js";
 import type { Config } from "../config/config.js";
-import type { Drained, EmbeddedFacts, FromFront, FrontReport, ToFront, WorkerNews } from "../front/messages.js";
+import type {
+  Drained,
+  EmbeddedFacts,
+  FromFront,
+  FrontReport,
+  ToFront,
+  WorkerNews,
+  WorkerSpent,
+} from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { packageRoot } from "../package.js";
 import type { Libpython } from "../python/libpython.js";
@@ -17,7 +25,7 @@ export interface FrontListener {
   /** An upstream server, by its address, has no room for another connection of this front. */
   serverScarce(address: string): void;
   workerServed(worker: number, pid: number): void;
-  workerNews(news: WorkerNews): void;
+  workerNews(news: WorkerNews | WorkerSpent): void;
   /** It cannot serve: why, in a sentence. Its end follows. */
   frontFailed(problem: string): void;
   /** It has not answered for `config.hangTimeout`. Told once. */

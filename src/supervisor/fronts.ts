@@ -1,7 +1,7 @@
 // The fronts of a server: processes that do all the same, with the same listening sockets, each in a slot with a number. One
 // that dies takes its own connections with it and nothing else: the others serve on, and another takes its slot.
 import { log } from "../channels.js";
-import type { Drained, EmbeddedFacts, FrontReport, WorkerNews } from "../front/messages.js";
+import type { Drained, EmbeddedFacts, FrontReport, WorkerNews, WorkerSpent } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { FrontProcess, type FrontSettings } from "./front-process.js";
 import { endedLoading, notReady } from "./load-problems.js";
@@ -14,7 +14,7 @@ export interface FrontsOwner {
   workerReady(worker: number, pid: number): void;
   /** A worker answered its first request. */
   workerServed(worker: number, pid: number): void;
-  workerNews(news: WorkerNews): void;
+  workerNews(news: WorkerNews | WorkerSpent): void;
   /** A front cannot serve: why, in a sentence. */
   frontFailed(problem: string): void;
   /** In embedded mode: a front has loaded the application, or cannot, or it has printed lines. */

@@ -3,15 +3,16 @@
 import { constants } from "node:os";
 import { log } from "../channels.js";
 import { threadsMost, workerArea, workerName } from "../config/config.js";
-import type { WorkerNews } from "../front/messages.js";
+import type { WorkerNews, WorkerSpent } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
 import { after, type GenerationEvent, type GenerationState, possible } from "./generation-states.js";
 import { endedLoading } from "./load-problems.js";
 import { logOutput } from "./output.js";
 import type { PoolSettings } from "./pool-process.js";
+import { Recycler } from "./recycler.js";
 import { killProcess, replacementDelay, signalProcess } from "./replacement.js";
-import { type Slot, WorkerSlots } from "./worker-slots.js";
+import { type Leaving, type Slot, WorkerSlots } from "./worker-slots.js";
 
 /** Makes a worker print the stacks of its threads (python/vivarium_host/worker.py). */
 const stacksSignal = "SIGUSR2";
@@ -41,6 +42,7 @@ export interface GenerationOwner {
 export class Generation implements SpawnerListener {
   readonly number: number;
   readonly slots: WorkerSlots;
+  readonly recycler: Recycler;
   /** Undefined until the application has been loaded. */
   facts: Loaded | undefined;
   readonly #settings: PoolSettings;
@@ -58,6 +60,7 @@ export class Generation implements SpawnerListener {
     this.#settings = settings;
     this.#owner = owner;
     this.slots = new WorkerSlots(settings.pool.workers, settings.firstWorker);
+    this.recycler = new Recycler(this.slots, settings.pool, settings.label);
     this.#startSpawner();
   }
 
@@ -105,18 +108,16 @@ export class Generation implements SpawnerListener {
    * has not finished after the graceful timeout is ended.
    */
   leave(count: number): readonly number[] {
-    const pids: number[] = [];
+    // Those whose successor was not ready leave, too: there will be none.
+    const pids = this.#see(this.slots.leaving, "still executes what it had when newer code took over");
+    const all = pids.length + count;
     for (const slot of this.slots.all) {
-      if (pids.length >= count) break;
+      if (pids.length >= all) break;
       if (slot.state === "empty") continue;
       const booting = slot.state === "booting";
-      const { number, pid } = this.slots.leave(slot);
-      if (booting) {
-        killProcess(pid);
-        continue;
-      }
-      pids.push(pid);
-      this.endLater(number, pid, "still executes what it had when newer code took over");
+      const leaving = this.slots.leave(slot);
+      if (booting) killProcess(leaving.pid);
+      else pids.push(...this.#see([leaving], "still executes what it had when newer code took over"));
     }
     return pids;
   }
@@ -131,14 +132,38 @@ export class Generation implements SpawnerListener {
     });
   }
 
-  /** Workers that have had this number and are still there: they were to leave as soon as another has it. */
-  predecessors(worker: number): readonly number[] {
-    return this.slots.leaving.filter(({ number }) => number === worker).map(({ pid }) => pid);
+  /** Has the worker replaced whose turn it is, if there is one: it serves on until its successor is ready. */
+  recycle(): void {
+    const slot = this.recycler.next();
+    if (slot !== undefined) this.slots.leave(slot);
+  }
+
+  /** The worker with this number is ready: who had it before is to leave. Gives their process ids, for the front to be told. */
+  succeeded(worker: number): readonly number[] {
+    const before = this.slots.leaving.filter(({ number }) => number === worker);
+    return this.#see(before, "still executes what it had when another took its place");
+  }
+
+  /** Those that were not told yet to finish what they have; `what` they do when their time is over. */
+  #see(leaving: readonly Leaving[], what: string): number[] {
+    const untold = leaving.filter(({ told }) => !told);
+    for (const worker of untold) {
+      worker.told = true;
+      this.endLater(worker.number, worker.pid, what);
+    }
+    return untold.map(({ pid }) => pid);
   }
 
   /** What a front found of a worker. Nothing where it is another generation's. */
-  workerNews({ type, worker, pid }: WorkerNews): void {
+  workerNews(news: WorkerNews | WorkerSpent): void {
+    const { worker, pid } = news;
     if (this.#ending || !this.#has(pid)) return;
+    if (news.type === "worker-spent") {
+      this.recycler.heed(news);
+      this.#owner.generationChanged(this);
+      return;
+    }
+    const { type } = news;
     const kill = (): void => {
       if (this.#has(pid)) killProcess(pid);
     };
@@ -148,7 +173,11 @@ export class Generation implements SpawnerListener {
       later(tellStacksWithin, kill);
     } else if (type === "worker-retired") {
       later(exitWithin, kill);
-    } else if (slot?.pid === pid && slot.state === "ready" && this.predecessors(worker).length === 0) {
+    } else if (
+      slot?.pid === pid &&
+      slot.state === "ready" &&
+      !this.slots.leaving.some(({ number }) => number === worker)
+    ) {
       // Stuck: it stays until its successor is there.
       this.slots.leave(slot);
       later(this.#settings.gracefulTimeout * 1000, kill);
@@ -255,7 +284,7 @@ export class Generation implements SpawnerListener {
       return;
     }
     // It was not wanted any more before it was there.
-    this.slots.leaves({ number: worker, pid, startedAt: Date.now() });
+    this.slots.leaves({ number: worker, pid, startedAt: Date.now(), told: true });
     killProcess(pid);
   }
 
@@ -269,17 +298,15 @@ export class Generation implements SpawnerListener {
   }
 
   workerExited(worker: number, pid: number, status: number, signal: number): void {
+    const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
     const leaver = this.slots.left(pid);
-    if (leaver && this.#state === "serving" && !this.#ending) {
-      log("info", "supervisor", `${this.#name(worker)} (pid ${pid}), whose place another has, is gone.`);
-    }
-    if (leaver) {
+    if (leaver !== undefined) {
+      if (this.#state === "serving" && !this.#ending) this.#leaverGone(leaver, why);
       this.#owner.generationChanged(this);
       return;
     }
     const slot = this.slots.get(worker);
     if (slot === undefined || slot.pid !== pid) return;
-    const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
     if (status === loadFailedStatus) {
       const { target } = this.#settings.pool;
       this.#fail(`The application ${target} could not be loaded; the lines above say why.`, "");
@@ -294,6 +321,12 @@ export class Generation implements SpawnerListener {
       if (ready) this.#owner.workerDied(this);
     }
     this.#againAfter(delay);
+  }
+
+  #leaverGone({ number, pid, told }: Leaving, why: string): void {
+    const worker = `${this.#name(number)} (pid ${pid})`;
+    if (told) log("info", "supervisor", `${worker}, whose place another has, is gone.`);
+    else if (this.#settings.connectable()) log("error", "supervisor", `${worker} ${why}; another takes its place.`);
   }
 
   /** Has the next worker spawned after `delay` ms. */

@@ -8,13 +8,14 @@
 import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
 import type { PoolConfig } from "../config/config.js";
-import type { WorkerNews } from "../front/messages.js";
+import type { WorkerNews, WorkerSpent } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import type { Loaded } from "../spawn/spawner.js";
 import { Generation, type GenerationOwner } from "./generation.js";
 import { possible } from "./generation-states.js";
 import { notReady } from "./load-problems.js";
 import { noTally, Probation, type Tally } from "./probation.js";
+import { looksAtWorkers } from "./recycler.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
 import type { LastReload } from "./status.js";
 
@@ -74,6 +75,8 @@ export interface ReloadOutcome {
 
 /** Milliseconds between two looks at a generation on probation. */
 const probationStep = 500;
+/** And between two looks at the age and memory of workers. */
+const lookEvery = 250;
 
 export class PoolProcess implements GenerationOwner {
   readonly #settings: PoolSettings;
@@ -90,6 +93,7 @@ export class PoolProcess implements GenerationOwner {
   #probation: Probation | undefined;
   #cancelProbation: (() => void) | undefined;
   #cancelBoot: (() => void) | undefined;
+  #cancelLook: (() => void) | undefined;
   /** Whoever asked for a reload that is under way. */
   #waiting: ((outcome: ReloadOutcome) => void)[] = [];
   #lastReload: LastReload | undefined;
@@ -102,6 +106,7 @@ export class PoolProcess implements GenerationOwner {
     this.#settings = { ...settings, connectable: () => this.#frontListening };
     this.#owner = owner;
     this.#begin();
+    if (looksAtWorkers(settings.pool)) this.#cancelLook = later(lookEvery, () => this.#look());
   }
 
   get config(): PoolConfig {
@@ -162,7 +167,7 @@ export class PoolProcess implements GenerationOwner {
   workerReady(worker: number, pid: number): void {
     if (!this.#generations.some((generation) => generation.workerReady(worker, pid))) return;
     this.#down = "";
-    for (const leaver of this.#serving?.predecessors(worker) ?? []) this.#owner.retireWorker(leaver);
+    for (const leaver of this.#serving?.succeeded(worker) ?? []) this.#owner.retireWorker(leaver);
     const leaving = this.#retire();
     if (leaving.length > 0) this.#owner.generationServes(this.config.name, this.generation, leaving);
     this.#step();
@@ -174,7 +179,7 @@ export class PoolProcess implements GenerationOwner {
   }
 
   /** What a front found of a worker. Nothing where it is another pool's. */
-  workerNews(news: WorkerNews): void {
+  workerNews(news: WorkerNews | WorkerSpent): void {
     for (const generation of this.#generations) generation.workerNews(news);
   }
 
@@ -205,6 +210,7 @@ export class PoolProcess implements GenerationOwner {
   stop(): void {
     this.#phase = "stopping";
     this.#cancelBoot?.();
+    this.#cancelLook?.();
     this.#cancelProbation?.();
     for (const generation of this.#generations) generation.stop();
     this.#settle(this.#outcome(this.#next?.number ?? this.generation, "The server is stopping."));
@@ -252,10 +258,26 @@ export class PoolProcess implements GenerationOwner {
     if (this.#phase === "stopping") return;
     for (const generation of this.#generations) this.#seeOff(generation);
     if (!this.#frontListening) return;
+    this.#recycle();
     // What serves comes first.
     this.#serving?.spawn(this.#room);
     this.#next?.spawn(this.#room);
     this.#advance();
+  }
+
+  /** One worker at a time has its place taken by another; during a reload all have. */
+  #recycle(): void {
+    const serving = this.#serving;
+    if (serving === undefined || this.#next !== undefined) return;
+    if (this.#generations.some((other) => other !== serving && other.slots.alive > 0)) return;
+    serving.recycle();
+  }
+
+  /** Looks at workers every now and then. */
+  #look(): void {
+    for (const { recycler } of this.#generations) recycler.killOversized();
+    this.#step();
+    this.#cancelLook = later(lookEvery, () => this.#look());
   }
 
   /** The next generation goes on where as many of its workers as there may be are ready. */

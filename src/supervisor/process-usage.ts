@@ -23,6 +23,15 @@ function processorTime(pid: number): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond;
 }
 
+/**
+ * What is resident of a process and no file, octets: what it has allocated, and what it was forked with. 0 of one that is gone.
+ * python/vivarium_host/memory.py has the same figure, and says why.
+ */
+export function ownMemory(pid: number): number {
+  const own = /^RssAnon:\s+(\d+) kB/mu.exec(read(`/proc/${pid}/status`));
+  return Number(own?.[1] ?? 0) * 1024;
+}
+
 function memory(pid: number): number {
   const share = /^Pss:\s+(\d+) kB/mu.exec(read(`/proc/${pid}/smaps_rollup`));
   const resident = share ?? /^VmRSS:\s+(\d+) kB/mu.exec(read(`/proc/${pid}/status`));

@@ -118,7 +118,13 @@ function frontState({ number, process, listening }: KnownFront, { reports, stopp
 
 function workersOf({ generations }: KnownPool, stopping: boolean): readonly KnownWorker[] {
   return generations.flatMap(({ number: generation, state, slots }) => [
-    ...slots.leaving.map((leaving) => ({ ...leaving, generation, state: "draining" as const })),
+    ...slots.leaving.map(
+      ({ told, ...worker }): KnownWorker => ({
+        ...worker,
+        generation,
+        state: told || stopping ? "draining" : "ready",
+      }),
+    ),
     ...slots.all.flatMap(({ number, pid, startedAt, state: slot }): readonly KnownWorker[] => {
       if (slot === "empty") return [];
       const waiting = state === "checking" || (state === "booting" && generation > 1);

@@ -7,7 +7,7 @@ import { performance } from "node:perf_hooks";
 import { isatty } from "node:tty";
 import { log } from "../channels.js";
 import { type Config, poolLabel, siteUrl } from "../config/config.js";
-import type { EmbeddedFacts, WorkerNews } from "../front/messages.js";
+import type { EmbeddedFacts, WorkerNews, WorkerSpent } from "../front/messages.js";
 import { later } from "../net/deadline.js";
 import { type Listener, openListeners } from "../net/listen.js";
 import type { Libpython } from "../python/libpython.js";
@@ -246,7 +246,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
     for (const pool of this.#pools) pool.workerServed(worker, pid);
   }
 
-  workerNews(news: WorkerNews): void {
+  workerNews(news: WorkerNews | WorkerSpent): void {
     for (const pool of this.#pools) pool.workerNews(news);
   }
 

@@ -28,6 +28,8 @@ export interface Leaving {
   readonly number: number;
   readonly pid: number;
   readonly startedAt: number;
+  /** The front was told to give it nothing more. Until then it serves: its successor is not ready. */
+  told: boolean;
 }
 
 /** A worker that lived as long, ms, was of use, though nobody asked it anything. */
@@ -107,7 +109,7 @@ export class WorkerSlots {
   /** The worker of a slot is to finish and end. */
   leave(slot: Slot): Leaving {
     const { number, pid, startedAt } = slot;
-    const leaving = { number, pid, startedAt };
+    const leaving = { number, pid, startedAt, told: false };
     // Of one that was not forked yet the spawner will tell.
     if (pid !== 0) this.leaves(leaving);
     slot.state = "empty";
@@ -121,9 +123,11 @@ export class WorkerSlots {
     this.#leaving.set(worker.pid, worker);
   }
 
-  /** A process ended. Whether it was one that was leaving. */
-  left(pid: number): boolean {
-    return this.#leaving.delete(pid);
+  /** A process ended. What is known of it where it was leaving. */
+  left(pid: number): Leaving | undefined {
+    const worker = this.#leaving.get(pid);
+    this.#leaving.delete(pid);
+    return worker;
   }
 
   /**

@@ -55,6 +55,10 @@ describe("configuration", () => {
       retry: ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"],
       requestTimeout: 0,
       interruptGrace: 5,
+      maxRequests: 0,
+      maxWorkerAge: 0,
+      maxWorkerMemory: 0,
+      maxWorkerMemoryHard: 0,
       logSlow: 0,
     });
     assert.equal(pools.length, 1);
@@ -122,12 +126,36 @@ describe("configuration", () => {
     }
     const limits = 'target = "app:app"\nembedded = true\n[[limit]]\npath = "/a"\nrequest-timeout = 5';
     await rejects(loadToml(limits), code, /vivarium\.toml: embedded executes .* leave \[\[limit\]\] out/);
+    for (const [key, option] of [
+      ["maxRequests", "max-requests"],
+      ["maxWorkerAge", "max-worker-age"],
+      ["maxWorkerMemory", "max-worker-memory"],
+      ["maxWorkerMemoryHard", "max-worker-memory-hard"],
+    ] as const) {
+      const place = new RegExp(`has no workers that others could take the place of: leave ${option} out, or`);
+      await rejects(load({ target: "app:app", flags: { ...flags, [key]: "5" } }), code, place);
+    }
     const none = /\/vivarium\.toml: embedded says where the application runs, and there is none; leave it out\.$/;
     await rejects(loadToml('embedded = true\nstatic = "/=."'), code, none);
     const two =
       '[pool.a]\ntarget = "a:a"\n[pool.b]\ntarget = "b:b"\n[[mount]]\npool = "a"\n[[mount]]\npath = "/b"\npool = "b"';
     const several = /embedded runs one application inside the server, and here are several \(a, b\);/;
     await rejects(loadToml(`embedded = true\n${two}`), code, several);
+  });
+
+  test("a worker is not killed for memory before it could be replaced", async () => {
+    const reason =
+      " is 100, and max-worker-memory is 100: workers would be killed before they are replaced; make it greater\\.$";
+    const code = "ERR_CONFIG_VALUE";
+    const flags = { maxWorkerMemory: "100", maxWorkerMemoryHard: "100" };
+    const flag = new RegExp(`^--max-worker-memory-hard${reason}`, "u");
+    await rejects(load({ target: "app:app", flags }), code, flag);
+    const toml = '[pool.a]\ntarget = "a:a"\nmax-worker-memory = 100\nmax-worker-memory-hard = 100';
+    await rejects(loadToml(toml), code, new RegExp(`/vivarium\\.toml: \\[pool\\.a\\]: max-worker-memory-hard${reason}`, "u"));
+    const [pool] = (await load({ target: "app:app", flags: { ...flags, maxWorkerMemoryHard: "101" } })).pools;
+    assert.deepEqual([pool?.maxWorkerMemory, pool?.maxWorkerMemoryHard], [100, 101]);
+    const only = (await load({ target: "app:app", flags: { maxWorkerMemoryHard: "9" } })).pools[0];
+    assert.deepEqual([only?.maxWorkerMemory, only?.maxWorkerMemoryHard], [0, 9]);
   });
 
   test("several fronts for an application are refused", async () => {

@@ -132,6 +132,11 @@ export class FakeWorker {
     this.#socket.write(Buffer.concat([octets, Buffer.from(payload, "latin1")]));
   }
 
+  /** Asks to be replaced: it has so many KiB of memory. */
+  retire(kib: number): void {
+    this.#send(toFront.retire, 0, { wall: kib });
+  }
+
   /** Notes in the scoreboard that this request was begun. */
   begin(id: number): void {
     const octets = Buffer.alloc(64);
@@ -199,6 +204,7 @@ export class PoolBench {
         queue: 1024,
         queueTimeout: 30,
         retry: ["GET"],
+        maxRequests: 0,
         requestTimeout: 0,
         interruptGrace: 5,
         logSlow: 0,
@@ -212,6 +218,7 @@ export class PoolBench {
         workerServed: (worker) => this.served.push(worker),
         workerHung: (worker) => this.news.push(`hung ${worker}`),
         workerStuck: (worker) => this.news.push(`stuck ${worker}`),
+        workerSpent: (worker, _pid, cause, amount) => this.news.push(`spent ${worker} ${cause} ${amount}`),
         workerRetired: (worker) => this.news.push(`retired ${worker}`),
       },
     );

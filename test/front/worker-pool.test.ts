@@ -153,3 +153,30 @@ describe("a pool with workers", () => {
     assert.deepEqual(exchange.told, ["200 OK bye"]);
   });
 });
+
+describe("a pool whose workers are to be replaced", () => {
+  test("says so when one has answered as many requests as it may, once, and gives it more until it is retired", async () => {
+    const bench = new PoolBench(1, { maxRequests: 4 });
+    try {
+      const worker = await bench.worker(1);
+      for (let i = 1; i <= 6; i += 1) {
+        const exchange = bench.ask(`/${i}`);
+        const [id = 0] = await holding(worker, `/${i}`);
+        worker.answer(id, "");
+        await until(() => exchange.ended);
+        assert.deepEqual(bench.news, i < 4 ? [] : ["spent 1 requests 4"]);
+      }
+      bench.pool.retire(1001);
+      assert.deepEqual(bench.news, ["spent 1 requests 4", "retired 1"]);
+    } finally {
+      await bench.close();
+    }
+  });
+
+  withPool("says so when one has too much memory", 1, async (bench) => {
+    const worker = await bench.worker(1);
+    worker.retire(300 * 1024);
+    await until(() => bench.news.length > 0);
+    assert.deepEqual(bench.news, ["spent 1 memory 300"]);
+  });
+});

@@ -35,6 +35,7 @@ export interface FrontOptions {
   /** Seconds. */
   readonly requestTimeout?: number;
   readonly logSlow?: number;
+  readonly maxWorkerMemory?: number;
   readonly ownLimits?: boolean;
   /** The application; what it needs beside the tests' own. */
   readonly target?: string;
@@ -58,6 +59,10 @@ function poolOf(options: FrontOptions, folder: string): PoolConfig {
     requestTimeout: options.requestTimeout ?? 0,
     interruptGrace: 5,
     logSlow: options.logSlow ?? 0,
+    maxRequests: 0,
+    maxWorkerAge: 0,
+    maxWorkerMemory: options.maxWorkerMemory ?? 0,
+    maxWorkerMemoryHard: 0,
     healthPath: "",
     probation: 0,
     reloadOverlap: "all",
@@ -109,6 +114,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   readonly answers: Map<number, Answer> = new Map<number, Answer>();
   /** Ids in the order in which their last frame came. */
   readonly finished: number[] = [];
+  /** KiB, each time the worker asked to be replaced. */
+  readonly oversized: number[] = [];
   printed = "";
   greeting: unknown;
   facts: Loaded | undefined;
@@ -138,7 +145,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   constructor(options: FrontOptions) {
     this.chdir = options.chdir ?? this.folder;
     const wire = join(this.folder, "wire");
-    writeFileSync(join(this.folder, "1"), Buffer.alloc(64));
+    writeFileSync(join(this.folder, "1-1"), Buffer.alloc(64));
     this.#listening = createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
     this.#listening.listen(wire, () => {
       const { threads = 4, responseMemory = 2 ** 20, ownLimits = false } = options;
@@ -285,11 +292,11 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   /** The id in the scoreboard. */
   get begun(): number {
-    return readFileSync(join(this.folder, "1")).readUInt32LE(0);
+    return readFileSync(join(this.folder, "1-1")).readUInt32LE(0);
   }
   /** What counts up there while it executes. */
   get beat(): number {
-    return readFileSync(join(this.folder, "1")).readUInt32LE(4);
+    return readFileSync(join(this.folder, "1-1")).readUInt32LE(4);
   }
 
   /** Ends everything. */
@@ -330,6 +337,9 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     answer.late.push(told);
     if (stack !== "") answer.stack = stack;
     if (told === "over") this.#finish(id, "over");
+  }
+  retire(kib: number): void {
+    this.oversized.push(kib);
   }
   ended(id: number, wall: number, cpu: number): void {
     Object.assign(this.answer(id), { wall, cpu });

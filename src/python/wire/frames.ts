@@ -6,6 +6,15 @@ export const toFrontHeader = 24;
 export const toWorker = { request: 1, cancel: 2, credit: 3, limit: 4 } as const;
 export const requestFlag = { handOver: 1, bodyInFile: 2 } as const;
 
-export const toFront = { hello: 1, response: 2, data: 3, fail: 4, returned: 5, dropped: 6, late: 7 } as const;
+export const toFront = {
+  hello: 1,
+  response: 2,
+  data: 3,
+  fail: 4,
+  returned: 5,
+  dropped: 6,
+  late: 7,
+  retire: 8,
+} as const;
 export const responseFlag = { last: 1, hasLength: 2, hasDate: 4 } as const;
 export const lateFlag = { slow: 1, replaced: 2, over: 4 } as const;

@@ -13,6 +13,8 @@ export interface ResponseListener {
   dropped(id: number): void;
   /** See `lateFlag`. `stack` may be "". */
   late(id: number, flags: number, stack: string): void;
+  /** The worker asks to be replaced: it has so many KiB of memory. */
+  retire(kib: number): void;
   /** After `last` or `fail`: the request's execution took so many µs. */
   ended(id: number, wall: number, cpu: number): void;
 }
@@ -86,6 +88,9 @@ export class ResponseReader {
       case toFront.late:
         if (end > chunk.length) return -1;
         listener.late(id, flags, chunk.toString("utf8", start, end));
+        return end;
+      case toFront.retire:
+        listener.retire(chunk.readUInt32LE(at + 16));
         return end;
       default:
         if (end > chunk.length) return -1;

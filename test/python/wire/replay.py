@@ -62,6 +62,8 @@ def written(frame):
         return wire.frame(wire.HELLO, 0, payload=json.dumps(told).encode())
     if kind == "RETURNED" or kind == "DROPPED":
         return wire.frame(getattr(wire, kind), frame["id"])
+    if kind == "RETIRE":
+        return wire.frame(wire.RETIRE, 0, wall=frame["kib"])
     if kind == "LATE":
         flags = sum(getattr(wire, "FLAG_" + flag.upper()) for flag in frame["flags"])
         return wire.frame(wire.LATE, frame["id"], flags, payload=frame["stack"].encode("utf-8"))

@@ -31,6 +31,9 @@ class Log implements ResponseListener {
   late(id: number, flags: number, stack: string): void {
     this.entries.push(["late", id, flags, stack]);
   }
+  retire(kib: number): void {
+    this.entries.push(["retire", kib]);
+  }
   ended(id: number, wall: number, cpu: number): void {
     this.entries.push(["ended", id, wall, cpu]);
   }
@@ -65,7 +68,8 @@ function expected(frames: readonly Frame[]): unknown[][] {
         frame.flags.reduce((sum, flag) => sum | lateFlag[flag], 0),
         frame.stack,
       );
-    } else assert.fail(`a worker does not write ${frame.frame}`);
+    } else if (frame.frame === "RETIRE") log.retire(frame.kib);
+    else assert.fail(`a worker does not write ${frame.frame}`);
     if ("last" in frame ? frame.last : frame.frame === "FAIL") {
       assert.ok("wall" in frame);
       log.ended(frame.id, frame.wall, frame.cpu);

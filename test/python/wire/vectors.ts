@@ -43,6 +43,7 @@ export type Frame =
     }
   | { readonly frame: "FAIL"; readonly id: number; readonly wall: number; readonly cpu: number }
   | { readonly frame: "RETURNED" | "DROPPED"; readonly id: number }
+  | { readonly frame: "RETIRE"; readonly kib: number }
   | {
       readonly frame: "LATE";
       readonly id: number;

@@ -1,0 +1,70 @@
+// Has workers replaced that have served their time (recycling.ts says which), and ends those that have far too much memory.
+import { log } from "../channels.js";
+import { type PoolConfig, workerName } from "../config/config.js";
+import type { WorkerSpent } from "../front/messages.js";
+import { ownMemory } from "./process-usage.js";
+import { Recycling, type Spent } from "./recycling.js";
+import { killProcess } from "./replacement.js";
+import type { Slot, WorkerSlots } from "./worker-slots.js";
+
+const mebibyte = 2 ** 20;
+
+/** Whether the workers of a pool have to be looked at every now and then. */
+export function looksAtWorkers({ maxWorkerAge, maxWorkerMemoryHard }: PoolConfig): boolean {
+  return maxWorkerAge > 0 || maxWorkerMemoryHard > 0;
+}
+
+export class Recycler {
+  readonly #slots: WorkerSlots;
+  readonly #pool: PoolConfig;
+  readonly #label: string;
+  readonly #recycling: Recycling;
+
+  constructor(slots: WorkerSlots, pool: PoolConfig, label: string) {
+    this.#slots = slots;
+    this.#pool = pool;
+    this.#label = label;
+    this.#recycling = new Recycling(slots, pool.maxWorkerAge);
+  }
+
+  /** A front found that a worker has reached a limit. */
+  heed({ worker, pid, spent }: WorkerSpent): void {
+    if (this.#recycling.spent(pid, spent)) return;
+    const has = `${this.#name(worker, pid)} has ${spent.amount} MiB of memory before it has answered anything`;
+    const sentence = `${has}, and so would the next: --max-worker-memory (${this.#pool.maxWorkerMemory}) is too low, and counts for nothing until a reload.`;
+    log("warning", "supervisor", sentence);
+  }
+
+  /** The slot whose worker is to leave now, if there is one; the log says why. */
+  next(): Slot | undefined {
+    const due = this.#recycling.next(Date.now());
+    if (due === undefined) return undefined;
+    const { slot, spent } = due;
+    log("info", "supervisor", `${this.#name(slot.number, slot.pid)} ${what(spent)}; another takes its place.`);
+    return slot;
+  }
+
+  /** Kills those that have more than `maxWorkerMemoryHard`, whatever they execute. */
+  killOversized(): void {
+    const { maxWorkerMemoryHard } = this.#pool;
+    if (maxWorkerMemoryHard === 0) return;
+    for (const { number, pid } of [...this.#slots.all, ...this.#slots.leaving]) {
+      if (pid === 0) continue;
+      const memory = Math.floor(ownMemory(pid) / mebibyte);
+      if (memory <= maxWorkerMemoryHard) continue;
+      const has = `${this.#name(number, pid)} has ${memory} MiB of memory`;
+      log("error", "supervisor", `${has} (--max-worker-memory-hard): it is killed.`);
+      killProcess(pid);
+    }
+  }
+
+  #name(worker: number, pid: number): string {
+    return `${workerName(this.#label, worker)} (pid ${pid})`;
+  }
+}
+
+function what({ cause, amount }: Spent): string {
+  if (cause === "requests") return `has answered ${amount} requests (--max-requests)`;
+  if (cause === "age") return `is ${amount} s old (--max-worker-age)`;
+  return `has ${amount} MiB of memory (--max-worker-memory)`;
+}
