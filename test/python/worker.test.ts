@@ -26,7 +26,7 @@ for (const { version, path } of pythons()) {
 
     withWorker("says who it is, and notes what it has begun", { threads: 3 }, async (front) => {
       assert.ok(front.facts?.preload === true && front.facts.python.startsWith(`${version}.`));
-      assert.deepEqual(front.greeting, { worker: 1, pid: front.workerPid, threads: 3 });
+      assert.deepEqual(front.greeting, { worker: 1, pid: front.workerPid, threads: 3, generation: 1 });
       assert.equal(front.begun, 0);
       front.send({ id: 1, path: "/one" }, { id: 2, path: "/two" }, { id: 3, path: "/three" });
       front.flush();
@@ -277,7 +277,7 @@ for (const { version, path } of pythons()) {
     });
 
     withWorker("answers whatever the application did to its streams", {}, async (front) => {
-      const body = Buffer.from(join(front.folder, "1"));
+      const body = Buffer.from(join(front.folder, "1-1"));
       front.send({ id: 1, path: "/stderr" }, { id: 2, path: "/detach", body, inFile: true }, { id: 3, path: "/three" });
       front.flush();
       const answers = await front.over(1, 2, 3);

@@ -258,8 +258,6 @@ def app(environ, start_response):
         environ["wsgi.input"].detach()
         body = [b"detached"]
     elif route == "segfault":
-        import ctypes
-
         ctypes.string_at(0)
     elif route == "loop":
         record("begin loop")
