@@ -151,7 +151,11 @@ describe("configuration", () => {
     const flag = new RegExp(`^--max-worker-memory-hard${reason}`, "u");
     await rejects(load({ target: "app:app", flags }), code, flag);
     const toml = '[pool.a]\ntarget = "a:a"\nmax-worker-memory = 100\nmax-worker-memory-hard = 100';
-    await rejects(loadToml(toml), code, new RegExp(`/vivarium\\.toml: \\[pool\\.a\\]: max-worker-memory-hard${reason}`, "u"));
+    await rejects(
+      loadToml(toml),
+      code,
+      new RegExp(`/vivarium\\.toml: \\[pool\\.a\\]: max-worker-memory-hard${reason}`, "u"),
+    );
     const [pool] = (await load({ target: "app:app", flags: { ...flags, maxWorkerMemoryHard: "101" } })).pools;
     assert.deepEqual([pool?.maxWorkerMemory, pool?.maxWorkerMemoryHard], [100, 101]);
     const only = (await load({ target: "app:app", flags: { maxWorkerMemoryHard: "9" } })).pools[0];
