@@ -4,7 +4,7 @@ import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
 import { workerName } from "../config/config.js";
 import type { Exchange, Request } from "../exchange.js";
-import { type Deadlines, later } from "../net/deadline.js";
+import { type Deadlines, later, type Timed, ticks } from "../net/deadline.js";
 import { version } from "../package.js";
 import { type Member, Pool } from "../pool/pool.js";
 import { HealthCheck } from "./health-check.js";
@@ -18,6 +18,12 @@ import type { LinkOwner, Tally, Ticket, WorkerLink } from "./worker-link.js";
 const talliesMost = 3;
 /** Workers that were started together are not replaced together: each answers more requests by up to this share. */
 const jitter = 0.1;
+
+/**
+ * A worker with too much memory gets nothing more, where there are others, until its successor is ready; but no longer than this, seconds:
+ * that may have to wait, and then it is better to have the memory than not to be served.
+ */
+const restMost = 1;
 
 export interface WorkerPoolSettings extends LimitSettings {
   /** How the pool is called in the log, "" where it is the only one. */
@@ -61,6 +67,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #label: string;
   readonly #scoreboards: string;
   readonly #creditStep: number;
+  readonly #deadlines: Deadlines;
   readonly #maxRequests: number;
   readonly #retry: ReadonlySet<string>;
   readonly #overload: Overload;
@@ -75,6 +82,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #written: WorkerLink[] = [];
   /** What workers are asked before they serve. */
   readonly #checks = new Map<WorkerLink, HealthCheck>();
+  /** Workers that have too much memory, for `restMost` after they said so. */
+  readonly #oversized = new Map<WorkerLink, Timed>();
   #flushPlanned = false;
   #lookPlanned = false;
 
@@ -86,6 +95,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#label = settings.label;
     this.#creditStep = settings.responseMemory / 4;
     this.#maxRequests = settings.maxRequests;
+    this.#deadlines = settings.deadlines;
     this.#scoreboards = settings.scoreboards;
     this.#serving = settings.generation;
     this.#owner = owner;
@@ -131,6 +141,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   #admit(link: WorkerLink): void {
     link.member = this.pool.ready(link);
+    this.#spare();
     link.quota = Math.round(this.#maxRequests * (1 + jitter * Math.random()));
     this.#overload.down = { why: "", againIn: 0 };
   }
@@ -232,6 +243,38 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   linkOversized(link: WorkerLink, kib: number): void {
     this.#owner.workerSpent(link.worker, link.pid, "memory", Math.round(kib / 1024));
+    // One that has too much from the beginning is not replaced (supervisor/recycling.ts).
+    if (link.member === undefined || link.member.answered === 0) return;
+    const rest: Timed = { deadline: this.#deadlines.tick + ticks(restMost), expire: () => this.#rested(link) };
+    this.#oversized.set(link, rest);
+    this.#deadlines.watch(rest);
+    this.#spare();
+  }
+
+  /** Workers with too much memory get nothing more while there are others; where there are none, the latest of them serves on. */
+  #spare(): void {
+    if (this.#oversized.size === 0) return;
+    const staying = this.pool.members.filter(({ admission }) => admission !== "draining");
+    const others = staying.some(({ worker }) => !this.#oversized.has(worker));
+    const latest = [...this.#oversized.keys()].findLast((link) => staying.some(({ worker }) => worker === link));
+    for (const member of staying) {
+      const { worker } = member;
+      this.pool.rest(member, this.#oversized.has(worker) && (others || worker !== latest));
+    }
+  }
+
+  #rested(link: WorkerLink): void {
+    this.#recovered(link);
+    this.#dispatch(performance.now());
+  }
+
+  /** What its memory is does not matter any more: it has rested, or leaves. */
+  #recovered(link: WorkerLink): void {
+    const rest = this.#oversized.get(link);
+    if (rest !== undefined) this.#deadlines.unwatch(rest);
+    this.#oversized.delete(link);
+    if (link.member !== undefined) this.pool.rest(link.member, false);
+    this.#spare();
   }
 
   #tallyOf(generation: number): Tally {
@@ -296,6 +339,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     const member = this.pool.members.find(({ worker }) => worker.pid === pid);
     if (member === undefined) return;
     this.pool.drain(member);
+    this.#rested(member.worker);
     this.#limits.retire(member.worker);
     this.#maybeLeave(member.worker);
   }
@@ -350,6 +394,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
       log(level, "pool", `${this.name(link)} (pid ${link.pid}) died while it executed ${what}; ${then}.`);
       if (!again) exchange.cut();
     }
+    this.#recovered(link);
     this.pool.requeue(unbegun);
     this.#dispatch(now);
   }

@@ -31,8 +31,8 @@ export interface Poolable extends Queueable {
 export interface Member<R, W> {
   /** Whatever the driver needs to reach it. */
   readonly worker: W;
-  /** `ready` takes requests, `draining` finishes what it has. */
-  admission: "ready" | "draining";
+  /** `ready` takes requests, `resting` takes none for the moment, `draining` finishes what it has. */
+  admission: "ready" | "resting" | "draining";
   /** Requests it was given and has not answered. */
   outstanding: number;
   /** It gave requests back and has answered none since: it executes something slow and cannot take more. */
@@ -94,6 +94,11 @@ export class Pool<R extends Poolable, W> {
     };
     this.#members.push(member);
     return member;
+  }
+
+  /** A worker is given nothing more for the moment, or is again. One that drains drains on. */
+  rest(member: Member<R, W>, rests: boolean): void {
+    if (member.admission !== "draining") member.admission = rests ? "resting" : "ready";
   }
 
   /** A worker will be ended: it is given nothing more. */

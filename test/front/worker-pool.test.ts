@@ -173,6 +173,47 @@ describe("a pool whose workers are to be replaced", () => {
     }
   });
 
+  withPool(
+    "gives one with too much memory nothing more while there is another, and the latest where all have",
+    1,
+    async (bench) => {
+      const [first, second] = [await bench.worker(1), await bench.worker(2)];
+      const workers = [first, second];
+      /** Which of them gets a request; it answers. */
+      const asked = async (path: string): Promise<number> => {
+        const exchange = bench.ask(path);
+        const has = (worker: FakeWorker): number | undefined =>
+          [...worker.requests].find(([, each]) => each === path)?.[0];
+        await until(() => workers.some((worker) => has(worker) !== undefined));
+        const number = workers.findIndex((worker) => has(worker) !== undefined);
+        workers[number]?.answer(has(workers[number] ?? first) ?? 0, "");
+        await until(() => exchange.ended);
+        return number + 1;
+      };
+      const both = new Set([await asked("/a"), await asked("/b"), await asked("/c")]);
+      assert.deepEqual([...both].sort(), [1, 2]);
+      first.retire(300 * 1024);
+      await until(() => bench.news.length === 1);
+      for (const path of ["/d", "/e", "/f"]) assert.equal(await asked(path), 2);
+      second.retire(300 * 1024);
+      await until(() => bench.news.length === 2);
+      for (const path of ["/g", "/h", "/i"]) assert.equal(await asked(path), 2);
+      // Not for long, for the successors may have to wait.
+      bench.deadlines.advance(8);
+      assert.deepEqual([...new Set([await asked("/1"), await asked("/2"), await asked("/3")])].sort(), [1, 2]);
+      second.die();
+      await until(() => bench.pool.pool.members.length === 1);
+      assert.equal(await asked("/j"), 1);
+      const third = await bench.worker(3);
+      workers.push(third);
+      first.retire(400 * 1024);
+      await until(() => bench.news.length === 3);
+      for (const path of ["/k", "/l", "/m"]) assert.equal(await asked(path), 3);
+      bench.pool.retire(1003);
+      assert.equal(await asked("/n"), 1);
+    },
+  );
+
   withPool("says so when one has too much memory", 1, async (bench) => {
     const worker = await bench.worker(1);
     worker.retire(300 * 1024);
