@@ -414,10 +414,8 @@ class Worker:
             self.flush()
 
 
-def connect(settings):
-    """Connects to the front and says hello."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(settings["wire"])
+def say_hello(connection, settings):
+    """Tells the front that this worker is ready."""
     hello = {
         "worker": settings["worker"],
         "pid": os.getpid(),
@@ -425,7 +423,6 @@ def connect(settings):
         "generation": settings["generation"],
     }
     connection.sendall(wire.frame(wire.HELLO, 0, payload=json.dumps(hello).encode()))
-    return connection
 
 
 def run(host, settings):
@@ -437,9 +434,12 @@ def run(host, settings):
     faulthandler.register(signal.SIGUSR2, file=2)
     if not faulthandler.is_enabled():
         faulthandler.enable(file=2)
-    connection = connect(settings)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(settings["wire"])
     # A process that the application forks (multiprocessing does) must neither read this worker's requests nor, living on
     # when the worker has died, keep the front waiting for its answers.
     os.register_at_fork(after_in_child=connection.close)
     give_signals()
-    Worker(connection, host, settings).serve()
+    worker = Worker(connection, host, settings)
+    say_hello(connection, settings)
+    worker.serve()

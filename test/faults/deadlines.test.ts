@@ -10,7 +10,7 @@ const executed = String.raw`\S+ \S+ \(request id \w+\)`;
 const executing = String.raw`pool: ${worker} has been executing ${executed} for [\d.]+ s`;
 const answered = String.raw`^error ${executing} \(--request-timeout\): answered with 504\. `;
 /** The application's lines and no others. */
-const stack = String.raw`It is here:\n {2}File "[^\n]*promises_app\.py", line \d+, in app\n {4}[^\n]*$`;
+const stack = String.raw`It is here:\n {2}File "[^\n]*promises_app\.py", line \d+, in app\n {4}[^\n]*(\n {2}(File "[^\n]*", line \d+, in \w+| {2}[^\n]*))*$`;
 const late = new RegExp(`${answered}${stack}`);
 const silent = new RegExp(`${answered}It does not say where it is: it has stopped, or is in a function`);
 const slow = new RegExp(String.raw`^warning ${executing} \(--log-slow\)\. ${stack}`);
@@ -196,8 +196,8 @@ describe("a worker that hangs", () => {
   }
 
   test("one that is only busy is left alone", () =>
-    promised({ args: ["--workers", "1", "--threads", "2", "--hang-timeout", "1"] }, async (server) => {
-      const [computes, waits] = [server.begin("/computes?compute=2000"), server.begin("/waits?sleep=3000")];
+    promised({ args: ["--workers", "1", "--threads", "2", "--hang-timeout", "2"] }, async (server) => {
+      const [computes, waits] = [server.begin("/computes?compute=3000"), server.begin("/waits?sleep=4000")];
       assert.equal((await computes.response()).text, "computes");
       assert.equal((await waits.response()).text, "waits");
     }));

@@ -44,6 +44,16 @@ def compute(milliseconds):
         pass
 
 
+def stubborn(token, name):
+    while True:
+        try:
+            while not os.path.exists(name):
+                time.sleep(0.001)
+            return
+        except BaseException:
+            note("%s caught" % token)
+
+
 def app(environ, start_response):
     token = environ["PATH_INFO"][1:]
     for step in filter(None, environ["QUERY_STRING"].split("&")):
@@ -66,11 +76,7 @@ def app(environ, start_response):
         elif verb == "gil":
             ctypes.PyDLL(None).sleep(3600)
         elif verb == "stubborn":
-            while not os.path.exists(value):
-                try:
-                    time.sleep(0.001)
-                except BaseException:
-                    note("%s caught" % token)
+            stubborn(token, value)
         elif verb == "leak":
             leaked.append(os.urandom(int(value) * 1024))
     body = token.encode("latin-1") + environ["wsgi.input"].read()
