@@ -110,7 +110,7 @@ class Front {
     this.#application = application;
     this.#handlers = handlers;
     this.#accessLog = AccessLog.open(start.config.accessLog, start.config.fronts > 1, start.embedded?.output);
-    this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines });
+    this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines, shared: start.config.fronts > 1 });
   }
 
   listen(): void {

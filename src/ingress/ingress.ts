@@ -32,6 +32,8 @@ export type IngressConfig = Pick<
 export interface IngressFacts {
   /** Vivarium's version, for SERVER_SOFTWARE. */
   readonly version: string;
+  /** Whether other processes accept from the same sockets. */
+  readonly shared?: boolean;
   /** For tests, which let time pass themselves. */
   readonly deadlines?: Deadlines;
 }
@@ -48,6 +50,10 @@ const doors: Readonly<Record<ListenProtocol, Serve>> = {
   scgi: serveScgi,
   uwsgi: serveUwsgi,
 };
+
+/** Milliseconds; a wake-up takes about as long. */
+const giveWayFor = 0.05;
+const still = new Int32Array(new SharedArrayBuffer(4));
 
 /** Clients that keep a connection busy send the next request within so long. */
 const gentleTicks = ticks(5);
@@ -67,6 +73,10 @@ export class Ingress implements IngressOptions {
   readonly headTimeout: number;
   readonly #connections = new Set<IngressConnection>();
   #requests = 0;
+  /** Whether other processes accept from the same sockets. */
+  readonly #shared: boolean;
+  /** The most connections since there was none. */
+  #most = 0;
   #draining = false;
   drainIdle = 0;
   #drained: Promise<void> | undefined;
@@ -90,6 +100,7 @@ export class Ingress implements IngressOptions {
       believe: (fields, peer) =>
         trusted.trusts(peer.remoteAddress) ? claimedOrigin(fields, peer, trusted) : undefined,
     };
+    this.#shared = facts.shared === true;
     this.deadlines = facts.deadlines ?? new Deadlines();
     this.keepAlive = ticks(config.keepAlive);
     this.headTimeout = ticks(config.headTimeout);
@@ -125,6 +136,18 @@ export class Ingress implements IngressOptions {
       return;
     }
     this.#connections.add(doors[protocol](socket, this));
+    if (this.#shared) this.#giveWay();
+  }
+
+  /**
+   * Whoever is awake first would take all connections that came at once, and keep them. So it sleeps a moment after each that it did
+   * not have room for before, as libuv did where processes share a socket, and another that was woken takes the next.
+   */
+  #giveWay(): void {
+    const { size } = this.#connections;
+    if (size <= this.#most) return;
+    this.#most = size;
+    if (size > 1) Atomics.wait(still, 0, 0, giveWayFor);
   }
 
   /**
@@ -154,6 +177,7 @@ export class Ingress implements IngressOptions {
 
   connectionClosed(connection: IngressConnection): void {
     this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#most = 0;
     this.#maybeDrained();
   }
 
