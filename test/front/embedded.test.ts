@@ -1,12 +1,12 @@
 // Embedded mode through the whole server, on every Python there is.
 import assert from "node:assert/strict";
-import { realpathSync } from "node:fs";
+import { realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Connection } from "../conformance/wsgi/connection.js";
-import { python, pythons, root } from "../support/tools.js";
-import { startVivarium, type Vivarium, vivarium } from "../support/vivarium.js";
+import { python, pythons, removeFolder, root, temporaryFolder } from "../support/tools.js";
+import { startGateway, startVivarium, type Vivarium, vivarium } from "../support/vivarium.js";
 
 const folder = join(root, "test", "front", "embedded_site");
 
@@ -135,5 +135,70 @@ test("several workers are as many processes, which the status shows as fronts", 
     assert.deepEqual([status.fronts.length, status.workers.length], [2, 0]);
   } finally {
     await server.stop();
+  }
+});
+
+describe("embedded mode behind a web server", () => {
+  for (const protocol of ["fastcgi", "scgi", "uwsgi"] as const) {
+    test(`answers over ${protocol}: bodies small and large, a stream, forty at once`, async () => {
+      const doors = ["--listen", "http://127.0.0.1:0", "--listen", `${protocol}://127.0.0.1:0`];
+      const server = await serve(python(), "--workers", "2", ...doors);
+      try {
+        const [, port = ""] = await server.process.line(/(?:FastCGI|SCGI|uwsgi) on 127\.0\.0\.1:(\d+)/);
+        const gateway = await startGateway({
+          args: ["--upstream", `${protocol}://127.0.0.1:${port}`, "--access-log", "off"],
+        });
+        try {
+          const ask = async (target: string, body?: string): Promise<string> => {
+            const asked = body === undefined ? {} : { method: "POST", body };
+            return await (await fetch(`${gateway.url}${target}`, asked)).text();
+          };
+          assert.equal(await ask("/environ"), "[False, True]");
+          for (const size of [0, 10, 3_000_000]) assert.equal(await ask("/body", "x".repeat(size)), String(size));
+          assert.equal(await ask("/blocks"), long);
+          await Promise.all(
+            Array.from({ length: 40 }, async () => assert.equal(await ask("/environ"), "[False, True]")),
+          );
+        } finally {
+          await gateway.stop();
+        }
+      } finally {
+        await server.stop();
+      }
+    });
+  }
+});
+
+test("embedded mode serves files and servers elsewhere beside the application", async () => {
+  const elsewhere = await serve(python(), "--workers", "1", "--mount", "/other");
+  const home = temporaryFolder("embedded-mounts");
+  writeFileSync(join(home, "page.txt"), "a file");
+  writeFileSync(
+    join(home, "vivarium.toml"),
+    `target = "site_app:application"
+chdir = "${folder}"
+embedded = true
+workers = 1
+access-log = "off"
+static = ["/files=${home}"]
+[upstream.other]
+servers = ["http://127.0.0.1:${elsewhere.port}"]
+[[mount]]
+path = "/other"
+upstream = "other"
+[[mount]]
+pool = "main"
+`,
+  );
+  const server = await startVivarium(undefined, { cwd: home, env: { PYTHONDONTWRITEBYTECODE: "1" } });
+  try {
+    const ask = async (path: string): Promise<string> => await (await fetch(`${server.url}${path}`)).text();
+    assert.equal(await ask("/files/page.txt"), "a file");
+    assert.equal(await ask("/other/environ"), "[False, False]");
+    assert.equal(await ask("/environ"), "[False, False]");
+  } finally {
+    await server.stop();
+    await elsewhere.stop();
+    removeFolder(home);
   }
 });
