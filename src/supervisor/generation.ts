@@ -51,6 +51,8 @@ export class Generation implements SpawnerListener {
   #spawner: Spawner | undefined;
   /** How often in a row the spawner died before it could work. */
   #spawnerFailures = 0;
+  /** Cancels the look at slots that are empty for a while. */
+  #cancelLook: (() => void) | undefined;
   /** Nothing of it is replaced any more, nor does it matter how it ends. */
   #ending = false;
 
@@ -83,12 +85,19 @@ export class Generation implements SpawnerListener {
   spawn(most: number): number {
     if (this.facts === undefined || this.#spawner === undefined || this.#ending) return 0;
     let spawned = 0;
+    let soonest = Number.POSITIVE_INFINITY;
     for (const slot of this.slots.all) {
-      if (spawned >= most) break;
-      if (slot.state !== "empty" || slot.notBefore > Date.now()) continue;
+      const wait = slot.state === "empty" ? slot.notBefore - Date.now() : 0;
+      if (wait > 0) soonest = Math.min(soonest, wait);
+      if (slot.state !== "empty" || wait > 0 || spawned >= most) continue;
       if (!this.#spawnWorker(slot)) break;
       spawned += 1;
     }
+    this.#cancelLook?.();
+    // Whoever else would tell that its time has come may have done so while there was no front for it, or a moment too early.
+    this.#cancelLook = Number.isFinite(soonest)
+      ? later(soonest + 1, () => this.#owner.generationChanged(this))
+      : undefined;
     return spawned;
   }
 
@@ -206,6 +215,7 @@ export class Generation implements SpawnerListener {
   /** Nothing of it is replaced any more. */
   stop(): void {
     this.#ending = true;
+    this.#cancelLook?.();
   }
 
   /** Ends it: workers when their connection does, the spawner after them. */
