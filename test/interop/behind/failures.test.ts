@@ -161,6 +161,7 @@ describe("uWSGI behind the gateway", { skip: unavailable("uwsgi", "uwsgi-python"
     const limits = ["--upstream-first-byte-timeout", "1", "--upstream-fail-timeout", "600"];
     const gateway = await gatewayBefore(context, [stopped.url, other.url], ...limits);
     const load = new Load(gateway.port);
+    const { fronts } = await statusAt(gateway.control);
     await load.more(100);
     stopped.signal("SIGSTOP");
     await until(async () => {
@@ -168,8 +169,9 @@ describe("uWSGI behind the gateway", { skip: unavailable("uwsgi", "uwsgi-python"
       return state === "ejected" && outstanding === 0;
     }, "it is left out");
     const first = await load.stop();
-    // Those that waited for it, and no more: they are not asked again, as what is slow would be slow again.
-    assert.ok((first["504"] ?? 0) <= 10);
+    // Those that waited for it, and no more: they are not asked again, as what is slow would be slow again. A client whose
+    // request was the first or second to fail (of three that leave a server out) may have come upon it once more.
+    assert.ok((first["504"] ?? 0) <= 10 + 2 * fronts.length, JSON.stringify(first));
     assert.deepEqual(Object.keys(first).sort(), ["200", "504"]);
     const second = new Load(gateway.port);
     await second.more(150);
