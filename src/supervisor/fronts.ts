@@ -2,9 +2,9 @@
 // that dies takes its own connections with it and nothing else: the others serve on, and another takes its slot.
 import { log } from "../channels.js";
 import type { Drained, EmbeddedFacts, FrontReport, WorkerNews, WorkerSpent } from "../front/messages.js";
-import { later } from "../net/deadline.js";
-import { FrontProcess, type FrontSettings } from "./front-process.js";
+import type { FrontSettings } from "./front-process.js";
 import { endedLoading, notReady } from "./load-problems.js";
+import type { FrontHandle, Machine } from "./machine.js";
 import { replacementDelay } from "./replacement.js";
 import { type Failure, Successor } from "./successor.js";
 
@@ -26,6 +26,7 @@ export interface FrontsOwner {
 }
 
 export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "generations" | "held"> {
+  readonly machine: Machine;
   /** The generation that serves, of each pool. */
   generations(): readonly number[];
 }
@@ -33,7 +34,7 @@ export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained"
 export interface FrontSlot {
   /** 1, 2, 3 … */
   readonly number: number;
-  process: FrontProcess | undefined;
+  process: FrontHandle | undefined;
   /** Whether it accepts clients. */
   listening: boolean;
   /** Milliseconds since the epoch. */
@@ -44,17 +45,19 @@ export interface FrontSlot {
 
 export class Fronts {
   readonly #settings: FrontsSettings;
+  readonly #machine: Machine;
   readonly #owner: FrontsOwner;
   readonly slots: readonly FrontSlot[];
   /** Upstream servers that were told to be drained, so that the next front knows, too. */
   #drained: readonly string[] = [];
   #stopping = false;
   /** Those that finish what they have, and those that are to take others' places. */
-  readonly #beside = new Set<FrontProcess>();
+  readonly #beside = new Set<FrontHandle>();
 
   /** Starts them. */
   constructor(settings: FrontsSettings, owner: FrontsOwner) {
     this.#settings = settings;
+    this.#machine = settings.machine;
     this.#owner = owner;
     this.slots = Array.from({ length: settings.config.fronts }, (_, index) => ({
       number: index + 1,
@@ -127,7 +130,7 @@ export class Fronts {
 
   /** Undefined where there is no front at the moment. */
   async drainServer(server: string, undo: boolean): Promise<Drained | undefined> {
-    const asked = new Set<FrontProcess>();
+    const asked = new Set<FrontHandle>();
     const groups = new Set<string>();
     const servers = new Set<string>();
     let answered = false;
@@ -160,7 +163,7 @@ export class Fronts {
     );
   }
 
-  get #processes(): readonly FrontProcess[] {
+  get #processes(): readonly FrontHandle[] {
     return [...this.slots.flatMap((slot) => slot.process ?? []), ...this.#beside];
   }
 
@@ -201,7 +204,7 @@ export class Fronts {
       this.#process(slot, { healthPath: path }, () => (slot.process === successor.process ? undefined : successor)),
     );
     this.#beside.add(successor.process);
-    if (pool !== undefined) later(pool.bootTimeout * 1000, () => successor.failed(notReady(pool), ""));
+    if (pool !== undefined) this.#machine.later(pool.bootTimeout * 1000, () => successor.failed(notReady(pool), ""));
     return successor;
   }
 
@@ -211,13 +214,13 @@ export class Fronts {
     this.#beside.delete(process);
     slot.process = process;
     slot.listening = true;
-    slot.startedAt = Date.now();
+    slot.startedAt = this.#machine.now();
     if (facts !== undefined) this.#owner.applicationLoaded(facts);
     if (before === undefined) return Promise.resolve();
     this.#beside.add(before);
     before.drainGently();
     const { gracefulTimeout } = this.#settings.config;
-    const cancel = later(gracefulTimeout * 1000, () => {
+    const cancel = this.#machine.later(gracefulTimeout * 1000, () => {
       const who = this.#name(slot);
       log(
         "warning",
@@ -233,14 +236,14 @@ export class Fronts {
 
   #start(slot: FrontSlot): void {
     if (this.#stopping) return;
-    slot.startedAt = Date.now();
+    slot.startedAt = this.#machine.now();
     slot.process = this.#process(slot, undefined, () => undefined);
     this.#expectLoaded(slot);
   }
 
   /** `successor`: what this process is while it has no slot yet. */
-  #process(slot: FrontSlot, held: FrontSettings["held"], successor: () => Successor | undefined): FrontProcess {
-    const process: FrontProcess = new FrontProcess(
+  #process(slot: FrontSlot, held: FrontSettings["held"], successor: () => Successor | undefined): FrontHandle {
+    const process: FrontHandle = this.#machine.startFront(
       {
         ...this.#settings,
         number: slot.number,
@@ -303,7 +306,7 @@ export class Fronts {
     const [pool] = config.pools;
     if (python === undefined || pool === undefined) return;
     const { process } = slot;
-    later(pool.bootTimeout * 1000, () => {
+    this.#machine.later(pool.bootTimeout * 1000, () => {
       if (slot.process !== process || slot.listening || this.#stopping) return;
       this.#owner.applicationFailed(slot.number, notReady(pool), "");
       process?.kill();
@@ -321,7 +324,7 @@ export class Fronts {
         const how = signal ?? `status ${status}`;
         log("error", "supervisor", `${this.#name(slot)} ended (${how}); another takes its place.`);
       }
-      later(replacementDelay(slot.failures++), () => this.#start(slot));
+      this.#machine.later(replacementDelay(slot.failures++), () => this.#start(slot));
     }
     this.#owner.frontGone();
   }

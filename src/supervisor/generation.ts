@@ -4,14 +4,14 @@ import { constants } from "node:os";
 import { log } from "../channels.js";
 import { threadsMost, workerArea, workerName } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
-import { later } from "../net/deadline.js";
-import { type Loaded, loadFailedStatus, Spawner, type SpawnerListener } from "../spawn/spawner.js";
+import { type Loaded, loadFailedStatus, type SpawnerListener } from "../spawn/spawner.js";
 import { after, type GenerationEvent, type GenerationState, possible } from "./generation-states.js";
 import { endedLoading } from "./load-problems.js";
+import type { Machine, SpawnerHandle } from "./machine.js";
 import { logOutput } from "./output.js";
 import type { PoolSettings } from "./pool-process.js";
 import { Recycler } from "./recycler.js";
-import { killProcess, replacementDelay, signalProcess } from "./replacement.js";
+import { replacementDelay } from "./replacement.js";
 import { type Leaving, type Slot, WorkerSlots } from "./worker-slots.js";
 
 /** Makes a worker print the stacks of its threads (python/vivarium_host/worker.py). */
@@ -46,9 +46,10 @@ export class Generation implements SpawnerListener {
   /** Undefined until the application has been loaded. */
   facts: Loaded | undefined;
   readonly #settings: PoolSettings;
+  readonly #machine: Machine;
   readonly #owner: GenerationOwner;
   #state: GenerationState = "loading";
-  #spawner: Spawner | undefined;
+  #spawner: SpawnerHandle | undefined;
   /** How often in a row the spawner died before it could work. */
   #spawnerFailures = 0;
   /** Cancels the look at slots that are empty for a while. */
@@ -60,9 +61,10 @@ export class Generation implements SpawnerListener {
   constructor(number: number, settings: PoolSettings, owner: GenerationOwner) {
     this.number = number;
     this.#settings = settings;
+    this.#machine = settings.machine;
     this.#owner = owner;
-    this.slots = new WorkerSlots(settings.pool.workers, settings.firstWorker);
-    this.recycler = new Recycler(this.slots, settings.pool, settings.label);
+    this.slots = new WorkerSlots(settings.pool.workers, settings.firstWorker, this.#machine.random);
+    this.recycler = new Recycler(this.slots, settings);
     this.#startSpawner();
   }
 
@@ -87,7 +89,7 @@ export class Generation implements SpawnerListener {
     let spawned = 0;
     let soonest = Number.POSITIVE_INFINITY;
     for (const slot of this.slots.all) {
-      const wait = slot.state === "empty" ? slot.notBefore - Date.now() : 0;
+      const wait = slot.state === "empty" ? slot.notBefore - this.#machine.now() : 0;
       if (wait > 0) soonest = Math.min(soonest, wait);
       if (slot.state !== "empty" || wait > 0 || spawned >= most) continue;
       if (!this.#spawnWorker(slot)) break;
@@ -96,7 +98,7 @@ export class Generation implements SpawnerListener {
     this.#cancelLook?.();
     // Whoever else would tell that its time has come may have done so while there was no front for it, or a moment too early.
     this.#cancelLook = Number.isFinite(soonest)
-      ? later(soonest + 1, () => this.#owner.generationChanged(this))
+      ? this.#machine.later(soonest + 1, () => this.#owner.generationChanged(this))
       : undefined;
     return spawned;
   }
@@ -125,7 +127,7 @@ export class Generation implements SpawnerListener {
       if (slot.state === "empty") continue;
       const booting = slot.state === "booting";
       const leaving = this.slots.leave(slot);
-      if (booting) killProcess(leaving.pid);
+      if (booting) this.#kill(leaving.pid);
       else pids.push(...this.#see([leaving], "still executes what it had when newer code took over"));
     }
     return pids;
@@ -134,10 +136,10 @@ export class Generation implements SpawnerListener {
   /** Ends a worker that is there after the graceful timeout; `what` it does then, for the log. */
   endLater(number: number, pid: number, what: string): void {
     const { gracefulTimeout } = this.#settings;
-    later(gracefulTimeout * 1000, () => {
+    this.#machine.later(gracefulTimeout * 1000, () => {
       if (!this.#has(pid)) return;
       log("warning", "supervisor", `${this.#name(number)} (pid ${pid}) ${what}: it is ended (--graceful-timeout).`);
-      killProcess(pid);
+      this.#kill(pid);
     });
   }
 
@@ -174,14 +176,14 @@ export class Generation implements SpawnerListener {
     }
     const { type } = news;
     const kill = (): void => {
-      if (this.#has(pid)) killProcess(pid);
+      if (this.#has(pid)) this.#kill(pid);
     };
     const slot = this.slots.get(worker);
     if (type === "worker-hung") {
-      signalProcess(pid, stacksSignal);
-      later(tellStacksWithin, kill);
+      this.#machine.signal(pid, stacksSignal);
+      this.#machine.later(tellStacksWithin, kill);
     } else if (type === "worker-retired") {
-      later(exitWithin, kill);
+      this.#machine.later(exitWithin, kill);
     } else if (
       slot?.pid === pid &&
       slot.state === "ready" &&
@@ -189,7 +191,7 @@ export class Generation implements SpawnerListener {
     ) {
       // Stuck: it stays until its successor is there.
       this.slots.leave(slot);
-      later(this.#settings.gracefulTimeout * 1000, kill);
+      this.#machine.later(this.#settings.gracefulTimeout * 1000, kill);
       this.#owner.generationChanged(this);
     }
   }
@@ -197,7 +199,11 @@ export class Generation implements SpawnerListener {
   /** Its workers print where their threads are. */
   tellStacks(): void {
     // One that boots has no handler for it yet, and would be ended.
-    for (const { state, pid } of this.slots.all) if (state === "ready") signalProcess(pid, stacksSignal);
+    for (const { state, pid } of this.slots.all) if (state === "ready") this.#machine.signal(pid, stacksSignal);
+  }
+
+  #kill(pid: number): void {
+    this.#machine.signal(pid, "SIGKILL");
   }
 
   #has(pid: number): boolean {
@@ -228,7 +234,7 @@ export class Generation implements SpawnerListener {
   /** Ends all its processes at once. */
   kill(): void {
     this.stop();
-    for (const { pid } of [...this.slots.all, ...this.slots.leaving]) killProcess(pid);
+    for (const { pid } of [...this.slots.all, ...this.slots.leaving]) this.#kill(pid);
     this.#spawner?.kill();
     if (this.#spawner === undefined) this.#ended();
   }
@@ -241,16 +247,16 @@ export class Generation implements SpawnerListener {
     const { scoreboards } = runtime;
     const generation = this.number;
     const settings = { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits, generation };
-    this.#spawner = new Spawner(settings, this);
+    this.#spawner = this.#machine.startSpawner(settings, this);
   }
 
   /** False where no further one could be spawned either. */
   #spawnWorker(slot: Slot): boolean {
     const { runtime, wire } = this.#settings;
-    this.slots.booting(slot, Date.now());
+    this.slots.booting(slot, this.#machine.now());
     try {
       if (runtime.restore(wire)) {
-        this.slots.exited(slot, Date.now());
+        this.slots.exited(slot, this.#machine.now());
         this.#owner.wireRemoved();
         return false;
       }
@@ -294,14 +300,14 @@ export class Generation implements SpawnerListener {
       return;
     }
     // It was not wanted any more before it was there.
-    this.slots.leaves({ number: worker, pid, startedAt: Date.now(), told: true });
-    killProcess(pid);
+    this.slots.leaves({ number: worker, pid, startedAt: this.#machine.now(), told: true });
+    this.#kill(pid);
   }
 
   workerUnforked(worker: number, problem: string): void {
     const slot = this.slots.get(worker);
     if (slot === undefined || slot.state !== "booting") return;
-    const delay = this.slots.exited(slot, Date.now());
+    const delay = this.slots.exited(slot, this.#machine.now());
     if (this.#ending) return;
     log("error", "supervisor", `${this.#name(worker)} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
     this.#againAfter(delay);
@@ -322,7 +328,7 @@ export class Generation implements SpawnerListener {
       this.#fail(`The application ${target} could not be loaded; the lines above say why.`, "");
     }
     const ready = slot.state === "ready";
-    const delay = this.slots.exited(slot, Date.now());
+    const delay = this.slots.exited(slot, this.#machine.now());
     if (this.#ending) return;
     if (this.#settings.connectable()) {
       const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
@@ -346,7 +352,7 @@ export class Generation implements SpawnerListener {
       const why = "The application's processes end as soon as they have started. Others are started ever more slowly.";
       this.#owner.workersFailing(this, why, delay);
     }
-    later(delay, () => this.#owner.generationChanged(this));
+    this.#machine.later(delay, () => this.#owner.generationChanged(this));
   }
 
   output(worker: number, lines: string): void {
@@ -370,12 +376,12 @@ export class Generation implements SpawnerListener {
     }
     // Its workers have lost their parent: nobody would learn of their end.
     for (const slot of this.slots.all) {
-      killProcess(slot.pid);
-      if (slot.state !== "empty") this.slots.exited(slot, Date.now());
+      this.#kill(slot.pid);
+      if (slot.state !== "empty") this.slots.exited(slot, this.#machine.now());
       slot.notBefore = 0;
     }
     for (const { pid } of this.slots.leaving) {
-      killProcess(pid);
+      this.#kill(pid);
       this.slots.left(pid);
     }
     this.#fail(`The spawner ended ${how}.`, "");
@@ -389,7 +395,7 @@ export class Generation implements SpawnerListener {
     if (delay >= worthWaiting) {
       this.#owner.workersFailing(this, "The application cannot be loaded at the moment.", delay);
     }
-    later(delay, () => {
+    this.#machine.later(delay, () => {
       if (!this.#ending) this.#startSpawner();
     });
     this.#owner.generationChanged(this);

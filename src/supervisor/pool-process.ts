@@ -5,15 +5,14 @@
 //   starting ──first generation serves──▶ serving ──stop──▶ stopping ──every generation gone──▶ (ended)
 //      └──────could not start, or stop─────────────────────────▲
 
-import { performance } from "node:perf_hooks";
 import { log } from "../channels.js";
 import type { PoolConfig } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
-import { later } from "../net/deadline.js";
 import type { Loaded } from "../spawn/spawner.js";
 import { Generation, type GenerationOwner } from "./generation.js";
 import { possible } from "./generation-states.js";
 import { notReady } from "./load-problems.js";
+import type { Machine } from "./machine.js";
 import { noTally, Probation, type Tally } from "./probation.js";
 import { looksAtWorkers } from "./recycler.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
@@ -51,7 +50,8 @@ export interface PoolSettings {
   readonly firstWorker: number;
   /** The unix socket on which the front expects this pool's workers. */
   readonly wire: string;
-  readonly runtime: RuntimeDirectory;
+  readonly runtime: Pick<RuntimeDirectory, "scoreboards" | "restore" | "newScoreboard" | "removeScoreboard">;
+  readonly machine: Machine;
   /** Octets of a response that a worker may send beyond what was credited. */
   readonly responseMemory: number;
   /** Whether there are requests with a time limit of their own. */
@@ -80,6 +80,7 @@ const lookEvery = 250;
 
 export class PoolProcess implements GenerationOwner {
   readonly #settings: PoolSettings;
+  readonly #machine: Machine;
   readonly #owner: PoolOwner;
   #phase: "starting" | "serving" | "stopping" = "starting";
   /** All of which anything is left, the oldest first. */
@@ -104,9 +105,10 @@ export class PoolProcess implements GenerationOwner {
   /** Starts the first generation. */
   constructor(settings: Omit<PoolSettings, "connectable">, owner: PoolOwner) {
     this.#settings = { ...settings, connectable: () => this.#frontListening };
+    this.#machine = settings.machine;
     this.#owner = owner;
     this.#begin();
-    if (looksAtWorkers(settings.pool)) this.#cancelLook = later(lookEvery, () => this.#look());
+    if (looksAtWorkers(settings.pool)) this.#cancelLook = this.#machine.later(lookEvery, () => this.#look());
   }
 
   get config(): PoolConfig {
@@ -240,7 +242,7 @@ export class PoolProcess implements GenerationOwner {
   #aim(generation: Generation): void {
     this.#next = generation;
     this.#cancelBoot?.();
-    this.#cancelBoot = later(this.config.bootTimeout * 1000, () => {
+    this.#cancelBoot = this.#machine.later(this.config.bootTimeout * 1000, () => {
       this.generationFailed(generation, notReady(this.config), "");
     });
   }
@@ -277,7 +279,7 @@ export class PoolProcess implements GenerationOwner {
   #look(): void {
     for (const { recycler } of this.#generations) recycler.killOversized();
     this.#step();
-    this.#cancelLook = later(lookEvery, () => this.#look());
+    this.#cancelLook = this.#machine.later(lookEvery, () => this.#look());
   }
 
   /** The next generation goes on where as many of its workers as there may be are ready. */
@@ -369,7 +371,7 @@ export class PoolProcess implements GenerationOwner {
     if (probation === 0) return;
     this.#previous = before;
     this.#probation = new Probation(workers);
-    const ends = performance.now() + probation * 1000;
+    const ends = this.#machine.now() + probation * 1000;
     const look = async (): Promise<void> => {
       const present = this.#probation;
       const tallies = await this.#owner.tallies(this.config.name);
@@ -377,10 +379,10 @@ export class PoolProcess implements GenerationOwner {
       const now = tallies.get(this.generation) ?? noTally;
       const why = present.look(now, tallies.get(before.number) ?? noTally);
       if (why !== "") this.#goBack(why);
-      else if (performance.now() < ends) this.#cancelProbation = later(probationStep, look);
+      else if (this.#machine.now() < ends) this.#cancelProbation = this.#machine.later(probationStep, look);
       else this.#endProbation();
     };
-    this.#cancelProbation = later(probationStep, look);
+    this.#cancelProbation = this.#machine.later(probationStep, look);
   }
 
   /** What serves has proved itself, or is not to be asked any more: the one before is not needed. */

@@ -2,9 +2,8 @@
 import { log } from "../channels.js";
 import { type PoolConfig, workerName } from "../config/config.js";
 import type { WorkerSpent } from "../front/messages.js";
-import { ownMemory } from "./process-usage.js";
+import type { PoolSettings } from "./pool-process.js";
 import { Recycling, type Spent } from "./recycling.js";
-import { killProcess } from "./replacement.js";
 import type { Slot, WorkerSlots } from "./worker-slots.js";
 
 const mebibyte = 2 ** 20;
@@ -16,28 +15,27 @@ export function looksAtWorkers({ maxWorkerAge, maxWorkerMemoryHard }: PoolConfig
 
 export class Recycler {
   readonly #slots: WorkerSlots;
-  readonly #pool: PoolConfig;
-  readonly #label: string;
+  readonly #settings: Pick<PoolSettings, "pool" | "label" | "machine">;
   readonly #recycling: Recycling;
 
-  constructor(slots: WorkerSlots, pool: PoolConfig, label: string) {
+  constructor(slots: WorkerSlots, settings: Pick<PoolSettings, "pool" | "label" | "machine">) {
+    const { pool, machine } = settings;
     this.#slots = slots;
-    this.#pool = pool;
-    this.#label = label;
-    this.#recycling = new Recycling(slots, pool.maxWorkerAge);
+    this.#settings = settings;
+    this.#recycling = new Recycling(slots, pool.maxWorkerAge, machine.random);
   }
 
   /** A front found that a worker has reached a limit. */
   heed({ worker, pid, spent }: WorkerSpent): void {
     if (this.#recycling.spent(pid, spent)) return;
     const has = `${this.#name(worker, pid)} has ${spent.amount} MiB of memory before it has answered anything`;
-    const sentence = `${has}, and so would the next: --max-worker-memory (${this.#pool.maxWorkerMemory}) is too low, and counts for nothing until a reload.`;
+    const sentence = `${has}, and so would the next: --max-worker-memory (${this.#settings.pool.maxWorkerMemory}) is too low, and counts for nothing until a reload.`;
     log("warning", "supervisor", sentence);
   }
 
   /** The slot whose worker is to leave now, if there is one; the log says why. */
   next(): Slot | undefined {
-    const due = this.#recycling.next(Date.now());
+    const due = this.#recycling.next(this.#settings.machine.now());
     if (due === undefined) return undefined;
     const { slot, spent } = due;
     log("info", "supervisor", `${this.#name(slot.number, slot.pid)} ${what(spent)}; another takes its place.`);
@@ -46,20 +44,21 @@ export class Recycler {
 
   /** Kills those that have more than `maxWorkerMemoryHard`, whatever they execute. */
   killOversized(): void {
-    const { maxWorkerMemoryHard } = this.#pool;
+    const { pool, machine } = this.#settings;
+    const { maxWorkerMemoryHard } = pool;
     if (maxWorkerMemoryHard === 0) return;
     for (const { number, pid } of [...this.#slots.all, ...this.#slots.leaving]) {
       if (pid === 0) continue;
-      const memory = Math.floor(ownMemory(pid) / mebibyte);
+      const memory = Math.floor(machine.memory(pid) / mebibyte);
       if (memory <= maxWorkerMemoryHard) continue;
       const has = `${this.#name(number, pid)} has ${memory} MiB of memory`;
       log("error", "supervisor", `${has} (--max-worker-memory-hard): it is killed.`);
-      killProcess(pid);
+      machine.signal(pid, "SIGKILL");
     }
   }
 
   #name(worker: number, pid: number): string {
-    return `${workerName(this.#label, worker)} (pid ${pid})`;
+    return `${workerName(this.#settings.label, worker)} (pid ${pid})`;
   }
 }
 

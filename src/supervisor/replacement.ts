@@ -8,17 +8,3 @@ const replaceAfterMost = 30_000;
 export function replacementDelay(failures: number): number {
   return Math.min(replaceAfterMost, replaceAfter * 2 ** failures);
 }
-
-/** Ends a process at once, where there is one: 0 is none. */
-export function killProcess(pid: number): void {
-  signalProcess(pid, "SIGKILL");
-}
-
-export function signalProcess(pid: number, signal: NodeJS.Signals): void {
-  if (pid === 0) return;
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It is gone already.
-  }
-}

@@ -1,7 +1,7 @@
 // A front of embedded mode that is to take another's place: it loads the newer code and holds back until it is told to accept
 // clients, so that where one of several cannot, none of them ever has.
 import type { EmbeddedFacts } from "../front/messages.js";
-import type { FrontProcess } from "./front-process.js";
+import type { FrontHandle } from "./machine.js";
 
 /** Why newer code cannot serve. `traceback` may be "". */
 export interface Failure {
@@ -12,14 +12,14 @@ export interface Failure {
 type Step = "loading" | "loaded" | "listening" | "failed";
 
 export class Successor {
-  readonly process: FrontProcess;
+  readonly process: FrontHandle;
   /** What was loaded, once it is. */
   facts: EmbeddedFacts | undefined;
   #step: Step = "loading";
   #failure: Failure | undefined;
   #tell: (() => void) | undefined;
 
-  constructor(process: FrontProcess) {
+  constructor(process: FrontHandle) {
     this.process = process;
   }
 

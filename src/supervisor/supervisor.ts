@@ -17,6 +17,7 @@ import { ControlSocket } from "./control-socket.js";
 import { EmbeddedPool } from "./embedded-pool.js";
 import { sumOf } from "./front-reports.js";
 import { Fronts, type FrontsOwner } from "./fronts.js";
+import { thisMachine } from "./machine.js";
 import { type PoolOwner, PoolProcess, type ReloadOutcome } from "./pool-process.js";
 import type { Tally } from "./probation.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
@@ -132,8 +133,8 @@ class Supervisor implements PoolOwner, FrontsOwner {
     this.#pools = pools.map((pool, index) => {
       const wire = this.#runtime.wire(index);
       const label = poolLabel(this.#config, pool);
-      const runtime = this.#runtime;
-      const settings = { pool, label, firstWorker, wire, runtime, responseMemory, ownLimits, gracefulTimeout };
+      const shared = { responseMemory, ownLimits, gracefulTimeout, runtime: this.#runtime, machine: thisMachine };
+      const settings = { ...shared, pool, label, firstWorker, wire };
       firstWorker += pool.workers;
       return new PoolProcess(settings, this);
     });
@@ -150,6 +151,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
         wires: this.#config.pools.map((_, index) => this.#runtime.wire(index)),
         scoreboards: this.#runtime.scoreboards,
         runtime: this.#runtime.path,
+        machine: thisMachine,
         python,
         generations: () => this.#pools.map((pool) => pool.generation),
       },
