@@ -9,6 +9,7 @@ import { readConfigFile } from "../config/file.js";
 import { CONFIG_FILE } from "../config/load.js";
 import { type VivariumError, vivariumError } from "../errors.js";
 import type { Status } from "../supervisor/status.js";
+import { statusSchema } from "./status-schema.js";
 
 /** A supervisor answers from memory; one that takes this long is stuck. */
 const PATIENCE = 5000;
@@ -29,93 +30,6 @@ export interface Search {
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
-
-const count = v.number();
-const statusSchema = v.object({
-  version: v.string(),
-  pid: count,
-  name: v.string(),
-  chdir: v.string(),
-  listen: v.array(v.string()),
-  startedAt: v.string(),
-  uptime: count,
-  fronts: v.array(
-    v.object({
-      id: count,
-      pid: count,
-      state: v.picklist(["booting", "ready", "silent", "draining", "down"]),
-      startedAt: v.string(),
-      connections: count,
-      requests: count,
-      cpu: count,
-      memory: count,
-    }),
-  ),
-  mounts: v.array(v.object({ host: v.string(), path: v.string(), tries: v.array(v.string()) })),
-  pools: v.array(
-    v.object({
-      name: v.string(),
-      application: v.string(),
-      target: v.string(),
-      chdir: v.string(),
-      generation: count,
-      lastReload: v.nullable(
-        v.object({
-          at: v.string(),
-          generation: count,
-          outcome: v.picklist(["serving", "failed", "rolled back"]),
-          problem: v.string(),
-        }),
-      ),
-      python: v.string(),
-      embedded: v.boolean(),
-      spawner: v.object({ pid: count, preload: v.boolean() }),
-      threads: count,
-      threadsMost: count,
-      queue: count,
-      writeAhead: count,
-      wall: count,
-      cpu: count,
-    }),
-  ),
-  upstreams: v.array(
-    v.object({
-      name: v.string(),
-      balance: v.picklist(["least-outstanding", "round-robin", "hash"]),
-      requests: count,
-      retries: count,
-      servers: v.array(
-        v.object({
-          url: v.string(),
-          address: v.string(),
-          state: v.picklist(["up", "trial", "ejected", "unhealthy", "draining"]),
-          backup: v.boolean(),
-          weight: count,
-          outstanding: count,
-          requests: count,
-          failures: count,
-          latency: count,
-          ejectedFor: count,
-          connections: v.object({ busy: count, idle: count }),
-        }),
-      ),
-    }),
-  ),
-  workers: v.array(
-    v.object({
-      id: count,
-      pool: v.string(),
-      pid: count,
-      generation: count,
-      state: v.picklist(["booting", "waiting", "ready", "draining"]),
-      startedAt: v.string(),
-      requests: count,
-      busy: count,
-      cpu: count,
-      memory: count,
-    }),
-  ),
-}) satisfies v.GenericSchema<unknown, Status>;
 
 /** Sends one command. Rejects with the system's error where nobody listens, ERR_CONTROL_ANSWER where none answers. */
 export function ask(

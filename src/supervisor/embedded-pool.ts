@@ -4,17 +4,21 @@ import { type PoolConfig, workerArea } from "../config/config.js";
 import type { EmbeddedFacts } from "../front/messages.js";
 import type { Loaded } from "../spawn/spawner.js";
 import type { Fronts } from "./fronts.js";
+import { thisMachine } from "./machine.js";
 import { logOutput } from "./output.js";
 import type { ReloadOutcome } from "./pool-process.js";
-import type { LastReload } from "./status.js";
+import { type ReloadedBy, Reloads } from "./reloads.js";
+import { Restarts, type WorkerCause, workerCauses } from "./restarts.js";
 
 export class EmbeddedPool {
   readonly config: PoolConfig;
   /** No process but the fronts. */
   readonly spawnerPid = 0;
   readonly generations: readonly [] = [];
+  readonly reloads: Reloads = new Reloads(thisMachine.now);
+  /** There are no workers: what is replaced are the fronts. */
+  readonly restarts: Restarts<WorkerCause> = new Restarts(workerCauses, thisMachine.now);
   #generation = 1;
-  #lastReload: LastReload | undefined;
   #facts: Loaded | undefined;
   /** What is under way: a reload asked for meanwhile follows it. */
   #reloading: Promise<unknown> = Promise.resolve();
@@ -29,43 +33,40 @@ export class EmbeddedPool {
   get generation(): number {
     return this.#generation;
   }
-  get lastReload(): LastReload | undefined {
-    return this.#lastReload;
-  }
   /** Undefined until a front has loaded the application. */
   get facts(): Loaded | undefined {
     return this.#facts;
   }
 
   /** Has fronts with the newer code take the place of those there are. */
-  reload(fronts: Fronts, phase: "starting" | "serving" | "stopping"): Promise<ReloadOutcome> {
+  reload(fronts: Fronts, phase: "starting" | "serving" | "stopping", by: ReloadedBy): Promise<ReloadOutcome> {
     if (phase !== "serving") {
       const problem = `The server is ${phase === "starting" ? "still starting" : "stopping"}.`;
       return Promise.resolve({ pool: this.config.name, generation: this.#generation, problem, traceback: "" });
     }
     this.#asked ??= this.#reloading.then(() => {
       this.#asked = undefined;
-      return this.#reload(fronts);
+      return this.#reload(fronts, by);
     });
     this.#reloading = this.#asked;
     return this.#asked;
   }
 
-  async #reload(fronts: Fronts): Promise<ReloadOutcome> {
+  async #reload(fronts: Fronts, by: ReloadedBy): Promise<ReloadOutcome> {
     const { name: pool, healthPath, reloadOverlap } = this.config;
     const made = this.#generation + 1;
+    this.reloads.began(made, by);
     log("info", "supervisor", `Reloading: generation ${made} is being loaded.`);
     const failure = await fronts.renew(healthPath, reloadOverlap);
-    const at = new Date().toISOString();
     if (failure === undefined) {
       this.#generation = made;
-      this.#lastReload = { at, generation: made, outcome: "serving", problem: "" };
+      this.reloads.ended(made, "serving", "", "");
       log("info", "supervisor", `Generation ${made} serves.`);
       return { pool, generation: made, problem: "", traceback: "" };
     }
     const { problem, traceback } = failure;
     const goesOn = `generation ${this.#generation} goes on serving`;
-    this.#lastReload = { at, generation: made, outcome: "failed", problem };
+    this.reloads.ended(made, "failed", problem, traceback);
     log("error", "supervisor", `${traceback}Generation ${made} cannot serve, so ${goesOn}: ${problem}`);
     return { pool, generation: made, problem: `${problem} Generation ${this.#generation} goes on serving.`, traceback };
   }

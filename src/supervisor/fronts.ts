@@ -6,6 +6,7 @@ import type { FrontSettings } from "./front-process.js";
 import { endedLoading, notReady } from "./load-problems.js";
 import type { FrontHandle, Machine } from "./machine.js";
 import { replacementDelay } from "./replacement.js";
+import { type FrontCause, frontCauses, Restarts } from "./restarts.js";
 import { type Failure, Successor } from "./successor.js";
 
 export interface FrontsOwner {
@@ -48,6 +49,7 @@ export class Fronts {
   readonly #machine: Machine;
   readonly #owner: FrontsOwner;
   readonly slots: readonly FrontSlot[];
+  readonly restarts: Restarts<FrontCause>;
   /** Upstream servers that were told to be drained, so that the next front knows, too. */
   #drained: readonly string[] = [];
   #stopping = false;
@@ -58,6 +60,7 @@ export class Fronts {
   constructor(settings: FrontsSettings, owner: FrontsOwner) {
     this.#settings = settings;
     this.#machine = settings.machine;
+    this.restarts = new Restarts(frontCauses, this.#machine.now);
     this.#owner = owner;
     this.slots = Array.from({ length: settings.config.fronts }, (_, index) => ({
       number: index + 1,
@@ -272,6 +275,7 @@ export class Fronts {
           const { hangTimeout } = this.#settings.config;
           const sentence = `${this.#name(slot)} has not answered for ${hangTimeout} s (--hang-timeout); it is killed.`;
           log("error", "supervisor", sentence);
+          this.restarts.expect(process.pid, "hang");
           process.killStuck();
         },
         frontFailed: (problem) => {
@@ -314,13 +318,18 @@ export class Fronts {
   }
 
   #exited(slot: FrontSlot, status: number | null, signal: NodeJS.Signals | null): void {
+    const pid = slot.process?.pid ?? 0;
+    const cause = this.restarts.gone(pid) ?? (slot.listening ? "died" : "boot");
     slot.process = undefined;
     if (this.#settings.python !== undefined && !slot.listening && !this.#stopping) {
       this.#owner.applicationFailed(slot.number, endedLoading(status, signal), "");
     }
     slot.listening = false;
     if (!this.#stopping) {
-      if (status !== null || signal !== null) {
+      const why = signal === null ? `exited with status ${status}` : `was killed by ${signal}`;
+      const started = status !== null || signal !== null;
+      this.restarts.add(cause, slot.number, pid, started ? why : "could not be started");
+      if (started) {
         const how = signal ?? `status ${status}`;
         log("error", "supervisor", `${this.#name(slot)} ended (${how}); another takes its place.`);
       }

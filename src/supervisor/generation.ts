@@ -12,6 +12,7 @@ import { logOutput } from "./output.js";
 import type { PoolSettings } from "./pool-process.js";
 import { Recycler } from "./recycler.js";
 import { replacementDelay } from "./replacement.js";
+import type { WorkerCause } from "./restarts.js";
 import { type Leaving, type Slot, WorkerSlots } from "./worker-slots.js";
 
 /** Makes a worker print the stacks of its threads (python/vivarium_host/worker.py). */
@@ -42,7 +43,9 @@ export interface GenerationOwner {
 export class Generation implements SpawnerListener {
   readonly number: number;
   readonly slots: WorkerSlots;
-  readonly recycler: Recycler;
+  readonly #recycler: Recycler;
+  /** When it came to its present state; milliseconds since the epoch. */
+  since: number;
   /** Undefined until the application has been loaded. */
   facts: Loaded | undefined;
   readonly #settings: PoolSettings;
@@ -64,7 +67,8 @@ export class Generation implements SpawnerListener {
     this.#machine = settings.machine;
     this.#owner = owner;
     this.slots = new WorkerSlots(settings.pool.workers, settings.firstWorker, this.#machine.random);
-    this.recycler = new Recycler(this.slots, settings);
+    this.#recycler = new Recycler(this.slots, settings);
+    this.since = this.#machine.now();
     this.#startSpawner();
   }
 
@@ -79,6 +83,7 @@ export class Generation implements SpawnerListener {
   /** A step of its life. */
   happen(event: GenerationEvent): void {
     this.#state = after(this.#state, event);
+    this.since = this.#machine.now();
   }
 
   // ---- workers
@@ -145,8 +150,15 @@ export class Generation implements SpawnerListener {
 
   /** Has the worker replaced whose turn it is, if there is one: it serves on until its successor is ready. */
   recycle(): void {
-    const slot = this.recycler.next();
-    if (slot !== undefined) this.slots.leave(slot);
+    const due = this.#recycler.next();
+    if (due === undefined) return;
+    this.#settings.restarts.expect(due.slot.pid, due.spent.cause);
+    this.slots.leave(due.slot);
+  }
+
+  /** Kills those of its workers that have far too much memory. */
+  killOversized(): void {
+    this.#recycler.killOversized((pid) => this.#settings.restarts.expect(pid, "memoryHard"));
   }
 
   /** The worker with this number is ready: who had it before is to leave. Gives their process ids, for the front to be told. */
@@ -170,7 +182,7 @@ export class Generation implements SpawnerListener {
     const { worker, pid } = news;
     if (this.#ending || !this.#has(pid)) return;
     if (news.type === "worker-spent") {
-      this.recycler.heed(news);
+      this.#recycler.heed(news);
       this.#owner.generationChanged(this);
       return;
     }
@@ -180,6 +192,7 @@ export class Generation implements SpawnerListener {
     };
     const slot = this.slots.get(worker);
     if (type === "worker-hung") {
+      this.#settings.restarts.expect(pid, "hang");
       this.#machine.signal(pid, stacksSignal);
       this.#machine.later(tellStacksWithin, kill);
     } else if (type === "worker-retired") {
@@ -190,6 +203,7 @@ export class Generation implements SpawnerListener {
       !this.slots.leaving.some(({ number }) => number === worker)
     ) {
       // Stuck: it stays until its successor is there.
+      this.#settings.restarts.expect(pid, "timeout");
       this.slots.leave(slot);
       this.#machine.later(this.#settings.gracefulTimeout * 1000, kill);
       this.#owner.generationChanged(this);
@@ -309,15 +323,17 @@ export class Generation implements SpawnerListener {
     if (slot === undefined || slot.state !== "booting") return;
     const delay = this.slots.exited(slot, this.#machine.now());
     if (this.#ending) return;
+    this.#settings.restarts.add("boot", worker, 0, `cannot be made: ${problem}`);
     log("error", "supervisor", `${this.#name(worker)} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
     this.#againAfter(delay);
   }
 
   workerExited(worker: number, pid: number, status: number, signal: number): void {
     const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
+    const expected = this.#settings.restarts.gone(pid);
     const leaver = this.slots.left(pid);
     if (leaver !== undefined) {
-      if (this.#state === "serving" && !this.#ending) this.#leaverGone(leaver, why);
+      if (this.#state === "serving" && !this.#ending) this.#leaverGone(leaver, why, expected);
       this.#owner.generationChanged(this);
       return;
     }
@@ -330,7 +346,11 @@ export class Generation implements SpawnerListener {
     const ready = slot.state === "ready";
     const delay = this.slots.exited(slot, this.#machine.now());
     if (this.#ending) return;
-    if (this.#settings.connectable()) {
+    const connectable = this.#settings.connectable();
+    if (this.#state !== "draining") {
+      this.#settings.restarts.add(expected ?? (!connectable ? "front" : ready ? "died" : "boot"), worker, pid, why);
+    }
+    if (connectable) {
       const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
       log("error", "supervisor", `${this.#name(worker)} (pid ${pid}) ${why}; ${then}.`);
       if (!ready && this.number > 1) this.#fail(`Worker ${worker} ${why} before it was ready.`, "");
@@ -339,7 +359,9 @@ export class Generation implements SpawnerListener {
     this.#againAfter(delay);
   }
 
-  #leaverGone({ number, pid, told }: Leaving, why: string): void {
+  #leaverGone({ number, pid, told }: Leaving, why: string, expected: WorkerCause | undefined): void {
+    // Without a reason it left for another generation's, which serves no more.
+    if (expected !== undefined) this.#settings.restarts.add(expected, number, pid, why);
     const worker = `${this.#name(number)} (pid ${pid})`;
     if (told) log("info", "supervisor", `${worker}, whose place another has, is gone.`);
     else if (this.#settings.connectable()) log("error", "supervisor", `${worker} ${why}; another takes its place.`);
@@ -361,6 +383,7 @@ export class Generation implements SpawnerListener {
   }
 
   exited(status: number | null, signal: NodeJS.Signals | null): void {
+    const pid = this.spawnerPid;
     this.#spawner = undefined;
     const how = signal === null ? `with status ${status}` : `by ${signal}`;
     if (this.#state === "loading") {
@@ -374,6 +397,7 @@ export class Generation implements SpawnerListener {
       const ended = `The spawner${this.#which(" of ")} ended (${signal ?? `status ${status}`})`;
       log("error", "supervisor", `${ended}; it and its workers are replaced.`);
     }
+    this.#settings.restarts.add("spawner", 0, pid, `the spawner ended ${how}`);
     // Its workers have lost their parent: nobody would learn of their end.
     for (const slot of this.slots.all) {
       this.#kill(slot.pid);

@@ -15,8 +15,9 @@ import { notReady } from "./load-problems.js";
 import type { Machine } from "./machine.js";
 import { noTally, Probation, type Tally } from "./probation.js";
 import { looksAtWorkers } from "./recycler.js";
+import { type ReloadedBy, Reloads } from "./reloads.js";
+import { Restarts, type WorkerCause, workerCauses } from "./restarts.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
-import type { LastReload } from "./status.js";
 
 export interface PoolOwner {
   /** Every worker has been ready: told once. */
@@ -58,6 +59,7 @@ export interface PoolSettings {
   readonly ownLimits: boolean;
   /** Seconds that workers get to end what they execute. */
   readonly gracefulTimeout: number;
+  readonly restarts: Restarts<WorkerCause>;
   /** Whether there is a front that workers can connect to. */
   connectable(): boolean;
 }
@@ -97,14 +99,18 @@ export class PoolProcess implements GenerationOwner {
   #cancelLook: (() => void) | undefined;
   /** Whoever asked for a reload that is under way. */
   #waiting: ((outcome: ReloadOutcome) => void)[] = [];
-  #lastReload: LastReload | undefined;
+  readonly reloads: Reloads;
+  readonly restarts: Restarts<WorkerCause>;
   #frontListening = false;
   /** What `poolDown` told, until a worker is ready; "" otherwise. */
   #down = "";
 
   /** Starts the first generation. */
-  constructor(settings: Omit<PoolSettings, "connectable">, owner: PoolOwner) {
-    this.#settings = { ...settings, connectable: () => this.#frontListening };
+  constructor(settings: Omit<PoolSettings, "connectable" | "restarts">, owner: PoolOwner) {
+    const { now } = settings.machine;
+    this.reloads = new Reloads(now);
+    this.restarts = new Restarts(workerCauses, now);
+    this.#settings = { ...settings, restarts: this.restarts, connectable: () => this.#frontListening };
     this.#machine = settings.machine;
     this.#owner = owner;
     this.#begin();
@@ -120,9 +126,6 @@ export class PoolProcess implements GenerationOwner {
   /** The number of the generation that serves, or is the first to. */
   get generation(): number {
     return this.#serving?.number ?? 1;
-  }
-  get lastReload(): LastReload | undefined {
-    return this.#lastReload;
   }
   /** Undefined until the application has been loaded. */
   get facts(): Loaded | undefined {
@@ -191,7 +194,7 @@ export class PoolProcess implements GenerationOwner {
   }
 
   /** Loads the code anew beside what serves, which goes on where that does not succeed. A reload under way is overtaken. */
-  reload(): Promise<ReloadOutcome> {
+  reload(by: ReloadedBy): Promise<ReloadOutcome> {
     if (this.#phase !== "serving") {
       const doing = this.#phase === "starting" ? "still starting" : "stopping";
       return Promise.resolve(this.#outcome(this.generation, `The server is ${doing}.`));
@@ -202,6 +205,7 @@ export class PoolProcess implements GenerationOwner {
       this.#giveUp(this.#next);
     }
     const { number } = this.#begin();
+    this.reloads.began(number, by);
     this.#log("info", `Reloading: generation ${number} is being loaded.`);
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
@@ -277,7 +281,7 @@ export class PoolProcess implements GenerationOwner {
 
   /** Looks at workers every now and then. */
   #look(): void {
-    for (const { recycler } of this.#generations) recycler.killOversized();
+    for (const generation of this.#generations) generation.killOversized();
     this.#step();
     this.#cancelLook = this.#machine.later(lookEvery, () => this.#look());
   }
@@ -321,7 +325,7 @@ export class PoolProcess implements GenerationOwner {
     this.#owner.generationServes(this.config.name, next.number, this.#retire());
     this.#log("info", `Generation ${next.number} serves.`);
     if (!wentBack) {
-      this.#record(next.number, "serving", "");
+      this.reloads.ended(next.number, "serving", "", "");
       this.#beginProbation(before);
       this.#settle(this.#outcome(next.number, ""));
     }
@@ -410,7 +414,8 @@ export class PoolProcess implements GenerationOwner {
     }
     const then = `generation ${previous.number} takes over again (--probation)`;
     this.#log("error", `Generation ${bad} fails: ${why}; ${then}.`);
-    this.#record(bad, "rolled back", `${why}.`);
+    this.reloads.ended(bad, "rolled back", `${why}.`, "");
+    this.restarts.add("rollback", 0, 0, `generation ${bad} was given up: ${why}`);
     previous.happen("recalled");
     this.#aim(previous);
     this.#step();
@@ -426,10 +431,6 @@ export class PoolProcess implements GenerationOwner {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const tell of waiting) tell(outcome);
-  }
-
-  #record(generation: number, outcome: LastReload["outcome"], problem: string): void {
-    this.#lastReload = { at: new Date().toISOString(), generation, outcome, problem };
   }
 
   #log(level: "info" | "error", sentence: string): void {
@@ -475,7 +476,7 @@ export class PoolProcess implements GenerationOwner {
     this.#giveUp(generation);
     const goesOn = `generation ${serving.number} goes on serving`;
     this.#log("error", `${traceback}Generation ${number} cannot serve, so ${goesOn}: ${problem}`);
-    this.#record(number, "failed", problem);
+    this.reloads.ended(number, "failed", problem, traceback);
     this.#settle(this.#outcome(number, `${problem} Generation ${serving.number} goes on serving.`, traceback));
   }
 

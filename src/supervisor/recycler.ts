@@ -3,8 +3,8 @@ import { log } from "../channels.js";
 import { type PoolConfig, workerName } from "../config/config.js";
 import type { WorkerSpent } from "../front/messages.js";
 import type { PoolSettings } from "./pool-process.js";
-import { Recycling, type Spent } from "./recycling.js";
-import type { Slot, WorkerSlots } from "./worker-slots.js";
+import { type Due, Recycling, type Spent } from "./recycling.js";
+import type { WorkerSlots } from "./worker-slots.js";
 
 const mebibyte = 2 ** 20;
 
@@ -33,17 +33,17 @@ export class Recycler {
     log("warning", "supervisor", sentence);
   }
 
-  /** The slot whose worker is to leave now, if there is one; the log says why. */
-  next(): Slot | undefined {
+  /** The slot whose worker is to leave now, if there is one, and why; the log says so. */
+  next(): Due | undefined {
     const due = this.#recycling.next(this.#settings.machine.now());
     if (due === undefined) return undefined;
     const { slot, spent } = due;
     log("info", "supervisor", `${this.#name(slot.number, slot.pid)} ${what(spent)}; another takes its place.`);
-    return slot;
+    return due;
   }
 
-  /** Kills those that have more than `maxWorkerMemoryHard`, whatever they execute. */
-  killOversized(): void {
+  /** Kills those that have more than `maxWorkerMemoryHard`, whatever they execute; `tell` gets their process ids before. */
+  killOversized(tell: (pid: number) => void): void {
     const { pool, machine } = this.#settings;
     const { maxWorkerMemoryHard } = pool;
     if (maxWorkerMemoryHard === 0) return;
@@ -53,6 +53,7 @@ export class Recycler {
       if (memory <= maxWorkerMemoryHard) continue;
       const has = `${this.#name(number, pid)} has ${memory} MiB of memory`;
       log("error", "supervisor", `${has} (--max-worker-memory-hard): it is killed.`);
+      tell(pid);
       machine.signal(pid, "SIGKILL");
     }
   }

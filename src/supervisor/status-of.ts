@@ -6,8 +6,20 @@ import { version } from "../package.js";
 import type { Loaded } from "../spawn/spawner.js";
 import { sumOf } from "./front-reports.js";
 import type { Generation } from "./generation.js";
+import { thisMachine } from "./machine.js";
 import { processUsage } from "./process-usage.js";
-import type { FrontState, FrontStatus, LastReload, PoolStatus, Status, WorkerState, WorkerStatus } from "./status.js";
+import type { Reloads } from "./reloads.js";
+import type { FrontCause, Restarts, WorkerCause } from "./restarts.js";
+import type {
+  FrontState,
+  FrontStatus,
+  MissingWorker,
+  PoolStatus,
+  Status,
+  WorkerState,
+  WorkerStatus,
+} from "./status.js";
+import type { Slot } from "./worker-slots.js";
 
 /** What is known of a pool. */
 export interface KnownPool {
@@ -17,17 +29,15 @@ export interface KnownPool {
   /** 0 where there is none. */
   readonly spawnerPid: number;
   /** All there are of the pool's code. */
-  readonly generations: readonly Pick<Generation, "number" | "state" | "slots">[];
+  readonly generations: readonly Pick<Generation, "number" | "state" | "since" | "slots" | "spawnerPid">[];
   /** The number of the one that serves. */
   readonly generation: number;
-  readonly lastReload: LastReload | undefined;
+  readonly reloads: Reloads;
+  readonly restarts: Restarts<WorkerCause>;
 }
 
 /** What is known of a worker. */
-interface KnownWorker {
-  readonly number: number;
-  readonly pid: number;
-  readonly startedAt: number;
+interface KnownWorker extends Pick<Slot, "number" | "pid" | "startedAt"> {
   readonly state: WorkerState;
   readonly generation: number;
 }
@@ -48,6 +58,7 @@ export interface Known {
   readonly startedAt: number;
   readonly listen: readonly string[];
   readonly fronts: readonly KnownFront[];
+  readonly frontRestarts: Restarts<FrontCause>;
   /** What the fronts report, by number; none of one that is gone or silent. */
   readonly reports: ReadonlyMap<number, FrontReport>;
   readonly stopping: boolean;
@@ -68,17 +79,18 @@ export function statusOf(known: Known): Status {
     startedAt: new Date(known.startedAt).toISOString(),
     uptime: (Date.now() - known.startedAt) / 1000,
     fronts: fronts.map((front) => frontStatus(front, known)),
+    frontRestarts: known.frontRestarts.status,
     mounts: config.mounts.map(({ host, path, tries }) => ({ host, path, tries: tries.map(tryText) })),
-    pools: pools.map((pool) => poolStatus(pool, config.embedded, report)),
+    pools: pools.map((pool) => poolStatus(pool, known, report)),
     upstreams: report?.upstreams ?? [],
     workers: pools.flatMap((pool) =>
-      workersOf(pool, known.stopping).map((worker) => workerStatus(worker, pool.config.name, report)),
+      workersOf(pool, known.stopping).map((worker) => workerStatus(worker, pool, report)),
     ),
   };
 }
 
-function poolStatus(pool: KnownPool, embedded: boolean, report: FrontReport | undefined): PoolStatus {
-  const { config, facts, spawnerPid, generation, lastReload = null } = pool;
+function poolStatus(pool: KnownPool, known: Known, report: FrontReport | undefined): PoolStatus {
+  const { config, facts, spawnerPid, generation, generations, reloads, restarts } = pool;
   const { name, target, chdir } = config;
   const told = report?.pools.find((each) => each.name === name);
   const { answers: _, ...load } = told ?? { ...idlePool, name, threadsMost: threadsMost(config), answers: [] };
@@ -88,11 +100,31 @@ function poolStatus(pool: KnownPool, embedded: boolean, report: FrontReport | un
     target,
     chdir,
     generation,
-    lastReload,
+    missing: known.stopping ? [] : missingWorkers(pool),
+    generations: generations.map(({ number, state, since, spawnerPid: spawner }) => ({
+      number,
+      state,
+      since: new Date(since).toISOString(),
+      spawner,
+    })),
+    reload: reloads.underWay ?? null,
+    lastReload: reloads.last ?? null,
+    restarts: restarts.status,
     python: facts?.python ?? "",
-    embedded,
+    embedded: known.config.embedded,
     spawner: { pid: spawnerPid, preload: facts?.preload ?? config.preload },
   };
+}
+
+/** Slots of other generations are not to be filled, or not yet. */
+function missingWorkers({ generations, generation }: KnownPool): readonly MissingWorker[] {
+  const present = generations.find(({ number }) => number === generation)?.slots.all ?? [];
+  const empty = present.filter(({ state }) => state === "empty");
+  return empty.map(({ number, failures, notBefore }) => ({
+    id: number,
+    failures,
+    againIn: Math.max(0, notBefore - thisMachine.now()) / 1000,
+  }));
 }
 
 function frontStatus(front: KnownFront, known: Known): FrontStatus {
@@ -125,24 +157,25 @@ function workersOf({ generations }: KnownPool, stopping: boolean): readonly Know
         state: told || stopping ? "draining" : "ready",
       }),
     ),
-    ...slots.all.flatMap(({ number, pid, startedAt, state: slot }): readonly KnownWorker[] => {
-      if (slot === "empty") return [];
+    ...slots.all.flatMap((slot): readonly KnownWorker[] => {
+      if (slot.state === "empty") return [];
       const waiting = state === "checking" || (state === "booting" && generation > 1);
       const ready = stopping ? "draining" : waiting ? "waiting" : "ready";
-      return [{ number, pid, startedAt, generation, state: slot === "booting" ? slot : ready }];
+      return [{ ...slot, generation, state: slot.state === "ready" ? ready : "booting" }];
     }),
   ]);
 }
 
-function workerStatus(worker: KnownWorker, pool: string, report: FrontReport | undefined): WorkerStatus {
+function workerStatus(worker: KnownWorker, pool: KnownPool, report: FrontReport | undefined): WorkerStatus {
   const { number, pid, startedAt, state, generation } = worker;
   const told = report?.workers.find((each) => each.pid === pid);
   return {
     id: number,
-    pool,
+    pool: pool.config.name,
     generation,
     pid,
     state,
+    replaced: pool.restarts.expected(pid) ?? "",
     startedAt: new Date(startedAt).toISOString(),
     requests: told?.requests ?? 0,
     busy: told?.busy ?? 0,

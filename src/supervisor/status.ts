@@ -5,6 +5,9 @@
 // `vivarium status --json` hands the status on unchanged, so the names here are a promise to scripts.
 
 import type { GroupStatus } from "../egress/group.js";
+import type { GenerationState } from "./generation-states.js";
+import type { LastReload, ReloadUnderWay } from "./reloads.js";
+import type { FrontCause, RestartsStatus, WorkerCause } from "./restarts.js";
 
 /**
  * `booting`: not yet connected. `waiting`: of a generation that does not serve yet. `ready`: takes requests. `draining`: finishes what
@@ -24,6 +27,8 @@ export interface WorkerStatus {
   readonly generation: number;
   readonly pid: number;
   readonly state: WorkerState;
+  /** Why another takes its place, or will as soon as that is ready; "" where none does. */
+  readonly replaced: WorkerCause | "";
   /** ISO 8601. */
   readonly startedAt: string;
   /** Requests answered since it started. */
@@ -66,16 +71,23 @@ export interface SpawnerStatus {
   readonly preload: boolean;
 }
 
-/** A reload that ended. */
-export interface LastReload {
-  /** When; ISO 8601. */
-  readonly at: string;
-  /** The generation it made. */
-  readonly generation: number;
-  /** `serving`: it took over. `failed`: the one before goes on. `rolled back`: it took over, failed, and the one before is back. */
-  readonly outcome: "serving" | "failed" | "rolled back";
-  /** Why, in a sentence; "" where it took over. */
-  readonly problem: string;
+export interface MissingWorker {
+  readonly id: number;
+  /** Workers of this number that ended in a row before they were of use. */
+  readonly failures: number;
+  /** Seconds until the next is started; 0 at once, or as soon as the application is loaded. */
+  readonly againIn: number;
+}
+
+/** One load of the code of which anything is left. */
+export interface GenerationStatus {
+  readonly number: number;
+  /** In the words of generation-states.ts. */
+  readonly state: GenerationState;
+  /** When it came to this state; ISO 8601. */
+  readonly since: string;
+  /** The process id of its spawner; 0 where there is none. */
+  readonly spawner: number;
 }
 
 export interface PoolStatus {
@@ -88,8 +100,16 @@ export interface PoolStatus {
   readonly chdir: string;
   /** Which load of the code serves: 1, and one more with each reload. */
   readonly generation: number;
+  /** Workers there should be, and are not: about to be made, or to be tried again. */
+  readonly missing: readonly MissingWorker[];
+  /** The oldest first; none in embedded mode. */
+  readonly generations: readonly GenerationStatus[];
+  /** The reload that is under way; null where there is none. */
+  readonly reload: ReloadUnderWay | null;
   /** What came of the last reload; null where there was none. */
   readonly lastReload: LastReload | null;
+  /** Workers that were replaced, other than by a reload. */
+  readonly restarts: RestartsStatus<WorkerCause>;
   /** Version of the interpreter: "3.11.7". */
   readonly python: string;
   /** Whether the fronts have the application inside: then there is no spawner and no worker. */
@@ -134,6 +154,8 @@ export interface Status {
   /** Seconds. */
   readonly uptime: number;
   readonly fronts: readonly FrontStatus[];
+  /** Fronts that were replaced, other than by a reload. */
+  readonly frontRestarts: RestartsStatus<FrontCause>;
   readonly mounts: readonly MountStatus[];
   readonly pools: readonly PoolStatus[];
   /** Of all fronts together: sums, and of each server the worst state that a front sees it in. */

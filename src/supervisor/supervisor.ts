@@ -20,6 +20,8 @@ import { Fronts, type FrontsOwner } from "./fronts.js";
 import { thisMachine } from "./machine.js";
 import { type PoolOwner, PoolProcess, type ReloadOutcome } from "./pool-process.js";
 import type { Tally } from "./probation.js";
+import type { ReloadedBy } from "./reloads.js";
+import { frontCauses, Restarts } from "./restarts.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
 import type { Status } from "./status.js";
@@ -96,7 +98,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
         status: () => this.#status(),
         stop: () => this.#stop(),
         drain: (server, undo) => this.#drainServer(server, undo),
-        reload: () => this.#reload(),
+        reload: () => this.#reload("vivarium reload"),
       });
       this.#stopWatching = watchTouched(this.#config.touchReload, (file) => this.#touched(file));
     } catch (error) {
@@ -299,21 +301,21 @@ class Supervisor implements PoolOwner, FrontsOwner {
   #hungUp(): void {
     // Not process.stdin, which would read from what may be a listening socket.
     if (this.#fromTerminal && !isatty(0)) this.#stopAsked();
-    else this.#reload();
+    else this.#reload("SIGHUP");
   }
 
   #touched(file: string): void {
     log("info", "supervisor", `${file} was touched.`);
-    this.#reload();
+    this.#reload(`touch of ${file}`);
   }
 
   /** What comes of it is told by the log, too. */
-  async #reload(): Promise<readonly ReloadOutcome[]> {
+  async #reload(by: ReloadedBy): Promise<readonly ReloadOutcome[]> {
     if (this.#embedded !== undefined && this.#fronts !== undefined) {
-      return [await this.#embedded.reload(this.#fronts, this.#phase)];
+      return [await this.#embedded.reload(this.#fronts, this.#phase, by)];
     }
     if (this.#pools.length === 0) log("warning", "supervisor", "There is no application to reload.");
-    return await Promise.all(this.#pools.map((pool) => pool.reload()));
+    return await Promise.all(this.#pools.map((pool) => pool.reload(by)));
   }
 
   /** Each worker prints where its threads are. */
@@ -384,6 +386,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
       startedAt: this.#startedAt,
       listen: this.#urls(),
       fronts: this.#fronts?.slots ?? [],
+      frontRestarts: this.#fronts?.restarts ?? new Restarts(frontCauses, thisMachine.now),
       stopping: this.#phase === "stopping",
       pools: this.#knownPools,
       reports: (await this.#fronts?.reports()) ?? new Map(),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { describe, test } from "node:test";
+import { frontCauses, workerCauses } from "../../src/supervisor/restarts.js";
 import { frontOf, Server, until } from "../faults/server.js";
 import { alive, run } from "../support/processes.js";
 import { vivarium } from "../support/vivarium.js";
@@ -10,6 +11,10 @@ function shape(value: unknown): unknown {
   if (Array.isArray(value)) return value.slice(0, 1).map(shape);
   if (typeof value !== "object" || value === null) return typeof value;
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, shape(each)]));
+}
+
+function restarts(causes: readonly string[]): unknown {
+  return { total: "number", causes: Object.fromEntries(causes.map((cause) => [cause, "number"])), last: "object" };
 }
 
 describe("the status of a running server", () => {
@@ -43,6 +48,7 @@ describe("the status of a running server", () => {
             memory: "number",
           },
         ],
+        frontRestarts: restarts(frontCauses),
         mounts: [{ host: "string", path: "string", tries: ["string"] }],
         pools: [
           {
@@ -51,7 +57,11 @@ describe("the status of a running server", () => {
             target: "string",
             chdir: "string",
             generation: "number",
+            missing: [],
+            generations: [{ number: "number", state: "string", since: "string", spawner: "number" }],
+            reload: "object",
             lastReload: "object",
+            restarts: restarts(workerCauses),
             python: "string",
             embedded: "boolean",
             spawner: { pid: "number", preload: "boolean" },
@@ -71,6 +81,7 @@ describe("the status of a running server", () => {
             generation: "number",
             pid: "number",
             state: "string",
+            replaced: "string",
             startedAt: "string",
             requests: "number",
             busy: "number",

@@ -4,6 +4,20 @@ import { fileURLToPath } from "node:url";
 import type { Status } from "../../src/supervisor/status.js";
 import { type RunningProcess, start } from "./processes.js";
 
+const noRestarts = {
+  died: 0,
+  boot: 0,
+  hang: 0,
+  timeout: 0,
+  requests: 0,
+  age: 0,
+  memory: 0,
+  memoryHard: 0,
+  spawner: 0,
+  front: 0,
+  rollback: 0,
+};
+
 /** A status such as a supervisor gives, of process 1. */
 export const exampleStatus: Status = {
   version: "0.1.0",
@@ -25,6 +39,7 @@ export const exampleStatus: Status = {
       memory: 50331648,
     },
   ],
+  frontRestarts: { total: 0, causes: { died: 0, boot: 0, hang: 0 }, last: null },
   mounts: [{ host: "", path: "", tries: ["pool main"] }],
   pools: [
     {
@@ -33,7 +48,11 @@ export const exampleStatus: Status = {
       target: "guestbook",
       chdir: "/srv/guestbook",
       generation: 1,
+      missing: [],
+      generations: [{ number: 1, state: "serving", since: "2030-01-01T00:00:01.000Z", spawner: 13 }],
+      reload: null,
       lastReload: null,
+      restarts: { total: 0, causes: noRestarts, last: null },
       python: "3.11.7",
       embedded: false,
       spawner: { pid: 13, preload: true },
@@ -53,6 +72,7 @@ export const exampleStatus: Status = {
       pool: "main",
       pid: 14,
       state: "ready",
+      replaced: "",
       startedAt: "2030-01-01T00:00:00.000Z",
       requests: 17234,
       busy: 1,
@@ -65,6 +85,7 @@ export const exampleStatus: Status = {
       pool: "main",
       pid: 15,
       state: "booting",
+      replaced: "",
       startedAt: "2030-01-01T02:03:00.000Z",
       requests: 0,
       busy: 0,
