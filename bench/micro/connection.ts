@@ -7,6 +7,7 @@ import { Router } from "../../src/routing/router.js";
 import { measure } from "./support/measure.js";
 
 class Quiet implements ClientSocket {
+  readonly descriptor = 3;
   readonly remote: End = { address: "192.0.2.7", port: 51234 };
   readonly local: End = { address: "192.0.2.1", port: 80 };
   readonly unsent = 0;

@@ -29,13 +29,19 @@ const unreadMost = 1024 * 1024;
 /** No record: version 0. */
 const garbled: Uint8Array = Buffer.alloc(8);
 
-export function serveFastCgi(socket: ClientSocket, options: IngressOptions): IngressConnection {
-  return new Connection(socket, options);
+export function serveFastCgi(
+  socket: ClientSocket,
+  options: IngressOptions,
+  refusal: VivariumError | undefined,
+): IngressConnection {
+  return new Connection(socket, options, refusal);
 }
 
 class Connection implements IngressConnection, Timed, RequestOwner, ClientSocketOwner {
   deadline: number;
   readonly options: IngressOptions;
+  /** What its requests are answered, where there is no room for them. */
+  readonly #refusal: VivariumError | undefined;
   readonly #socket: ClientSocket;
   readonly #decoder: RequestDecoder<ReadRequest>;
   /** Requests whose parameters are whole and that are not answered. */
@@ -56,10 +62,14 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
   #receiving = 0;
   /** Requests whose bodies wait for the disk. */
   #congested = 0;
+  /** The tick since which nothing is awaited but what the web server does. */
+  #restsSince: number;
 
-  constructor(socket: ClientSocket, options: IngressOptions) {
+  constructor(socket: ClientSocket, options: IngressOptions, refusal: VivariumError | undefined) {
     this.#socket = socket;
     this.options = options;
+    this.#refusal = refusal;
+    this.#restsSince = options.deadlines.tick;
     const limits = { maxParams: options.limits.maxHead, maxRequests: requestsMost };
     this.#decoder = new RequestDecoder(limits, (octets, malformed) => options.recurring.read(octets, malformed));
     this.#written = () => this.written();
@@ -126,6 +136,11 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
     else if (this.#lingering) this.deadline = this.options.deadlines.tick + lingerDrainingTicks;
   }
 
+  get restingSince(): number {
+    const rests = this.#decoder.idle && this.#unflushed === 0;
+    return rests ? this.#restsSince : Number.POSITIVE_INFINITY;
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }
@@ -177,7 +192,8 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
       this.write(encodeEnd(id, protocolStatus.overloaded));
       return;
     }
-    this.#add(id, keepConnection).begin(request);
+    if (this.#refusal === undefined) this.#add(id, keepConnection).begin(request);
+    else this.#add(id, false).begin(this.#refusal);
   }
 
   /** FastCGI 1.0 §5.4: the request is still to be ended. */
@@ -287,7 +303,10 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
     if (this.#unflushed > 0 || this.#lingering) return;
     const { deadlines, keepAlive, headTimeout } = this.options;
     const decoder = this.#decoder;
-    if (decoder.idle) this.deadline = deadlines.tick + keepAlive;
+    if (decoder.idle) {
+      this.#restsSince = deadlines.tick;
+      this.deadline = deadlines.tick + keepAlive;
+    }
     // It is the disk that is slow now, not the web server.
     else if (this.#congested > 0) this.deadline = 0;
     else if (decoder.active > this.#requests.size || !decoder.betweenRecords) {
@@ -309,6 +328,7 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
     if (!this.#open) return;
     this.#lingering = true;
     const { deadlines, draining } = this.options;
+    this.#restsSince = deadlines.tick;
     this.deadline = deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
     this.#release();
     this.#socket.end();

@@ -31,14 +31,20 @@ import { protocolOf, requestRecord } from "./request-record.js";
 
 const nowhere: Place = { scriptName: "", pathInfo: "" };
 
-export function serveHttp1(socket: ClientSocket, options: IngressOptions): IngressConnection {
-  return new Connection(socket, options);
+export function serveHttp1(
+  socket: ClientSocket,
+  options: IngressOptions,
+  refusal: VivariumError | undefined,
+): IngressConnection {
+  return new Connection(socket, options, refusal);
 }
 
 class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, ClientSocketOwner {
   deadline: number;
   readonly #socket: ClientSocket;
   readonly #options: IngressOptions;
+  /** What its request is answered, where there is no room for it. */
+  readonly #refusal: VivariumError | undefined;
   readonly #decoder: RequestDecoder;
   readonly #encoder = new ResponseEncoder();
   readonly #variables: RequestVariables;
@@ -56,10 +62,14 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   #exchange: IncomingExchange | undefined;
   /** Writes of the current exchange that the socket has not reported yet. */
   #unflushed = 0;
+  /** The tick since which nothing is awaited but what the client does. */
+  #restsSince: number;
 
-  constructor(socket: ClientSocket, options: IngressOptions) {
+  constructor(socket: ClientSocket, options: IngressOptions, refusal: VivariumError | undefined) {
     this.#socket = socket;
     this.#options = options;
+    this.#refusal = refusal;
+    this.#restsSince = options.deadlines.tick;
     this.#decoder = new RequestDecoder(options.limits);
     const peer = new Peer(socket, options.software);
     this.#peer = peer.remoteAddress;
@@ -147,6 +157,11 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     else if (this.#phase === phases.lingering) this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
   }
 
+  get restingSince(): number {
+    const rests = this.#phase === phases.idle || (this.#phase === phases.lingering && this.#socket.unsent === 0);
+    return rests ? this.#restsSince : Number.POSITIVE_INFINITY;
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }
@@ -188,6 +203,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     }
     if (this.#phase === phases.idle) {
       if (idle) {
+        this.#restsSince = deadlines.tick;
         this.deadline = deadlines.tick + (draining ? drainIdle : keepAlive);
       } else {
         this.#phase = phases.head;
@@ -207,6 +223,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
 
   #receiveHead(head: RequestHead): void {
     this.#head = head;
+    if (this.#refusal !== undefined) throw this.#refusal;
     // Before the body: a request that will be refused need not send it.
     if (head !== this.#routed) {
       this.#route = this.#options.router.find(this.#variables.hostOf(head), decodePath(head.path));
@@ -395,6 +412,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
    */
   #linger(): void {
     this.#phase = phases.lingering;
+    this.#restsSince = this.#options.deadlines.tick;
     this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
     if (this.#inputEnded) this.#socket.close();
     else this.#socket.end();

@@ -1,9 +1,11 @@
 import type { Server } from "node:net";
 import { log } from "../channels.js";
 import type { Config, ListenProtocol } from "../config/config.js";
+import type { VivariumError } from "../errors.js";
 import { acceptBare } from "../net/bare-socket.js";
 import { type ClientSocket, NetClientSocket } from "../net/client-socket.js";
 import { Deadlines, ticks } from "../net/deadline.js";
+import { Descriptors } from "../net/descriptors.js";
 import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import { claimedOrigin, plainAddress, TrustedProxies } from "../routing/forwarded.js";
@@ -13,6 +15,7 @@ import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { RecurringRequests } from "./recurring-requests.js";
 import { serveScgi } from "./scgi.js";
+import { noRoom, Shortage } from "./shortage.js";
 import { serveUwsgi } from "./uwsgi.js";
 
 /** What ingress needs of the configuration. */
@@ -36,12 +39,19 @@ export interface IngressFacts {
   readonly shared?: boolean;
   /** For tests, which let time pass themselves. */
   readonly deadlines?: Deadlines;
+  /** For tests: how many descriptors there are. */
+  readonly descriptors?: Descriptors;
 }
 
 /** How a net.Server for `Ingress.accept` must be made. */
 export const serverOptions = { allowHalfOpen: true, noDelay: true } as const;
 
-type Serve = (socket: ClientSocket, options: IngressOptions) => IngressConnection;
+type Serve = (
+  socket: ClientSocket,
+  options: IngressOptions,
+  /** What its requests are answered, where there is no room for them. */
+  refusal: VivariumError | undefined,
+) => IngressConnection;
 
 /** Who serves a connection, by what is spoken on it. */
 const doors: Readonly<Record<ListenProtocol, Serve>> = {
@@ -71,6 +81,7 @@ export class Ingress implements IngressOptions {
   readonly deadlines: Deadlines;
   readonly keepAlive: number;
   readonly headTimeout: number;
+  readonly shortage: Shortage;
   readonly #connections = new Set<IngressConnection>();
   #requests = 0;
   /** Whether other processes accept from the same sockets. */
@@ -102,6 +113,7 @@ export class Ingress implements IngressOptions {
     };
     this.#shared = facts.shared === true;
     this.deadlines = facts.deadlines ?? new Deadlines();
+    this.shortage = new Shortage(facts.descriptors ?? new Descriptors(), this.deadlines, this.#connections);
     this.keepAlive = ticks(config.keepAlive);
     this.headTimeout = ticks(config.headTimeout);
   }
@@ -135,7 +147,10 @@ export class Ingress implements IngressOptions {
       log("warning", "ingress", `A connection from ${peer} was closed: FCGI_WEB_SERVER_ADDRS does not name it.`);
       return;
     }
-    this.#connections.add(doors[protocol](socket, this));
+    const admits = this.shortage.admits(socket.descriptor);
+    const connection = doors[protocol](socket, this, admits ? undefined : noRoom);
+    if (!admits) this.shortage.refuse(connection);
+    this.#connections.add(connection);
     if (this.#shared) this.#giveWay();
   }
 
@@ -177,6 +192,7 @@ export class Ingress implements IngressOptions {
 
   connectionClosed(connection: IngressConnection): void {
     this.#connections.delete(connection);
+    this.shortage.closed(connection);
     if (this.#connections.size === 0) this.#most = 0;
     this.#maybeDrained();
   }

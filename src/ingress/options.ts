@@ -34,6 +34,8 @@ export interface IngressOptions {
 export interface IngressConnection {
   /** `draining` has become true: closes now if no request is under way, else after its response. */
   drain(): void;
+  /** The tick since which nothing happens on it, and nothing is lost when it is closed; infinite where something is under way. */
+  readonly restingSince: number;
   /** Closes at once, whatever is under way. */
   destroy(): void;
 }

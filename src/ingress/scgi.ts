@@ -1,3 +1,4 @@
+import type { VivariumError } from "../errors.js";
 import type { ClientSocket } from "../net/client-socket.js";
 import { RequestDecoder } from "../protocol/scgi/request-decoder.js";
 import { ResponseEncoder } from "../protocol/scgi/response-encoder.js";
@@ -12,6 +13,10 @@ const scgi: SingleProtocol = {
 };
 
 /** Serves SCGI on a socket. */
-export function serveScgi(socket: ClientSocket, options: IngressOptions): IngressConnection {
-  return serveSingle(socket, options, scgi);
+export function serveScgi(
+  socket: ClientSocket,
+  options: IngressOptions,
+  refusal: VivariumError | undefined,
+): IngressConnection {
+  return serveSingle(socket, options, refusal, scgi);
 }

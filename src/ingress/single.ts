@@ -50,15 +50,18 @@ export interface SingleProtocol {
 export function serveSingle(
   socket: ClientSocket,
   options: IngressOptions,
+  refusal: VivariumError | undefined,
   protocol: SingleProtocol,
 ): IngressConnection {
-  return new Connection(socket, options, protocol);
+  return new Connection(socket, options, refusal, protocol);
 }
 
 class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, ClientSocketOwner {
   deadline: number;
   readonly #socket: ClientSocket;
   readonly #options: IngressOptions;
+  /** What its request is answered, where there is no room for it. */
+  readonly #refusal: VivariumError | undefined;
   readonly #protocol: SingleProtocol;
   readonly #decoder: SingleDecoder;
   readonly #encoder: SingleEncoder;
@@ -70,10 +73,19 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   #exchange: IncomingExchange | undefined;
   /** Writes of the response that the socket has not reported yet. */
   #unflushed = 0;
+  /** The tick since which nothing is awaited but what the web server does. */
+  #restsSince: number;
 
-  constructor(socket: ClientSocket, options: IngressOptions, protocol: SingleProtocol) {
+  constructor(
+    socket: ClientSocket,
+    options: IngressOptions,
+    refusal: VivariumError | undefined,
+    protocol: SingleProtocol,
+  ) {
     this.#socket = socket;
     this.#options = options;
+    this.#refusal = refusal;
+    this.#restsSince = options.deadlines.tick;
     this.#protocol = protocol;
     this.#decoder = new protocol.Decoder(options.limits);
     this.#encoder = new protocol.Encoder();
@@ -136,6 +148,11 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     else if (this.#phase === phases.lingering) this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
   }
 
+  get restingSince(): number {
+    const rests = this.#phase === phases.idle || (this.#phase === phases.lingering && this.#socket.unsent === 0);
+    return rests ? this.#restsSince : Number.POSITIVE_INFINITY;
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }
@@ -184,6 +201,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     const options = this.#options;
     const request = readReceived(head.pairs, options);
     this.#request = request;
+    if (this.#refusal !== undefined) throw this.#refusal;
     // Before the body: a request that will be refused need not send it.
     this.#route = options.router.find(request.host, request.path);
     if (head.framing === "none" || (head.framing === "length" && head.contentLength === 0)) return;
@@ -344,6 +362,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
    */
   #linger(): void {
     this.#phase = phases.lingering;
+    this.#restsSince = this.#options.deadlines.tick;
     this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
     if (this.#inputEnded) this.#socket.close();
     else this.#socket.end();

@@ -1,3 +1,4 @@
+import type { VivariumError } from "../errors.js";
 import type { ClientSocket } from "../net/client-socket.js";
 import { RequestDecoder } from "../protocol/uwsgi/request-decoder.js";
 import { pong, ResponseEncoder } from "../protocol/uwsgi/response-encoder.js";
@@ -13,6 +14,10 @@ const uwsgi: SingleProtocol = {
 };
 
 /** Serves the uwsgi protocol on a socket. */
-export function serveUwsgi(socket: ClientSocket, options: IngressOptions): IngressConnection {
-  return serveSingle(socket, options, uwsgi);
+export function serveUwsgi(
+  socket: ClientSocket,
+  options: IngressOptions,
+  refusal: VivariumError | undefined,
+): IngressConnection {
+  return serveSingle(socket, options, refusal, uwsgi);
 }

@@ -13,6 +13,7 @@ interface Handle {
   /** Must always be a function: Node ends the process otherwise. Called as the handle's method. */
   onread: (this: Handle) => void;
   bare?: BareSocket;
+  readonly fd?: number;
   /** What is received goes there, at its beginning. */
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
@@ -155,6 +156,10 @@ export class BareSocket implements ClientSocket {
   constructor(handle: Handle, found: Binding) {
     this.#handle = handle;
     this.#binding = found;
+  }
+
+  get descriptor(): number {
+    return this.#handle.fd ?? -1;
   }
 
   get remote(): End {

@@ -24,6 +24,8 @@ export interface ClientSocketOwner {
 }
 
 export interface ClientSocket {
+  /** The number of its descriptor; -1 where that cannot be told. */
+  readonly descriptor: number;
   readonly remote: End;
   /** Costs a system call. */
   readonly local: End;
@@ -57,6 +59,12 @@ export class NetClientSocket implements ClientSocket {
 
   constructor(socket: Socket) {
     this.#socket = socket;
+  }
+
+  get descriptor(): number {
+    const handle: unknown = Reflect.get(this.#socket, "_handle");
+    const fd: unknown = typeof handle === "object" && handle !== null ? Reflect.get(handle, "fd") : undefined;
+    return typeof fd === "number" ? fd : -1;
   }
 
   get remote(): End {

@@ -20,6 +20,8 @@ export interface ServerOptions {
   /** Files of the folder the application runs in, which are there before it starts. */
   readonly files?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** See VivariumOptions. */
+  readonly through?: readonly string[];
 }
 
 /** Waits for what another process brings about. Throws when it does not happen. */
@@ -66,8 +68,9 @@ export class Server {
     const folder = temporaryFolder("faults");
     for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), text);
     const args = ["--chdir", folder, "--access-log", "off", ...(options.args ?? [])];
+    const { through = [] } = options;
     const env = options.env === undefined ? {} : { env: options.env };
-    return new Server(await startVivarium(options.target ?? application, { args, ...env }), folder);
+    return new Server(await startVivarium(options.target ?? application, { args, through, ...env }), folder);
   }
 
   private constructor(vivarium: Vivarium, folder: string) {

@@ -10,6 +10,7 @@ import type { Exchange, Handler, ResponseHead } from "../../src/exchange.js";
 import { Ingress, type IngressConfig, serverOptions } from "../../src/ingress/ingress.js";
 import { NetClientSocket } from "../../src/net/client-socket.js";
 import { Deadlines } from "../../src/net/deadline.js";
+import type { Descriptors } from "../../src/net/descriptors.js";
 import { Router } from "../../src/routing/router.js";
 
 export interface Served {
@@ -22,11 +23,17 @@ export interface Served {
   connect(): Promise<Client>;
 }
 
+export interface Surroundings {
+  readonly host?: string;
+  readonly mount?: string;
+  readonly descriptors?: Descriptors;
+}
+
 /** Serves with `handler` until the test ends. */
 export async function serve(
   context: TestContext,
   handler: Handler,
-  config: Partial<IngressConfig> & { readonly host?: string; readonly mount?: string } = {},
+  config: Partial<IngressConfig> & Surroundings = {},
   unixSocket = false,
   protocol: ListenProtocol = "http",
   bare = true,
@@ -46,7 +53,11 @@ export async function serve(
     ...config,
   };
   const router = new Router([{ host: config.host ?? "", path: config.mount ?? "", handler }]);
-  const ingress = new Ingress(whole, router, { version: "0.0.0", deadlines });
+  const ingress = new Ingress(whole, router, {
+    version: "0.0.0",
+    deadlines,
+    ...(config.descriptors && { descriptors: config.descriptors }),
+  });
   const server = createServer(serverOptions);
   if (bare) ingress.attach(server, protocol);
   else server.on("connection", (socket) => ingress.accept(new NetClientSocket(socket), protocol));

@@ -15,6 +15,8 @@ import { python, removeFolder, root, temporaryFolder } from "./tools.js";
 export interface VivariumOptions extends StartOptions {
   /** Further arguments of the command. --listen, --python and --control are added where they are not among them. */
   readonly args?: readonly string[];
+  /** A command that ends by becoming the one that follows it (exec(3)): it sets what the server is to find. */
+  readonly through?: readonly string[];
 }
 
 export interface Vivarium {
@@ -67,7 +69,8 @@ async function startServer(words: readonly string[], options: VivariumOptions): 
     ...(given(args, "--listen") === undefined ? ["--listen", "http://127.0.0.1:0"] : []),
     ...(given(args, "--control") === undefined ? ["--control", control] : []),
   ];
-  const server = start(process.execPath, [command, ...words, ...defaults, ...args], options);
+  const [first = process.execPath, ...rest] = [...(options.through ?? []), process.execPath];
+  const server = start(first, [...rest, command, ...words, ...defaults, ...args], options);
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<Exit> => {
     const family = descendants(server.pid);
     const exit = await server.stop(signal);

@@ -1,0 +1,84 @@
+// What there is not enough of: descriptors, memory, disk.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Connection } from "../conformance/wsgi/connection.js";
+import { promised } from "../support/promises.js";
+import { request, type Server, until } from "./server.js";
+
+/** The server and its processes may have so many descriptors. */
+const descriptors = 128;
+const through = ["sh", "-c", `ulimit -n ${descriptors}; exec "$@"`, "sh"];
+
+const modes = [
+  { mode: "daemon", args: ["--workers", "1", "--threads", "2"] },
+  { mode: "embedded", args: ["--embedded", "--workers", "1"] },
+] as const;
+
+const short = new RegExp(
+  `^warning ingress: Descriptors run short: this process may have ${descriptors} \\(ulimit -n, LimitNOFILE=\\)\\. ` +
+    "Idle connections are closed for new ones; what there is no room for is answered 503\\.$",
+);
+const over =
+  /^warning ingress: There are descriptors again: (?:1 idle connection was|\d+ idle connections were) closed, and 503 answered \d+ times, in [\d.]+ s\.$/;
+
+/** A request whose last octet is still to come. */
+const unfinished = `${request("/x", "Content-Length: 2\r\n", "POST")}a`;
+
+/** Asks on a connection of its own, which stays open; whether it was answered rightly, and not 503. */
+async function asks(server: Server): Promise<Connection | undefined> {
+  const connection = server.begin("/x");
+  const { status, text } = await connection.response();
+  if (status === 200) assert.equal(text, "x");
+  else assert.equal(status, 503);
+  return status === 200 ? connection : undefined;
+}
+
+/** More than there can be. */
+async function begunUploads(server: Server): Promise<Connection[]> {
+  const uploads: Connection[] = [];
+  for (let n = 0; n < descriptors; n += 1) {
+    const upload = server.connection();
+    upload.send(unfinished);
+    uploads.push(upload);
+  }
+  await server.logged(/Descriptors run short/);
+  return uploads;
+}
+
+for (const { mode, args } of modes) {
+  describe(`with more connections than descriptors (${mode})`, () => {
+    test("clients that come find room, as idle connections are closed for them, the longest idle first", () =>
+      promised({ args, through, expected: [short, over] }, async (server) => {
+        const first: Connection[] = [];
+        for (let last = await asks(server); last !== undefined; last = await asks(server)) first.push(last);
+        // Only what has been idle for a while is closed, so that no client is told so that is just asking.
+        await until(async () => (await asks(server)) !== undefined, "one is admitted again");
+        assert.equal(await first[0]?.ended(), true);
+        const last = first.at(-1);
+        last?.send(request("/still"));
+        assert.equal((await last?.response())?.text, "still");
+        await server.logged(/There are descriptors again/);
+      }));
+
+    test("where none is idle those that come are answered 503 at once, and what has begun is finished", () =>
+      promised({ args, through, expected: [short, over] }, async (server) => {
+        const uploads = await begunUploads(server);
+        const late = await server.get("/late");
+        assert.equal(late.status, 503);
+        assert.match(late.text, /The server has as many connections as it can/);
+        let right = 0;
+        for (const upload of uploads) {
+          upload.send("b");
+          const response = await upload.response().catch(() => undefined);
+          if (response?.status === 200) {
+            assert.equal(response.text, "xab");
+            right += 1;
+          } else if (response !== undefined) assert.equal(response.status, 503);
+          upload.close();
+        }
+        assert.ok(right > descriptors / 4, `${right} were served`);
+        await server.logged(/There are descriptors again/);
+        assert.equal(await server.text("/after"), "after");
+      }));
+  });
+}
