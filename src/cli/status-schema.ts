@@ -48,7 +48,7 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       generations: v.array(
         v.object({
           number: count,
-          state: v.picklist(["loading", "booting", "checking", "serving", "draining", "kept", "ended"]),
+          state: v.picklist(["loading", "booting", "checking", "serving", "draining", "kept", "ending"]),
           since: v.string(),
           spawner: count,
         }),

@@ -4,6 +4,7 @@ import { type PoolConfig, workerArea } from "../config/config.js";
 import type { EmbeddedFacts } from "../front/messages.js";
 import type { Loaded } from "../spawn/spawner.js";
 import type { Fronts } from "./fronts.js";
+import type { SupervisorState } from "./lifecycles.js";
 import { thisMachine } from "./machine.js";
 import { logOutput } from "./output.js";
 import type { ReloadOutcome } from "./pool-process.js";
@@ -39,7 +40,7 @@ export class EmbeddedPool {
   }
 
   /** Has fronts with the newer code take the place of those there are. */
-  reload(fronts: Fronts, phase: "starting" | "serving" | "stopping", by: ReloadedBy): Promise<ReloadOutcome> {
+  reload(fronts: Fronts, phase: SupervisorState, by: ReloadedBy): Promise<ReloadOutcome> {
     if (phase !== "serving") {
       const problem = `The server is ${phase === "starting" ? "still starting" : "stopping"}.`;
       return Promise.resolve({ pool: this.config.name, generation: this.#generation, problem, traceback: "" });

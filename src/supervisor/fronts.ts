@@ -3,10 +3,12 @@
 import { log } from "../channels.js";
 import type { Drained, EmbeddedFacts, FrontReport, WorkerNews, WorkerSpent } from "../front/messages.js";
 import type { FrontSettings } from "./front-process.js";
+import { type FrontSlotEvent, type FrontSlotState, frontSlotLife } from "./lifecycles.js";
 import { endedLoading, notReady } from "./load-problems.js";
 import type { FrontHandle, Machine } from "./machine.js";
 import { replacementDelay } from "./replacement.js";
 import { type FrontCause, frontCauses, Restarts } from "./restarts.js";
+import { after, possible } from "./state-table.js";
 import { type Failure, Successor } from "./successor.js";
 
 export interface FrontsOwner {
@@ -36,8 +38,7 @@ export interface FrontSlot {
   /** 1, 2, 3 … */
   readonly number: number;
   process: FrontHandle | undefined;
-  /** Whether it accepts clients. */
-  listening: boolean;
+  state: FrontSlotState;
   /** Milliseconds since the epoch. */
   startedAt: number;
   /** How often in a row one died before it could work. */
@@ -65,7 +66,7 @@ export class Fronts {
     this.slots = Array.from({ length: settings.config.fronts }, (_, index) => ({
       number: index + 1,
       process: undefined,
-      listening: false,
+      state: frontSlotLife.first,
       startedAt: 0,
       failures: 0,
     }));
@@ -74,7 +75,7 @@ export class Fronts {
 
   /** Whether every one of them accepts clients. */
   get listening(): boolean {
-    return this.slots.every((slot) => slot.listening);
+    return this.slots.every(({ state }) => state === "listening");
   }
   /** Whether there is a process. */
   get running(): boolean {
@@ -103,7 +104,8 @@ export class Fronts {
   /** Ends them at once, and others take their place. */
   replace(): void {
     for (const slot of this.slots) {
-      slot.listening = false;
+      if (!possible(frontSlotLife, slot.state, "condemned")) continue;
+      happen(slot, "condemned");
       slot.process?.kill();
     }
   }
@@ -216,7 +218,7 @@ export class Fronts {
     const before = slot.process;
     this.#beside.delete(process);
     slot.process = process;
-    slot.listening = true;
+    happen(slot, "succeeded");
     slot.startedAt = this.#machine.now();
     if (facts !== undefined) this.#owner.applicationLoaded(facts);
     if (before === undefined) return Promise.resolve();
@@ -238,7 +240,9 @@ export class Fronts {
   // ---- one of them
 
   #start(slot: FrontSlot): void {
-    if (this.#stopping) return;
+    // A successor may have its place by now.
+    if (this.#stopping || !possible(frontSlotLife, slot.state, "started")) return;
+    happen(slot, "started");
     slot.startedAt = this.#machine.now();
     slot.process = this.#process(slot, undefined, () => undefined);
     this.#expectLoaded(slot);
@@ -261,7 +265,8 @@ export class Fronts {
             next.listening();
             return;
           }
-          slot.listening = true;
+          if (slot.process !== process || !possible(frontSlotLife, slot.state, "listening")) return;
+          happen(slot, "listening");
           slot.failures = 0;
           this.#owner.frontListening();
         },
@@ -311,7 +316,7 @@ export class Fronts {
     if (python === undefined || pool === undefined) return;
     const { process } = slot;
     this.#machine.later(pool.bootTimeout * 1000, () => {
-      if (slot.process !== process || slot.listening || this.#stopping) return;
+      if (slot.process !== process || slot.state === "listening" || this.#stopping) return;
       this.#owner.applicationFailed(slot.number, notReady(pool), "");
       process?.kill();
     });
@@ -319,12 +324,12 @@ export class Fronts {
 
   #exited(slot: FrontSlot, status: number | null, signal: NodeJS.Signals | null): void {
     const pid = slot.process?.pid ?? 0;
-    const cause = this.restarts.gone(pid) ?? (slot.listening ? "died" : "boot");
+    const cause = this.restarts.gone(pid) ?? (slot.state === "listening" ? "died" : "boot");
     slot.process = undefined;
-    if (this.#settings.python !== undefined && !slot.listening && !this.#stopping) {
+    if (this.#settings.python !== undefined && slot.state !== "listening" && !this.#stopping) {
       this.#owner.applicationFailed(slot.number, endedLoading(status, signal), "");
     }
-    slot.listening = false;
+    happen(slot, "gone");
     if (!this.#stopping) {
       const why = signal === null ? `exited with status ${status}` : `was killed by ${signal}`;
       const started = status !== null || signal !== null;
@@ -341,4 +346,8 @@ export class Fronts {
   #name({ number }: FrontSlot): string {
     return this.slots.length === 1 ? "The front" : `Front ${number}`;
   }
+}
+
+function happen(slot: FrontSlot, event: FrontSlotEvent): void {
+  slot.state = after(frontSlotLife, slot.state, event);
 }

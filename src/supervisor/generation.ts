@@ -1,11 +1,11 @@
-// One load of a pool's code: the spawner that has imported it and the workers forked from there. Its life is the table in
-// generation-states.ts; when which step of it comes is the pool's to decide (pool-process.ts).
+// One load of a pool's code: the spawner that has imported it and the workers forked from there. Its life is a table
+// (lifecycles.ts); when which step of it comes is the pool's to decide (pool-process.ts).
 import { constants } from "node:os";
 import { log } from "../channels.js";
 import { threadsMost, workerArea, workerName } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
 import { type Loaded, loadFailedStatus, type SpawnerListener } from "../spawn/spawner.js";
-import { after, type GenerationEvent, type GenerationState, possible } from "./generation-states.js";
+import { type GenerationEvent, type GenerationState, generationLife } from "./lifecycles.js";
 import { endedLoading } from "./load-problems.js";
 import type { Machine, SpawnerHandle } from "./machine.js";
 import { logOutput } from "./output.js";
@@ -13,6 +13,7 @@ import type { PoolSettings } from "./pool-process.js";
 import { Recycler } from "./recycler.js";
 import { replacementDelay } from "./replacement.js";
 import type { WorkerCause } from "./restarts.js";
+import { after, possible } from "./state-table.js";
 import { type Leaving, type Slot, WorkerSlots } from "./worker-slots.js";
 
 /** Makes a worker print the stacks of its threads (python/vivarium_host/worker.py). */
@@ -51,14 +52,12 @@ export class Generation implements SpawnerListener {
   readonly #settings: PoolSettings;
   readonly #machine: Machine;
   readonly #owner: GenerationOwner;
-  #state: GenerationState = "loading";
+  #state: GenerationState = generationLife.first;
   #spawner: SpawnerHandle | undefined;
   /** How often in a row the spawner died before it could work. */
   #spawnerFailures = 0;
   /** Cancels the look at slots that are empty for a while. */
   #cancelLook: (() => void) | undefined;
-  /** Nothing of it is replaced any more, nor does it matter how it ends. */
-  #ending = false;
 
   /** Starts the spawner. */
   constructor(number: number, settings: PoolSettings, owner: GenerationOwner) {
@@ -80,9 +79,14 @@ export class Generation implements SpawnerListener {
     return this.#spawner?.pid ?? 0;
   }
 
+  /** Nothing of it is replaced any more, nor does it matter how it ends. */
+  get #ending(): boolean {
+    return this.#state === "ending";
+  }
+
   /** A step of its life. */
   happen(event: GenerationEvent): void {
-    this.#state = after(this.#state, event);
+    this.#state = after(generationLife, this.#state, event);
     this.since = this.#machine.now();
   }
 
@@ -234,7 +238,7 @@ export class Generation implements SpawnerListener {
 
   /** Nothing of it is replaced any more. */
   stop(): void {
-    this.#ending = true;
+    if (possible(generationLife, this.#state, "stopped")) this.happen("stopped");
     this.#cancelLook?.();
   }
 
@@ -285,7 +289,7 @@ export class Generation implements SpawnerListener {
   }
 
   #fail(problem: string, traceback: string): void {
-    if (possible(this.#state, "given up") && !this.#ending) this.#owner.generationFailed(this, problem, traceback);
+    if (possible(generationLife, this.#state, "given up")) this.#owner.generationFailed(this, problem, traceback);
   }
 
   #name(worker: number): string {
@@ -333,7 +337,7 @@ export class Generation implements SpawnerListener {
     const expected = this.#settings.restarts.gone(pid);
     const leaver = this.slots.left(pid);
     if (leaver !== undefined) {
-      if (this.#state === "serving" && !this.#ending) this.#leaverGone(leaver, why, expected);
+      if (this.#state === "serving") this.#leaverGone(leaver, why, expected);
       this.#owner.generationChanged(this);
       return;
     }

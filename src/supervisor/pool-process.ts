@@ -1,16 +1,14 @@
 // A pool as the supervisor sees it: the generations of its code. One serves; a reload makes the next beside it, and only when
 // that is loaded, its workers are there and the health check is answered does it take over. Then the old one drains; its
-// spawner is kept until the new one has proved itself, so that going back takes no more than forking workers again.
-//
-//   starting ──first generation serves──▶ serving ──stop──▶ stopping ──every generation gone──▶ (ended)
-//      └──────could not start, or stop─────────────────────────▲
+// spawner is kept until the new one has proved itself, so that going back takes no more than forking workers again. The lives of
+// a pool and of a generation are tables (lifecycles.ts).
 
 import { log } from "../channels.js";
 import type { PoolConfig } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
 import type { Loaded } from "../spawn/spawner.js";
 import { Generation, type GenerationOwner } from "./generation.js";
-import { possible } from "./generation-states.js";
+import { generationLife, type PoolState, poolLife } from "./lifecycles.js";
 import { notReady } from "./load-problems.js";
 import type { Machine } from "./machine.js";
 import { noTally, Probation, type Tally } from "./probation.js";
@@ -18,6 +16,7 @@ import { looksAtWorkers } from "./recycler.js";
 import { type ReloadedBy, Reloads } from "./reloads.js";
 import { Restarts, type WorkerCause, workerCauses } from "./restarts.js";
 import type { RuntimeDirectory } from "./runtime-directory.js";
+import { after, possible } from "./state-table.js";
 
 export interface PoolOwner {
   /** Every worker has been ready: told once. */
@@ -84,7 +83,7 @@ export class PoolProcess implements GenerationOwner {
   readonly #settings: PoolSettings;
   readonly #machine: Machine;
   readonly #owner: PoolOwner;
-  #phase: "starting" | "serving" | "stopping" = "starting";
+  #phase: PoolState = poolLife.first;
   /** All of which anything is left, the oldest first. */
   #generations: readonly Generation[] = [];
   #serving: Generation | undefined;
@@ -214,7 +213,7 @@ export class PoolProcess implements GenerationOwner {
 
   /** What ends from now on is not replaced. */
   stop(): void {
-    this.#phase = "stopping";
+    if (possible(poolLife, this.#phase, "stop")) this.#phase = after(poolLife, this.#phase, "stop");
     this.#cancelBoot?.();
     this.#cancelLook?.();
     this.#cancelProbation?.();
@@ -316,7 +315,7 @@ export class PoolProcess implements GenerationOwner {
     this.#next = undefined;
     this.#serving = next;
     if (before === undefined) {
-      this.#phase = "serving";
+      this.#phase = after(poolLife, this.#phase, "first serves");
       this.#owner.poolServing();
       return;
     }
@@ -407,7 +406,11 @@ export class PoolProcess implements GenerationOwner {
     this.#probation = undefined;
     this.#cancelProbation?.();
     const previous = this.#previous;
-    if (previous === undefined || previous.facts?.preload !== true || !possible(previous.state, "recalled")) {
+    if (
+      previous === undefined ||
+      previous.facts?.preload !== true ||
+      !possible(generationLife, previous.state, "recalled")
+    ) {
       this.#log("error", `Generation ${bad} fails: ${why}. The one before it is gone, so it goes on serving.`);
       this.#previous = undefined;
       return;

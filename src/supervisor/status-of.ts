@@ -6,6 +6,7 @@ import { version } from "../package.js";
 import type { Loaded } from "../spawn/spawner.js";
 import { sumOf } from "./front-reports.js";
 import type { Generation } from "./generation.js";
+import type { FrontSlotState } from "./lifecycles.js";
 import { thisMachine } from "./machine.js";
 import { processUsage } from "./process-usage.js";
 import type { Reloads } from "./reloads.js";
@@ -47,7 +48,7 @@ export interface KnownFront {
   readonly number: number;
   /** Undefined where there is none. */
   readonly process: { readonly pid: number } | undefined;
-  readonly listening: boolean;
+  readonly state: FrontSlotState;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
 }
@@ -141,9 +142,9 @@ function frontStatus(front: KnownFront, known: Known): FrontStatus {
   };
 }
 
-function frontState({ number, process, listening }: KnownFront, { reports, stopping }: Known): FrontState {
+function frontState({ number, process, state }: KnownFront, { reports, stopping }: Known): FrontState {
   if (process === undefined) return "down";
-  if (!listening) return "booting";
+  if (state !== "listening") return "booting";
   if (!reports.has(number)) return "silent";
   return stopping ? "draining" : "ready";
 }

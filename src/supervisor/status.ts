@@ -5,7 +5,7 @@
 // `vivarium status --json` hands the status on unchanged, so the names here are a promise to scripts.
 
 import type { GroupStatus } from "../egress/group.js";
-import type { GenerationState } from "./generation-states.js";
+import type { GenerationState } from "./lifecycles.js";
 import type { LastReload, ReloadUnderWay } from "./reloads.js";
 import type { FrontCause, RestartsStatus, WorkerCause } from "./restarts.js";
 

@@ -1,7 +1,9 @@
 // A front of embedded mode that is to take another's place: it loads the newer code and holds back until it is told to accept
 // clients, so that where one of several cannot, none of them ever has.
 import type { EmbeddedFacts } from "../front/messages.js";
+import { type SuccessorEvent, type SuccessorState, successorLife } from "./lifecycles.js";
 import type { FrontHandle } from "./machine.js";
+import { after, possible } from "./state-table.js";
 
 /** Why newer code cannot serve. `traceback` may be "". */
 export interface Failure {
@@ -9,13 +11,11 @@ export interface Failure {
   readonly traceback: string;
 }
 
-type Step = "loading" | "loaded" | "listening" | "failed";
-
 export class Successor {
   readonly process: FrontHandle;
   /** What was loaded, once it is. */
   facts: EmbeddedFacts | undefined;
-  #step: Step = "loading";
+  #state: SuccessorState = successorLife.first;
   #failure: Failure | undefined;
   #tell: (() => void) | undefined;
 
@@ -25,16 +25,16 @@ export class Successor {
 
   loaded(facts: EmbeddedFacts): void {
     this.facts = facts;
-    this.#reach("loaded");
+    this.#happen("loaded");
   }
 
   listening(): void {
-    this.#reach("listening");
+    this.#happen("listening");
   }
 
   failed(problem: string, traceback: string): void {
     this.#failure ??= { problem, traceback };
-    this.#reach("failed");
+    this.#happen("failed");
   }
 
   /** Resolves when it has loaded the code; with what went wrong, if anything has. */
@@ -48,15 +48,16 @@ export class Successor {
     return await this.#when("listening");
   }
 
-  #reach(step: Step): void {
-    if (this.#step !== "failed") this.#step = step;
+  #happen(event: SuccessorEvent): void {
+    if (!possible(successorLife, this.#state, event)) return;
+    this.#state = after(successorLife, this.#state, event);
     this.#tell?.();
   }
 
-  #when(step: Step): Promise<Failure | undefined> {
+  #when(state: SuccessorState): Promise<Failure | undefined> {
     return new Promise((resolve) => {
       this.#tell = () => {
-        if (this.#step === step || this.#step === "failed") resolve(this.#failure);
+        if (this.#state === state || this.#state === "failed") resolve(this.#failure);
       };
       this.#tell();
     });

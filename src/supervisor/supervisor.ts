@@ -1,7 +1,5 @@
-// The supervisor: owns the listening sockets, the fronts, and a PoolProcess for each pool, and ends them all. No octet of a request passes through it.
-//
-//   starting ──fronts listen, every pool serves──▶ serving ──stop──▶ stopping ──everything ended──▶ (resolved)
-//      └───────could not start, or stop─────────────────────────────────▲
+// The supervisor: owns the listening sockets, the fronts, and a PoolProcess for each pool, and ends them all. No octet of a request passes
+// through it. What it does as a whole is a table (lifecycles.ts).
 
 import { performance } from "node:perf_hooks";
 import { isatty } from "node:tty";
@@ -17,6 +15,7 @@ import { ControlSocket } from "./control-socket.js";
 import { EmbeddedPool } from "./embedded-pool.js";
 import { sumOf } from "./front-reports.js";
 import { Fronts, type FrontsOwner } from "./fronts.js";
+import { type SupervisorEvent, type SupervisorState, supervisorLife } from "./lifecycles.js";
 import { thisMachine } from "./machine.js";
 import { type PoolOwner, PoolProcess, type ReloadOutcome } from "./pool-process.js";
 import type { Tally } from "./probation.js";
@@ -24,11 +23,10 @@ import type { ReloadedBy } from "./reloads.js";
 import { frontCauses, Restarts } from "./restarts.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
+import { after, possible } from "./state-table.js";
 import type { Status } from "./status.js";
 import { type KnownPool, statusOf } from "./status-of.js";
 import { watchTouched } from "./touch.js";
-
-type Phase = "starting" | "serving" | "stopping";
 
 /**
  * A signal so soon after another, ms, is the same one: npm passes a terminal's Ctrl-C on to a server that has it from the
@@ -56,7 +54,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
   #pools: readonly PoolProcess[] = [];
   /** In embedded mode, in place of `#pools`. */
   #embedded: EmbeddedPool | undefined;
-  #phase: Phase = "starting";
+  #phase: SupervisorState = supervisorLife.first;
   #exitStatus: 0 | 1 = 0;
   /** performance.now() of the last signal that asked to stop. */
   #stopAskedAt = 0;
@@ -109,6 +107,10 @@ class Supervisor implements PoolOwner, FrontsOwner {
     await ended;
     this.#clean();
     return this.#exitStatus;
+  }
+
+  #happen(event: SupervisorEvent): void {
+    this.#phase = after(supervisorLife, this.#phase, event);
   }
 
   #clean(): void {
@@ -164,7 +166,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
   #maybeServing(): void {
     if (this.#phase !== "starting" || this.#fronts?.listening !== true) return;
     if (!this.#pools.every((pool) => pool.serving)) return;
-    this.#phase = "serving";
+    this.#happen("serving");
     const loaded = this.#knownPools.map((pool) => pool.facts);
     process.stderr.write(startScreen(this.#config, this.#urls(), loaded, performance.now()));
   }
@@ -330,7 +332,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
   #stop(): void {
     if (this.#phase === "stopping") return;
     const wasServing = this.#phase === "serving";
-    this.#phase = "stopping";
+    this.#happen("stop");
     if (!wasServing || this.#fronts?.running !== true) {
       this.#kill();
       return;
@@ -352,7 +354,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
   }
 
   #kill(): void {
-    this.#phase = "stopping";
+    if (possible(supervisorLife, this.#phase, "stop")) this.#happen("stop");
     for (const pool of this.#pools) pool.kill();
     this.#fronts?.kill();
     this.#maybeEnded();

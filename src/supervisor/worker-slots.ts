@@ -1,12 +1,8 @@
 // The workers a supervisor wants, one slot each. A slot outlives its workers: when one dies, the next takes its number.
-// A worker that is to finish what it executes and then end leaves its slot, and the next may take it meanwhile.
-//
-//   empty ──spawn──▶ booting ──ready──▶ ready ──leave──▶ (leaving) ──exited──▶ (gone)
-//    ▲ ▲                │                │ │
-//    │ └─────exited─────┴─────exited─────┘ │
-//    └────────────────leave────────────────┘
-
-export type SlotState = "empty" | "booting" | "ready";
+// A worker that is to finish what it executes and then end leaves its slot, and the next may take it meanwhile. A slot's life is a table
+// (lifecycles.ts).
+import { type SlotEvent, type SlotState, slotLife } from "./lifecycles.js";
+import { after, possible } from "./state-table.js";
 
 export interface Slot {
   readonly number: number;
@@ -51,7 +47,7 @@ export class WorkerSlots {
     this.#random = random;
     this.all = Array.from({ length: count }, (_, index) => ({
       number: first + index,
-      state: "empty",
+      state: slotLife.first,
       pid: 0,
       startedAt: 0,
       served: false,
@@ -85,7 +81,7 @@ export class WorkerSlots {
   }
 
   booting(slot: Slot, now: number): void {
-    slot.state = "booting";
+    happen(slot, "spawned");
     slot.startedAt = now;
     slot.served = false;
   }
@@ -100,8 +96,8 @@ export class WorkerSlots {
    * and may be known first; taken for ready, the slot would stay empty for ever.
    */
   connected(slot: Slot, pid: number): boolean {
-    if (slot.state !== "booting" || (slot.pid !== 0 && slot.pid !== pid)) return false;
-    slot.state = "ready";
+    if (!possible(slotLife, slot.state, "connected") || (slot.pid !== 0 && slot.pid !== pid)) return false;
+    happen(slot, "connected");
     slot.pid = pid;
     return true;
   }
@@ -112,7 +108,7 @@ export class WorkerSlots {
     const leaving = { number, pid, startedAt, told: false };
     // Of one that was not forked yet the spawner will tell.
     if (pid !== 0) this.leaves(leaving);
-    slot.state = "empty";
+    happen(slot, "left");
     slot.pid = 0;
     slot.failures = 0;
     slot.notBefore = 0;
@@ -139,7 +135,7 @@ export class WorkerSlots {
     const ready = slot.state === "ready";
     const useful = slot.served || (ready && now - slot.startedAt >= soon);
     slot.failures = useful ? 0 : slot.failures + 1;
-    slot.state = "empty";
+    happen(slot, "gone");
     slot.pid = 0;
     slot.notBefore = now;
     if (useful || (ready && slot.failures === 1)) return 0;
@@ -149,4 +145,8 @@ export class WorkerSlots {
     slot.notBefore = now + delay;
     return delay;
   }
+}
+
+function happen(slot: Slot, event: SlotEvent): void {
+  slot.state = after(slotLife, slot.state, event);
 }

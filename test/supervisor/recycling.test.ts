@@ -20,6 +20,8 @@ function bench(maxAge = 0, random: () => number = () => 0): Bench {
   const boot = (number: number, now = 0, more = 0): Slot => {
     const slot = slots.get(number);
     assert.ok(slot !== undefined);
+    // Whoever was there has died.
+    if (slot.state !== "empty") slots.exited(slot, now);
     slots.booting(slot, now);
     slot.pid = 100 * number + more;
     return slot;
