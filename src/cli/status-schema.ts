@@ -14,6 +14,15 @@ const restarts = <const Cause extends string>(
     causes: counts(causes),
     last: v.nullable(v.object({ at: v.string(), cause: v.picklist(causes), id: count, pid: count, why: v.string() })),
   });
+const executing = v.array(
+  v.object({
+    method: v.string(),
+    target: v.string(),
+    id: v.string(),
+    seconds: count,
+    client: v.picklist(["waiting", "timed out", "gone"]),
+  }),
+);
 const reload = { generation: count, by: v.string(), startedAt: v.string() };
 export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
   version: v.string(),
@@ -31,6 +40,7 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       startedAt: v.string(),
       connections: count,
       requests: count,
+      executing,
       cpu: count,
       memory: count,
     }),
@@ -71,6 +81,9 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       threads: count,
       threadsMost: count,
       queue: count,
+      wait: v.object({ longest: count, count, median: count, most: count }),
+      refused: count,
+      down: v.string(),
       writeAhead: count,
       wall: count,
       cpu: count,
@@ -110,6 +123,7 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       startedAt: v.string(),
       requests: count,
       busy: count,
+      executing,
       cpu: count,
       memory: count,
     }),

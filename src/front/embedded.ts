@@ -2,15 +2,20 @@
 //
 // A response that is whole comes back from the one call its request took. One that goes on is fetched block by block: when
 // the client has taken what there is (up to --response-buffer ahead), and the event loop has had a turn.
+import { performance } from "node:perf_hooks";
 import type { Config, PoolConfig } from "../config/config.js";
 import type { Exchange } from "../exchange.js";
 import { packageRoot } from "../package.js";
 import { Bridge, type Facts, told } from "../python/embedded/bridge.js";
 import { type Interpreter, startInterpreter } from "../python/embedded/interpreter.js";
 import type { Libpython } from "../python/libpython.js";
+import type { Executing } from "./messages.js";
+import { executingOf } from "./pool-report.js";
 
 /** A response that goes on. */
 interface Stream {
+  /** Since when, by performance.now(). */
+  readonly since: number;
   readonly exchange: Exchange;
   readonly id: number;
   /** Octets given to the client's connection that have not left yet. */
@@ -33,6 +38,7 @@ export class EmbeddedApplication {
   /** The exchange that Python executes. Nothing else runs meanwhile, but for what sends the octets given to write(). */
   #executing: Exchange | undefined;
   #requests = 0;
+  readonly #streams = new Set<Stream>();
 
   /** Rejects with LoadFailed. */
   static async start(
@@ -60,6 +66,12 @@ export class EmbeddedApplication {
   /** Requests executed since the start. */
   get requests(): number {
     return this.#requests;
+  }
+
+  /** Responses that go on, the oldest first. */
+  get executing(): readonly Executing[] {
+    const now = performance.now();
+    return [...this.#streams].map(({ exchange, since }) => executingOf(exchange, now - since));
   }
 
   /** The handler (src/exchange.ts). */
@@ -115,7 +127,8 @@ export class EmbeddedApplication {
   }
 
   #stream(exchange: Exchange, id: number): Stream {
-    const stream: Stream = { exchange, id, unflushed: 0, planned: false, over: false };
+    const stream: Stream = { since: performance.now(), exchange, id, unflushed: 0, planned: false, over: false };
+    this.#streams.add(stream);
     exchange.onFlushed = (octets) => {
       stream.unflushed -= octets;
       this.#plan(stream);
@@ -132,7 +145,7 @@ export class EmbeddedApplication {
       stream.unflushed += this.#bridge.size(result);
       this.#give(exchange, result);
       if ((result & told.more) === 0) {
-        stream.over = true;
+        this.#end(stream);
         return;
       }
       // For the client the response is whole: what is left for the application to do had to wait for that alone.
@@ -140,6 +153,11 @@ export class EmbeddedApplication {
       result = this.#execute(exchange, () => this.#bridge.step(id));
     }
     this.#plan(stream);
+  }
+
+  #end(stream: Stream): void {
+    stream.over = true;
+    this.#streams.delete(stream);
   }
 
   #plan(stream: Stream): void {
@@ -154,7 +172,7 @@ export class EmbeddedApplication {
           this.#execute(exchange, () => this.#bridge.step(id)),
         );
       else {
-        stream.over = true;
+        this.#end(stream);
         this.#execute(exchange, () => this.#bridge.leave(id));
       }
     });

@@ -14,7 +14,8 @@ import { logToStandardError } from "../telemetry/log.js";
 import { EmbeddedApplication } from "./embedded.js";
 import { Handlers } from "./handlers.js";
 import { HealthCheck } from "./health-check.js";
-import type { Drained, FromFront, FrontReport, PoolReport, ToFront } from "./messages.js";
+import type { Drained, FromFront, FrontReport, ToFront } from "./messages.js";
+import { poolReport, workerReports } from "./pool-report.js";
 import { WorkerLink } from "./worker-link.js";
 import { type PoolOwner, WorkerPool } from "./worker-pool.js";
 
@@ -194,31 +195,12 @@ class Front {
     return {
       connections: this.#ingress.connections,
       requests: this.#ingress.requests,
-      pools: [...this.#pools].map(poolReport),
-      workers: [...this.#pools.values()].flatMap(({ pool }) =>
-        pool.members.map((member) => ({
-          pid: member.worker.pid,
-          requests: member.answered,
-          busy: member.outstanding,
-        })),
-      ),
+      pools: [...this.#pools].map(([config, workers]) => poolReport(config, workers)),
+      workers: [...this.#pools.values()].flatMap(workerReports),
+      executing: this.#application?.executing ?? [],
       upstreams: this.#handlers.groups.map((group) => group.status()),
     };
   }
-}
-
-function poolReport([config, { pool, tallies }]: readonly [PoolConfig, WorkerPool]): PoolReport {
-  const { pace } = pool;
-  return {
-    name: config.name,
-    threads: pace.threads,
-    threadsMost: threadsMost(config),
-    queue: pool.queueLength,
-    writeAhead: pace.slow ? 0 : pace.ahead,
-    wall: Math.round(pace.wall),
-    cpu: Math.round(pace.cpu),
-    answers: tallies,
-  };
 }
 
 /** Listens at `path` for the workers of a pool. */

@@ -96,12 +96,39 @@ export interface Drained {
   readonly servers: readonly string[];
 }
 
+/** A request that is executed; see ExecutingStatus (supervisor/status.ts). */
+export interface Executing {
+  readonly method: string;
+  readonly target: string;
+  readonly id: string;
+  readonly seconds: number;
+  readonly client: "waiting" | "timed out" | "gone";
+}
+
+export interface WorkerReport {
+  readonly pid: number;
+  readonly requests: number;
+  readonly busy: number;
+  readonly executing: readonly Executing[];
+}
+
+/** Seconds. */
+export interface WaitReport {
+  readonly longest: number;
+  readonly count: number;
+  readonly median: number;
+  readonly most: number;
+}
+
 /** See PoolStatus (supervisor/status.ts). */
 export interface PoolReport {
   readonly name: string;
   readonly threads: number;
   readonly threadsMost: number;
   readonly queue: number;
+  readonly wait: WaitReport;
+  readonly refused: number;
+  readonly down: string;
   readonly writeAhead: number;
   readonly wall: number;
   readonly cpu: number;
@@ -121,7 +148,9 @@ export interface FrontReport {
   readonly requests: number;
   readonly pools: readonly PoolReport[];
   /** Of all pools. */
-  readonly workers: readonly { readonly pid: number; readonly requests: number; readonly busy: number }[];
+  readonly workers: readonly WorkerReport[];
+  /** In embedded mode: responses that go on. */
+  readonly executing: readonly Executing[];
   readonly upstreams: readonly GroupStatus[];
 }
 

@@ -17,6 +17,11 @@ export interface OverloadSettings {
   readonly deadlines: Deadlines;
 }
 
+export interface Down {
+  readonly why: string;
+  readonly againIn: number;
+}
+
 /**
  * Every so many milliseconds so many are refused, or a share of those that wait for it: the first of a burst at once, thousands
  * within a second. Clients that come again as soon as they are refused would otherwise have the front do nothing but refuse them, and
@@ -42,6 +47,7 @@ export class Overload implements Timed {
   /** Why every request is refused at the moment; "" where it is not. */
   #down = "";
   #againIn = 0;
+  #total = 0;
   /** To be refused, and why, as clients may read it. */
   #refusing = false;
   #pending: { readonly exchange: Exchange; readonly sentence: string }[] = [];
@@ -52,14 +58,21 @@ export class Overload implements Timed {
   }
 
   /** No worker is there, nor will be soon: why, as clients may read it, and in how many seconds it is tried again. */
-  set down({ why, againIn }: { readonly why: string; readonly againIn: number }) {
+  set down({ why, againIn }: Down) {
     this.#down = why;
     this.#againIn = Math.max(1, Math.min(30, Math.ceil(againIn)));
     if (why === "") return;
     for (const { exchange } of this.#pool.overdue(Number.POSITIVE_INFINITY)) this.refuse(exchange);
   }
+  get down(): Down {
+    return { why: this.#down, againIn: this.#againIn };
+  }
   get isDown(): boolean {
     return this.#down !== "";
+  }
+  /** Requests that were answered 503, in all. */
+  get refused(): number {
+    return this.#total;
   }
 
   /** Requests wait: from now on it is seen to that they do not wait too long. */
@@ -86,6 +99,7 @@ export class Overload implements Timed {
   }
 
   #refuse(exchange: Exchange, sentence: string): void {
+    this.#total += 1;
     this.#pending.push({ exchange, sentence });
     if (this.#refusing) return;
     this.#refusing = true;

@@ -121,6 +121,11 @@ export class TimeLimits implements Timed {
     if (this.#retiring.delete(link)) this.#owner.linkIdle(link);
   }
 
+  /** Whether its client was answered in its worker's place, which still executes it. */
+  isLate(ticket: Ticket): boolean {
+    return this.#late.has(ticket);
+  }
+
   /** A LATE frame. */
   late(link: WorkerLink, ticket: Ticket, flags: number, stack: string): void {
     const where = stack === "" ? "It is in no line of the application." : `It is here:\n${stack.trimEnd()}`;

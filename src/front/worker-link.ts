@@ -117,6 +117,14 @@ export class WorkerLink implements ResponseListener {
   get pid(): number {
     return this.#hello?.pid ?? 0;
   }
+  /** Threads it may have. */
+  get threads(): number {
+    return this.#hello?.threads ?? 0;
+  }
+  /** What it was given and has not ended, in the order given. */
+  get tickets(): Iterable<Ticket> {
+    return this.#tickets.values();
+  }
   /** Which load of the code it runs; 0 before its hello. */
   get generation(): number {
     return this.#hello?.generation ?? 0;

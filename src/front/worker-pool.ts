@@ -101,6 +101,22 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#owner = owner;
   }
 
+  /** The workers that have said hello. */
+  get links(): readonly WorkerLink[] {
+    return [...this.#links.keys()].filter((link) => link.pid !== 0);
+  }
+  /** Requests that were answered 503, in all, as there was no room or no time for them. */
+  get refused(): number {
+    return this.#overload.refused;
+  }
+  /** Why every request is answered 503 at the moment; "" where it is not. */
+  get downBecause(): string {
+    return this.#overload.down.why;
+  }
+  /** Whether the request's client was answered 504, while its worker still executes it. */
+  isLate(ticket: Ticket): boolean {
+    return this.#limits.isLate(ticket);
+  }
   /** What the last generations have answered. */
   get tallies(): readonly Tally[] {
     return this.#tallies;
@@ -161,7 +177,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   #ask(link: WorkerLink, path: string): Promise<string> {
     return new Promise((resolve) => {
       const exchange = new HealthCheck(path, `vivarium/${version}`, resolve);
-      const ticket = ticketOf(exchange, 0);
+      const ticket = ticketOf(exchange, performance.now());
+      ticket.givenAt = ticket.waitingSince;
       this.#checks.set(link, exchange);
       exchange.onFlushed = (octets) => this.#flushed(ticket, octets);
       link.give(ticket, false);

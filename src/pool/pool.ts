@@ -15,6 +15,7 @@
 // same time, so that the one does not take the others with it once more.
 import { Pace } from "./pace.js";
 import { Queue, type Queueable } from "./queue.js";
+import { WaitTimes } from "./wait-times.js";
 
 /** Milliseconds for which a worker that was given a suspect is given no other. */
 const suspicion = 1000;
@@ -59,6 +60,8 @@ export class Pool<R extends Poolable, W> {
   readonly #most: number;
   readonly #members: Member<R, W>[] = [];
   readonly pace: Pace;
+  /** How long those waited that were given to a worker. */
+  readonly waits: WaitTimes = new WaitTimes();
   /** Where the search for the least busy worker starts, so that equals take turns. */
   #turn = 0;
   #answered = 0;
@@ -75,6 +78,11 @@ export class Pool<R extends Poolable, W> {
   /** Requests that workers have answered. */
   get answeredCount(): number {
     return this.#answered;
+  }
+  /** How long the one that has waited longest waits, milliseconds; 0 where none does. */
+  longestWait(now: number): number {
+    const since = [this.#queue.first, this.#suspects.first].map((request) => request?.waitingSince ?? now);
+    return Math.max(0, now - Math.min(...since));
   }
   get members(): readonly Member<R, W>[] {
     return this.#members;
@@ -176,6 +184,7 @@ export class Pool<R extends Poolable, W> {
     const beside = member.outstanding >= pace.limit;
     if (member.outstanding++ === 0) member.busySince = now;
     request.givenAt = now;
+    this.waits.add(now - request.waitingSince, now);
     if (request.suspect) member.suspectAt = now;
     member.requests.add(request);
     return { member, request, handOver: beside || (pace.slow && pace.threads > 1) };

@@ -19,6 +19,16 @@ export class Queue<R extends Queueable> {
     return this.#length;
   }
 
+  /** The one whose turn is next. */
+  get first(): R | undefined {
+    const mask = this.#ring.length - 1;
+    for (let place = this.#head; place !== this.#end; place++) {
+      const element = this.#ring[place & mask];
+      if (element?.queued === true) return element;
+    }
+    return undefined;
+  }
+
   /** Adds behind all others. */
   push(element: R): void {
     this.#grow();

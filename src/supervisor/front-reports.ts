@@ -13,6 +13,7 @@ export function sumOf(reports: Iterable<FrontReport>): FrontReport | undefined {
       // workers are connected to one front
       pools: [...sum.pools, ...report.pools],
       workers: [...sum.workers, ...report.workers],
+      executing: [...sum.executing, ...report.executing],
       upstreams: sum.upstreams.map((group) => sumOfGroups(group, named(report.upstreams, group))),
     }),
     first,

@@ -66,7 +66,16 @@ export interface Known {
   readonly pools: readonly KnownPool[];
 }
 
-const idlePool = { threads: 0, queue: 0, writeAhead: 0, wall: 0, cpu: 0 };
+const idlePool = {
+  threads: 0,
+  queue: 0,
+  wait: { longest: 0, count: 0, median: 0, most: 0 },
+  refused: 0,
+  down: "",
+  writeAhead: 0,
+  wall: 0,
+  cpu: 0,
+};
 
 export function statusOf(known: Known): Status {
   const { config, pools, fronts, reports } = known;
@@ -138,6 +147,7 @@ function frontStatus(front: KnownFront, known: Known): FrontStatus {
     startedAt: new Date(front.startedAt).toISOString(),
     connections: report?.connections ?? 0,
     requests: report?.requests ?? 0,
+    executing: report?.executing ?? [],
     ...processUsage(pid),
   };
 }
@@ -180,6 +190,7 @@ function workerStatus(worker: KnownWorker, pool: KnownPool, report: FrontReport 
     startedAt: new Date(startedAt).toISOString(),
     requests: told?.requests ?? 0,
     busy: told?.busy ?? 0,
+    executing: told?.executing ?? [],
     ...processUsage(pid),
   };
 }

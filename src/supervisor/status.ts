@@ -15,6 +15,31 @@ import type { FrontCause, RestartsStatus, WorkerCause } from "./restarts.js";
  */
 export type WorkerState = "booting" | "waiting" | "ready" | "draining";
 
+/** A request that is being executed. */
+export interface ExecutingStatus {
+  readonly method: string;
+  /** The path and query as the client sent them; of one longer than 1000 characters the middle is left out. */
+  readonly target: string;
+  /** What it is called on pages of errors and in the log. */
+  readonly id: string;
+  /** Seconds for which it has been executed. */
+  readonly seconds: number;
+  /** `timed out`: answered 504, while the worker still executes it. `gone`: it left, or has all of its answer. */
+  readonly client: "waiting" | "timed out" | "gone";
+}
+
+/** How long requests wait for a worker; seconds. */
+export interface WaitStatus {
+  /** Of those that wait now, the longest; 0 where none does. */
+  readonly longest: number;
+  /** Requests that were given to a worker in the last 10 seconds. */
+  readonly count: number;
+  /** Half of these waited no longer than this (give or take a fifth); */
+  readonly median: number;
+  /** and none longer than this. */
+  readonly most: number;
+}
+
 export interface WorkerStatus {
   /**
    * 1, 2, 3 …, the number in the log's lines. A replacement takes over the number of the worker it replaces, which may still be
@@ -35,6 +60,8 @@ export interface WorkerStatus {
   readonly requests: number;
   /** Requests it executes at this moment: busy threads. */
   readonly busy: number;
+  /** These requests, the oldest first. */
+  readonly executing: readonly ExecutingStatus[];
   /** Processor time since it started, seconds. */
   readonly cpu: number;
   /** Octets: its proportional share (PSS), or its resident set (RSS) where the system does not tell that. */
@@ -59,6 +86,8 @@ export interface FrontStatus {
   readonly connections: number;
   /** Requests received since it started. */
   readonly requests: number;
+  /** In embedded mode: responses that go on, the oldest first. Of what is computed right now it cannot tell: then it is `silent`. */
+  readonly executing: readonly ExecutingStatus[];
   /** Processor time, seconds. */
   readonly cpu: number;
   /** Octets, as for a worker. */
@@ -121,6 +150,12 @@ export interface PoolStatus {
   readonly threadsMost: number;
   /** Requests waiting for a worker. */
   readonly queue: number;
+  /** How long they wait. */
+  readonly wait: WaitStatus;
+  /** Requests answered 503 since the front started, as there was no room or no time for them, or no worker. */
+  readonly refused: number;
+  /** Why every request is answered 503 at the moment; "" where it is not. */
+  readonly down: string;
   /** Requests written ahead to a worker at most, by the scheduler's present judgement. */
   readonly writeAhead: number;
   /** Moving average of a request's time in the application, microseconds. */

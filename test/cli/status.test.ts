@@ -134,7 +134,14 @@ front  pid  state         age  connections  requests  CPU %    memory
 test("the screen of several fronts shows each, and what they have together", () => {
   const [front] = exampleStatus.fronts;
   assert.ok(front !== undefined);
-  const other = { id: 2, pid: 13, state: "silent", startedAt: "2030-01-01T02:03:02.000Z", connections: 2 } as const;
+  const other = {
+    id: 2,
+    pid: 13,
+    state: "silent",
+    startedAt: "2030-01-01T02:03:02.000Z",
+    connections: 2,
+    executing: [],
+  } as const;
   const screen = describeStatus(
     {
       ...exampleStatus,

@@ -221,6 +221,18 @@ describe("the pool", () => {
     assert.equal(none.submit(request(1), 0), false, "the worker has something to do");
   });
 
+  test("tells how long the one that has waited longest waits, and how long those waited that were given", () => {
+    const pool: TestPool = new Pool(1);
+    assert.equal(pool.longestWait(5), 0);
+    pool.submit(request(1), 1000);
+    pool.submit(request(2), 3000);
+    assert.equal(pool.longestWait(5000), 4000);
+    pool.ready(1);
+    assert.deepEqual(names(give(pool, 5000)), [1]);
+    assert.equal(pool.longestWait(5000), 2000);
+    assert.deepEqual(pool.waits.recent(5000), { count: 1, median: 4000, most: 4000 });
+  });
+
   test("what has waited too long is taken out, and nothing else", () => {
     const pool: TestPool = new Pool(1);
     for (const name of [0, 1, 2, 3]) pool.submit(request(name), name * 10);

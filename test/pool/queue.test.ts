@@ -51,6 +51,18 @@ describe("the queue", () => {
     assert.deepEqual(queue.overdue(9), []);
   });
 
+  test("tells whose turn is next, if anyone's, past those that were taken out", () => {
+    const queue = new Queue<Element>();
+    const elements = [1, 2, 3].map(element);
+    for (const each of elements) queue.push(each);
+    for (const each of elements.slice(0, 2)) queue.remove(each);
+    assert.equal(queue.first?.name, 3);
+    queue.unshift(element(0));
+    assert.equal(queue.first?.name, 0);
+    assert.deepEqual(drained(queue), [0, 3]);
+    assert.deepEqual(queue.first, undefined);
+  });
+
   test("what was taken out is passed over, and can be queued again at another place", () => {
     const queue = new Queue<Element>();
     const [a, b, c] = [element(1), element(2), element(3)];

@@ -20,7 +20,7 @@ const server: UpstreamStatus = {
 
 function report(servers: readonly UpstreamStatus[], differences: Partial<FrontReport> = {}): FrontReport {
   const group = { name: "main", balance: "hash", requests: 40, retries: 3, servers } as const;
-  return { connections: 5, requests: 50, pools: [], workers: [], upstreams: [group], ...differences };
+  return { connections: 5, requests: 50, pools: [], workers: [], executing: [], upstreams: [group], ...differences };
 }
 
 test("nothing is the sum of nothing, and one report its own", () => {
