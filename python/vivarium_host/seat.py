@@ -87,7 +87,7 @@ class Seat:
         self.guard = threading.Lock()
         self.counted_from = 0  # the limit counts from here, or from begun_wall: waiting for the client is not counted
         self.told = 0  # begun_wall of the request last told of for --log-slow
-        self.replaced = False  # another thread has its place: it ends when it is done
+        self.replaced = None  # where another thread has its place, the connection on which that came to be: it ends when it is done
 
     def respond(self, status, flags, head, body, last, urgent):
         self.open = False

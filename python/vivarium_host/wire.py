@@ -7,6 +7,7 @@ REQUEST = 1
 CANCEL = 2
 CREDIT = 3
 LIMIT = 4
+END = 5
 FLAG_HAND_OVER = 1
 FLAG_BODY_IN_FILE = 2
 
@@ -38,7 +39,7 @@ class FrameReader:
     """Octets from a front in, frames out.
 
     A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
-    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(LIMIT, id, milliseconds)``.
+    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``.
     """
 
     __slots__ = ("_parts", "_have", "_need")

@@ -1,5 +1,8 @@
 """A worker: reads requests from the front, runs the application in up to N threads, writes answers.
 
+It outlives its front. Where that has died, nobody waits for what is executed here: it goes on to its end and its answers are
+dropped, as is what was written ahead. When nothing is executed any more, the thread that leads says hello to the next front.
+
 One thread leads: it reads requests and executes one after the other, and writes many answers at once. So one wake-up
 serves many requests. Three things keep that from making anybody wait:
 
@@ -28,6 +31,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import deque
 from time import perf_counter_ns, thread_time_ns
 
@@ -44,13 +48,17 @@ LIMITS_MOST = 2048  # limits remembered before those of requests that are over a
 JOIN = 1.0  # seconds after which it is seen that a thread waited for at the end was replaced
 HOLD_COUNT = 8  # answers written at once: half of what is written ahead, so that the front works while this worker does
 HOLD_MOST = 1_000_000  # nanoseconds an answer is held for company
+# seconds between two looks for a front where there is none, the first and the longest
+LOOK_FIRST = 0.005
+LOOK_LONGEST = 0.02
 
 
 class Worker:
-    """Serves one front until it closes the connection."""
+    """Serves a front, and the next one when that has died, until one says that it is the end."""
 
-    def __init__(self, connection, host, settings):
-        self._connection = connection
+    def __init__(self, host, settings):
+        self._settings = settings
+        self._connection = None
         self._host = host
         self._threads = settings["threads"]
         self._response_memory = settings["responseMemory"]
@@ -63,8 +71,8 @@ class Worker:
         self.read_lock = threading.Lock()
         self._send_lock = threading.Lock()
         self.reading = False  # the leader is waiting for requests
-        self._ended = False  # the front will send nothing more
-        self.front_gone = False  # nor will it read anything
+        self._ended = False  # no request will come any more
+        self.front_gone = True  # it reads nothing of what is written, and what it sent is void
         self.begun = 0  # requests begun, in all
         self.flushes = 0
         self.usual = 0  # moving average of a slow application's wall time, nanoseconds; near 0 for a fast one
@@ -75,10 +83,6 @@ class Worker:
 
             self.interrupt = interrupt
         self._memory = None  # where it may have only so much
-        if settings["memory"]:
-            from .memory import Memory
-
-            self._memory = Memory(settings["memory"])
         first = Seat(self)
         first.thread = threading.current_thread()
         self.seats = [first]
@@ -89,6 +93,7 @@ class Worker:
         descriptor = os.open(settings["scoreboard"], os.O_RDWR)
         try:
             self._board = memoryview(mmap.mmap(descriptor, 64)).cast("I")
+            self._board_file = os.fstat(descriptor)
         finally:
             os.close(descriptor)
         self._watcher = Watcher(self, self._board, settings)
@@ -99,13 +104,15 @@ class Worker:
         return any(seat.id for seat in self.seats)
 
     def serve(self):
-        """Runs on the main thread, which is the first seat's, until the front closes and everything is answered."""
+        """Runs on the main thread, which is the first seat's, until the end and until everything is answered."""
         first = self.leader
+        # A process that the application forks (multiprocessing does) must neither read this worker's requests nor, living on
+        # when the worker has died, keep the front waiting for its answers.
+        os.register_at_fork(after_in_child=self._close)
+        give_signals()
         if self.interrupt is not None:
             self.interrupt.wake_by_signal(first)
         self._watcher.start()
-        if self._memory is not None:
-            self._look_at_memory()
         self._occupy(first)
         # Other threads may still be executing; their answers are owed, but for those of replaced ones.
         while True:
@@ -192,11 +199,13 @@ class Worker:
         with self._lock:
             seat.late = 0
             replaced = seat.replaced
-        self.outbox.append(wire.frame(wire.LATE, seat.id, wire.FLAG_OVER))
+        # Of a replaced thread it may be another front by now, to which that id means nothing, or something else.
+        if replaced is None or replaced is self._connection:
+            self.outbox.append(wire.frame(wire.LATE, seat.id, wire.FLAG_OVER))
         seat.slow = True
-        if replaced:
+        if replaced is not None:
             self.flush()
-        return not replaced
+        return replaced is None
 
     def _park(self, seat):
         """Takes the lead if nobody has it, else sleeps until it is given. False: the worker ends."""
@@ -212,7 +221,7 @@ class Worker:
         return self.leader is seat or not self._ended
 
     def _leave(self, seat):
-        """The front closed and nothing is left to begin: lets the idle threads end too."""
+        """It is the end and nothing is left to begin: lets the idle threads end too."""
         with self._lock:
             if self.leader is seat:
                 self.leader = None
@@ -228,11 +237,14 @@ class Worker:
         with self.read_lock:
             # Whoever waited for credit may have read meanwhile, or the lead be gone.
             if self.leader is seat and not self.inbox and not self._ended:
-                try:
-                    data = self._connection.recv(max(READ_SIZE, self._reader.missing))
-                except OSError:
-                    data = b""
-                self._take(data)
+                if self.front_gone:
+                    self._ended = not self._find_front(seat)
+                else:
+                    try:
+                        data = self._connection.recv(max(READ_SIZE, self._reader.missing))
+                    except OSError:
+                        data = b""
+                    self._take(data)
         self.reading = False
         if self._watcher.parked:
             self._watcher.wake()
@@ -241,7 +253,7 @@ class Worker:
     def _take(self, data):
         """Sorts frames; the caller holds read_lock."""
         if not data:
-            self._ended = True
+            self._lose_front()
             return
         for frame in self._reader.feed(data):
             type = frame[0]
@@ -256,6 +268,8 @@ class Worker:
                 self._cancel(frame[1])
             elif type == wire.LIMIT:
                 self._limit(frame[1], frame[2])
+            elif type == wire.END:
+                self._ended = True
 
     def _cancel(self, id):
         # Noted first, then looked for: the request may be on its way from the inbox to a seat, which looks here once it has it.
@@ -290,7 +304,7 @@ class Worker:
 
     def read_what_is_there(self):
         """Reads without waiting, unless somebody reads already."""
-        if self._ended or not self.read_lock.acquire(False):
+        if self._ended or self.front_gone or not self.read_lock.acquire(False):
             return
         try:
             self._take(self._connection.recv(max(READ_SIZE, self._reader.missing), socket.MSG_DONTWAIT))
@@ -305,8 +319,8 @@ class Worker:
         """Waits until the front has room for this request's body. Raises ClientGone."""
         self.flush()
         while seat.granted <= seat.used:
-            if seat.cancelled == seat.id or self._ended:
-                # The front closes its side only when every request was answered or given up, or when it dies.
+            if seat.cancelled == seat.id or self._ended or self.front_gone:
+                # A front says END only when every request was answered or given up.
                 raise ClientGone("the client left")
             if self.read_lock.acquire(False):
                 try:
@@ -330,12 +344,81 @@ class Worker:
                 return
             self.outbox_octets = 0
             self.flushes += 1
+            if self.front_gone:
+                outbox.clear()
+                return
             try:
                 self._connection.sendall(b"".join([outbox.popleft() for _ in range(count)]))
             except OSError:
-                # So will this worker go when it reads.
-                self.front_gone = True
                 outbox.clear()
+                self._lose_front()
+
+    # ---- the front
+
+    def _lose_front(self):
+        """It has died: its clients are gone, and what they asked and nobody has begun nobody is to begin."""
+        self.front_gone = True
+        self.inbox.clear()
+
+    def _find_front(self, seat):
+        """Says hello to the next front when no other thread executes anything. False: there will be none."""
+        while any(other.id for other in self.seats if other is not seat):
+            time.sleep(LOOK_FIRST)
+        wait = LOOK_FIRST
+        while self._has_board():
+            try:
+                self._connect()
+            except OSError:
+                time.sleep(wait)  # there is none yet, or it has died at once
+                wait = min(2 * wait, LOOK_LONGEST)
+                continue
+            self._reader = wire.FrameReader()
+            self.inbox.clear()
+            self._cancelled = set()
+            self.limits.clear()
+            self._board[0] = 0
+            if self._settings["memory"]:
+                from .memory import Memory
+
+                self._memory = Memory(self._settings["memory"])  # what it told before may not have arrived
+            with self._send_lock:
+                self.outbox.clear()
+                try:
+                    self._connection.sendall(self._hello())
+                except OSError:
+                    continue
+                self.front_gone = False
+            if self._memory is not None:
+                self._look_at_memory()
+            return True
+        return False
+
+    def _has_board(self):
+        """Whether the scoreboard is still this worker's: it is removed with the server, and another's where that has its place."""
+        try:
+            return os.path.samestat(os.stat(self._settings["scoreboard"]), self._board_file)
+        except OSError:
+            return False
+
+    def _connect(self):
+        self._close()
+        # Known before it is connected: another thread may fork.
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._connection.connect(self._settings["wire"])
+
+    def _close(self):
+        if self._connection is not None:
+            self._connection.close()
+
+    def _hello(self):
+        settings = self._settings
+        hello = {
+            "worker": settings["worker"],
+            "pid": os.getpid(),
+            "threads": settings["threads"],
+            "generation": settings["generation"],
+        }
+        return wire.frame(wire.HELLO, 0, payload=json.dumps(hello).encode())
 
     # ---- the lead
 
@@ -386,7 +469,7 @@ class Worker:
                     return False
             if seat.thread in self._others:
                 self._others.remove(seat.thread)
-            seat.replaced = True
+            seat.replaced = self._connection
             return True
 
     def rescue(self, begun):
@@ -414,17 +497,6 @@ class Worker:
             self.flush()
 
 
-def say_hello(connection, settings):
-    """Tells the front that this worker is ready."""
-    hello = {
-        "worker": settings["worker"],
-        "pid": os.getpid(),
-        "threads": settings["threads"],
-        "generation": settings["generation"],
-    }
-    connection.sendall(wire.frame(wire.HELLO, 0, payload=json.dumps(hello).encode()))
-
-
 def run(host, settings):
     """The whole life of a worker process."""
     for stream in (sys.stdout, sys.stderr):
@@ -434,12 +506,4 @@ def run(host, settings):
     faulthandler.register(signal.SIGUSR2, file=2)
     if not faulthandler.is_enabled():
         faulthandler.enable(file=2)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(settings["wire"])
-    # A process that the application forks (multiprocessing does) must neither read this worker's requests nor, living on
-    # when the worker has died, keep the front waiting for its answers.
-    os.register_at_fork(after_in_child=connection.close)
-    give_signals()
-    worker = Worker(connection, host, settings)
-    say_hello(connection, settings)
-    worker.serve()
+    Worker(host, settings).serve()

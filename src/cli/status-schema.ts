@@ -118,7 +118,7 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       pool: v.string(),
       pid: count,
       generation: count,
-      state: v.picklist(["booting", "waiting", "ready", "draining"]),
+      state: v.picklist(["booting", "waiting", "ready", "lost", "draining"]),
       replaced: v.picklist(["", ...workerCauses]),
       startedAt: v.string(),
       requests: count,

@@ -175,6 +175,7 @@ export class WorkerLink implements ResponseListener {
 
   /** Sends nothing more: the worker answers what it has, then exits. */
   end(): void {
+    this.#writer.end();
     this.flush();
     this.#socket.end();
   }

@@ -353,8 +353,13 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   /** Another worker has this one's place: it finishes what it has, and is given nothing more. */
   retire(pid: number): void {
-    const member = this.pool.members.find(({ worker }) => worker.pid === pid);
-    if (member === undefined) return;
+    const link = [...this.#links.keys()].find((each) => each.pid === pid);
+    const member = link?.member;
+    if (member === undefined) {
+      // Of a generation that does not serve any more: it came from the front before this one.
+      if (link !== undefined) this.linkIdle(link);
+      return;
+    }
     this.pool.drain(member);
     this.#rested(member.worker);
     this.#limits.retire(member.worker);

@@ -270,7 +270,10 @@ export class Fronts {
           slot.failures = 0;
           this.#owner.frontListening();
         },
-        workerReady: (worker, pid) => this.#owner.workerReady(worker, pid),
+        workerReady: (worker, pid) => {
+          // Of one that is gone its last words may come after the news of its end.
+          if (slot.process === process) this.#owner.workerReady(worker, pid);
+        },
         workerServed: (worker, pid) => this.#owner.workerServed(worker, pid),
         workerNews: (news) => this.#owner.workerNews(news),
         serverScarce: (address) => {

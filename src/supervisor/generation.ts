@@ -23,6 +23,9 @@ const tellStacksWithin = 300;
 /** A worker whose connection has ended has so long to exit, ms. */
 const exitWithin = 1000;
 
+/** A worker that executes nothing has found the next front within so many milliseconds after that listens. */
+const comeWithin = 1000;
+
 /** Requests wait for a worker that is started within so many milliseconds; otherwise they are answered 503 at once. */
 const worthWaiting = 1000;
 
@@ -112,6 +115,31 @@ export class Generation implements SpawnerListener {
     return spawned;
   }
 
+  /** The front is gone: workers say that they are ready to the next one. */
+  frontGone(): void {
+    this.slots.disconnected();
+  }
+
+  /** Workers can connect again. Those that do not soon still execute what the front before gave them: others take their places. */
+  frontListening(): void {
+    const lost = this.slots.all.filter(({ state }) => state === "lost").map(({ pid }) => pid);
+    if (lost.length === 0) return;
+    this.#machine.later(comeWithin, () => {
+      const busy = this.slots.all.filter(({ state, pid }) => state === "lost" && lost.includes(pid));
+      if (this.#ending || !this.#settings.connectable() || busy.length === 0) return;
+      for (const slot of busy) {
+        const { number, pid } = this.slots.leave(slot);
+        this.endLater(number, pid, "still executes what the front that ended gave it");
+      }
+      this.#owner.generationChanged(this);
+    });
+  }
+
+  /** Whether this worker was told to finish what it has. */
+  toldToLeave(pid: number): boolean {
+    return this.slots.leaving.some((each) => each.pid === pid && each.told);
+  }
+
   /** False where that is old news, or another generation's worker. */
   workerReady(worker: number, pid: number): boolean {
     const slot = this.slots.get(worker);
@@ -134,7 +162,8 @@ export class Generation implements SpawnerListener {
     for (const slot of this.slots.all) {
       if (pids.length >= all) break;
       if (slot.state === "empty") continue;
-      const booting = slot.state === "booting";
+      // One that has lost its front executes for nobody.
+      const booting = slot.state !== "ready";
       const leaving = this.slots.leave(slot);
       if (booting) this.#kill(leaving.pid);
       else pids.push(...this.#see([leaving], "still executes what it had when newer code took over"));
@@ -146,7 +175,7 @@ export class Generation implements SpawnerListener {
   endLater(number: number, pid: number, what: string): void {
     const { gracefulTimeout } = this.#settings;
     this.#machine.later(gracefulTimeout * 1000, () => {
-      if (!this.#has(pid)) return;
+      if (!this.slots.leaving.some((each) => each.pid === pid)) return;
       log("warning", "supervisor", `${this.#name(number)} (pid ${pid}) ${what}: it is ended (--graceful-timeout).`);
       this.#kill(pid);
     });
@@ -184,7 +213,7 @@ export class Generation implements SpawnerListener {
   /** What a front found of a worker. Nothing where it is another generation's. */
   workerNews(news: WorkerNews | WorkerSpent): void {
     const { worker, pid } = news;
-    if (this.#ending || !this.#has(pid)) return;
+    if (this.#ending || !this.has(pid)) return;
     if (news.type === "worker-spent") {
       this.#recycler.heed(news);
       this.#owner.generationChanged(this);
@@ -192,7 +221,7 @@ export class Generation implements SpawnerListener {
     }
     const { type } = news;
     const kill = (): void => {
-      if (this.#has(pid)) this.#kill(pid);
+      if (this.has(pid)) this.#kill(pid);
     };
     const slot = this.slots.get(worker);
     if (type === "worker-hung") {
@@ -224,7 +253,8 @@ export class Generation implements SpawnerListener {
     this.#machine.signal(pid, "SIGKILL");
   }
 
-  #has(pid: number): boolean {
+  /** Whether this is one of its workers. */
+  has(pid: number): boolean {
     return [...this.slots.all, ...this.slots.leaving].some((worker) => worker.pid === pid);
   }
 
@@ -232,8 +262,12 @@ export class Generation implements SpawnerListener {
 
   /** Nothing of it is left in the system. */
   #ended(): void {
-    for (const { number } of this.slots.all) this.#settings.runtime.removeScoreboard(this.number, number);
+    this.#removeScoreboards();
     this.#owner.generationEnded(this);
+  }
+
+  #removeScoreboards(): void {
+    for (const { number } of this.slots.all) this.#settings.runtime.removeScoreboard(this.number, number);
   }
 
   /** Nothing of it is replaced any more. */
@@ -245,6 +279,8 @@ export class Generation implements SpawnerListener {
   /** Ends it: workers when their connection does, the spawner after them. */
   end(): void {
     this.stop();
+    // Those that lost their front look for the next while theirs is there.
+    this.#removeScoreboards();
     this.#spawner?.end();
     if (this.#spawner === undefined) this.#ended();
   }
@@ -313,7 +349,7 @@ export class Generation implements SpawnerListener {
 
   workerForked(worker: number, pid: number): void {
     const slot = this.slots.get(worker);
-    if (slot?.state === "booting" || slot?.state === "ready") {
+    if (slot !== undefined && slot.state !== "empty") {
       slot.pid = pid;
       return;
     }
@@ -347,7 +383,7 @@ export class Generation implements SpawnerListener {
       const { target } = this.#settings.pool;
       this.#fail(`The application ${target} could not be loaded; the lines above say why.`, "");
     }
-    const ready = slot.state === "ready";
+    const ready = slot.state === "ready" || slot.state === "lost";
     const delay = this.slots.exited(slot, this.#machine.now());
     if (this.#ending) return;
     const connectable = this.#settings.connectable();

@@ -105,8 +105,8 @@ export const generationLife: StateTable<GenerationState, GenerationEvent> = {
   },
 };
 
-export type SlotState = "empty" | "booting" | "ready";
-export type SlotEvent = "spawned" | "connected" | "gone" | "left";
+export type SlotState = "empty" | "booting" | "ready" | "lost";
+export type SlotEvent = "spawned" | "connected" | "front gone" | "gone" | "left" | "returned";
 
 export const slotLife: StateTable<SlotState, SlotEvent> = {
   title: "A worker's slot",
@@ -116,19 +116,28 @@ export const slotLife: StateTable<SlotState, SlotEvent> = {
   states: {
     empty: {
       means: "Another worker is spawned as soon as there is room and its delay is over.",
-      on: { spawned: "booting" },
+      on: { spawned: "booting", returned: "ready" },
     },
     booting: {
       means: "The spawner was told to fork a worker, which has not connected to the front yet.",
       on: { connected: "ready", gone: "empty", left: "empty" },
     },
-    ready: { means: "Its worker is given requests once its generation serves.", on: { gone: "empty", left: "empty" } },
+    ready: {
+      means: "Its worker is given requests once its generation serves.",
+      on: { "front gone": "lost", gone: "empty", left: "empty" },
+    },
+    lost: {
+      means: "Its worker has no front. It finishes what it executes, then it connects to the next one.",
+      on: { connected: "ready", gone: "empty", left: "empty" },
+    },
   },
   events: {
     spawned: "A worker is asked for.",
     connected: "It connected to the front.",
+    "front gone": "The front died, and its connections with it.",
+    returned: "A worker that had left it, as it did not come to the next front soon, came before there was another.",
     gone: "It ended, or could not be forked.",
-    left: "It leaves its slot to another, finishes what it has and ends: it has served its time, hangs, or newer code serves.",
+    left: "It leaves its slot to another, finishes what it has and ends: it has served its time, hangs, did not come to the next front soon, or newer code serves.",
   },
 };
 

@@ -146,30 +146,28 @@ export class PoolProcess implements GenerationOwner {
   /** Workers can connect. */
   frontListening(): void {
     this.#frontListening = true;
+    for (const generation of this.#generations) generation.frontListening();
     if (this.#down !== "") this.#tellDown(this.#down, 1);
     this.#step();
   }
 
-  /** Nobody listens for workers. Those there are end with their connection, once they have executed what they have. */
+  /** Nobody listens for workers. Those there are connect to the next front, once they have executed what they have. */
   frontGone(): void {
     this.#frontListening = false;
-  }
-
-  /**
-   * The front died: what its workers execute nobody waits for, and the next front has no other workers. They are ended
-   * where they have not ended by themselves after the graceful timeout.
-   */
-  endWorkersLater(): void {
-    for (const generation of this.#generations) {
-      for (const { number, pid } of [...generation.slots.all, ...generation.slots.leaving]) {
-        if (pid !== 0) generation.endLater(number, pid, "still executes what the front that ended gave it");
-      }
-    }
+    for (const generation of this.#generations) generation.frontGone();
   }
 
   /** A worker connected to the front. Nothing where it is another pool's. */
   workerReady(worker: number, pid: number): void {
-    if (!this.#generations.some((generation) => generation.workerReady(worker, pid))) return;
+    const own = this.#generations.filter((generation) => generation.has(pid));
+    if (own.some((generation) => generation.toldToLeave(pid))) {
+      // Told by the front before; the one it came to does not know.
+      this.#owner.retireWorker(pid);
+      return;
+    }
+    // That one was forked is told by another process, and may not be known yet.
+    const asked = own.length > 0 ? own : this.#generations;
+    if (!asked.some((generation) => generation.workerReady(worker, pid))) return;
     this.#down = "";
     for (const leaver of this.#serving?.succeeded(worker) ?? []) this.#owner.retireWorker(leaver);
     const leaving = this.#retire();

@@ -172,7 +172,7 @@ function workersOf({ generations }: KnownPool, stopping: boolean): readonly Know
       if (slot.state === "empty") return [];
       const waiting = state === "checking" || (state === "booting" && generation > 1);
       const ready = stopping ? "draining" : waiting ? "waiting" : "ready";
-      return [{ ...slot, generation, state: slot.state === "ready" ? ready : "booting" }];
+      return [{ ...slot, generation, state: slot.state === "ready" ? ready : slot.state }];
     }),
   ]);
 }

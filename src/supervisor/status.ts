@@ -10,10 +10,10 @@ import type { LastReload, ReloadUnderWay } from "./reloads.js";
 import type { FrontCause, RestartsStatus, WorkerCause } from "./restarts.js";
 
 /**
- * `booting`: not yet connected. `waiting`: of a generation that does not serve yet. `ready`: takes requests. `draining`: finishes what
- * it executes, then ends.
+ * `booting`: not yet connected. `waiting`: of a generation that does not serve yet. `ready`: takes requests. `lost`: its front
+ * has died, and it has not come to the next one. `draining`: finishes what it executes, then ends.
  */
-export type WorkerState = "booting" | "waiting" | "ready" | "draining";
+export type WorkerState = "booting" | "waiting" | "ready" | "lost" | "draining";
 
 /** A request that is being executed. */
 export interface ExecutingStatus {

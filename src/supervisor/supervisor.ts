@@ -263,9 +263,7 @@ class Supervisor implements PoolOwner, FrontsOwner {
   frontGone(): void {
     for (const pool of this.#pools) {
       pool.frontGone();
-      if (this.#phase !== "stopping") pool.endWorkersLater();
-      // Workers end when their connection does.
-      else if (this.#fronts?.running !== true) pool.end();
+      if (this.#phase === "stopping" && this.#fronts?.running !== true) pool.end();
     }
     if (this.#phase === "stopping") this.#maybeEnded();
   }

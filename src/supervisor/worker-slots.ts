@@ -60,7 +60,7 @@ export class WorkerSlots {
     return this.all.filter((slot) => slot.state === "ready").length;
   }
   get unconnected(): number {
-    return this.all.filter((slot) => slot.state === "booting").length;
+    return this.all.filter((slot) => slot.state === "booting" || slot.state === "lost").length;
   }
   /** Workers that finish what they have. */
   get leaving(): readonly Leaving[] {
@@ -73,7 +73,7 @@ export class WorkerSlots {
 
   /** Whether none is there nor about to be, as they die again and again. */
   get failing(): boolean {
-    return this.all.every((slot) => slot.state !== "ready" && slot.failures > 0);
+    return this.all.every((slot) => (slot.state === "empty" || slot.state === "booting") && slot.failures > 0);
   }
 
   get(number: number): Slot | undefined {
@@ -96,10 +96,27 @@ export class WorkerSlots {
    * and may be known first; taken for ready, the slot would stay empty for ever.
    */
   connected(slot: Slot, pid: number): boolean {
+    const leaving = this.#leaving.get(pid);
+    if (leaving !== undefined) return this.#returned(slot, leaving);
     if (!possible(slotLife, slot.state, "connected") || (slot.pid !== 0 && slot.pid !== pid)) return false;
     happen(slot, "connected");
     slot.pid = pid;
     return true;
+  }
+
+  /** A worker that was to have a successor is ready for the next front before there is one: it has its slot again. */
+  #returned(slot: Slot, { pid, startedAt, told }: Leaving): boolean {
+    if (told || !possible(slotLife, slot.state, "returned")) return false;
+    this.#leaving.delete(pid);
+    happen(slot, "returned");
+    slot.pid = pid;
+    slot.startedAt = startedAt;
+    return true;
+  }
+
+  /** The front is gone, and with it the connections of those that were ready. */
+  disconnected(): void {
+    for (const slot of this.all) if (possible(slotLife, slot.state, "front gone")) happen(slot, "front gone");
   }
 
   /** The worker of a slot is to finish and end. */
@@ -132,7 +149,7 @@ export class WorkerSlots {
    * request it got may have ended it, and the next worker's need not.
    */
   exited(slot: Slot, now: number): number {
-    const ready = slot.state === "ready";
+    const ready = slot.state === "ready" || slot.state === "lost";
     const useful = slot.served || (ready && now - slot.startedAt >= soon);
     slot.failures = useful ? 0 : slot.failures + 1;
     happen(slot, "gone");

@@ -8,14 +8,16 @@ import type { FrontStatus, PoolStatus, Status } from "../../src/supervisor/statu
 import { Connection, type Response } from "../conformance/wsgi/connection.js";
 import type { Exit } from "../support/processes.js";
 import { removeFolder, root, temporaryFolder } from "../support/tools.js";
-import { startVivarium, type Vivarium } from "../support/vivarium.js";
+import { startGateway, startVivarium, type Vivarium } from "../support/vivarium.js";
 
 /** The application's target. */
 export const application: string = `${join(root, "test/python/worker_app.py")}:app`;
 
 export interface ServerOptions {
   readonly target?: string;
-  /** Of `vivarium run`. */
+  /** It is started as `vivarium gateway`: there is no application. */
+  readonly gateway?: boolean;
+  /** Of `vivarium run`, or `vivarium gateway`. */
   readonly args?: readonly string[];
   /** Files of the folder the application runs in, which are there before it starts. */
   readonly files?: Readonly<Record<string, string>>;
@@ -67,9 +69,11 @@ export class Server {
   static async start(options: ServerOptions = {}): Promise<Server> {
     const folder = temporaryFolder("faults");
     for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), text);
-    const args = ["--chdir", folder, "--access-log", "off", ...(options.args ?? [])];
+    const own = ["--access-log", "off", ...(options.args ?? [])];
+    const args = ["--chdir", folder, ...own];
     const { through = [] } = options;
     const env = options.env === undefined ? {} : { env: options.env };
+    if (options.gateway === true) return new Server(await startGateway({ args: own, through, ...env }), folder);
     return new Server(await startVivarium(options.target ?? application, { args, through, ...env }), folder);
   }
 

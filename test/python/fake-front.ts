@@ -1,6 +1,6 @@
 // A front that does what a test says: it listens where a worker connects, and every frame goes and comes by hand. The
 // worker is a real one, forked by a real spawner.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Config, PoolConfig } from "../../src/config/config.js";
@@ -118,6 +118,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   readonly oversized: number[] = [];
   printed = "";
   greeting: unknown;
+  /** How often a worker has said hello. */
+  greetings = 0;
   facts: Loaded | undefined;
   failure: { readonly problem: string; readonly traceback: string } | undefined;
   workerPid = 0;
@@ -249,12 +251,20 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   /** No further request will come. */
   end(): void {
-    this.#socket?.end();
+    this.#wire.end();
+    this.#wire.flush();
   }
 
-  /** As when the front dies. */
+  /** As when the front dies. The worker finds the next at the same place. */
   disconnect(): void {
     this.#socket?.destroy();
+    this.answers.clear();
+    this.finished.length = 0;
+  }
+
+  /** As when the server has ended, or another worker has the place of this one. */
+  removeScoreboard(): void {
+    rmSync(join(this.folder, "1-1"), { force: true });
   }
 
   /** Lets what waits for this name go on. */
@@ -301,6 +311,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   /** Ends everything. */
   async close(): Promise<void> {
+    this.removeScoreboard();
     this.#socket?.destroy();
     this.#spawner?.end();
     if (this.#spawner !== undefined) await this.until(() => this.spawnerEnded, "the spawner ends");
@@ -312,6 +323,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   hello(json: string): void {
     this.greeting = JSON.parse(json);
+    this.greetings += 1;
   }
   response(id: number, status: number, _flags: number, _head: Buffer, body: Buffer | undefined, last: boolean): void {
     this.answer(id).status = status;

@@ -268,13 +268,62 @@ for (const { version, path } of pythons()) {
     });
 
     withWorker("an endless stream ends when the front has gone, long before it needs credit", {}, async (front) => {
+      const { greeting } = front;
       front.send({ id: 1, path: "/ticks" });
       front.flush();
       await front.until(() => front.answer(1).body !== "", "it begins");
       front.disconnect();
-      await front.until(() => front.workerEnded !== undefined, "the worker ends");
-      assert.deepEqual(front.workerEnded, { status: 0, signal: 0 });
+      await front.until(() => front.greetings === 2, "it says hello to the next front");
+      assert.deepEqual(front.greeting, greeting);
+      assert.equal(front.workerEnded, undefined);
     });
+
+    for (const threads of [1, 3]) {
+      withWorker(
+        `when the front has gone it finishes what it executes, tells nobody, and serves the next: ${threads} threads`,
+        { threads },
+        async (front) => {
+          for (let round = 1; round <= 3; round += 1) {
+            const name = `round-${round}`;
+            front.send({ id: 1, path: "/one" }, { id: 2, path: `/wait/${name}`, handOver: true });
+            front.flush();
+            await front.recorded(`begin ${name}`);
+            // Written ahead to one thread; others would begin it.
+            if (threads === 1) front.send({ id: 3, path: "/wait/never" });
+            front.flush();
+            front.disconnect();
+            assert.equal(front.greetings, round);
+            front.release(name);
+            await front.until(() => front.greetings === round + 1, "it says hello to the next front");
+            assert.equal(front.begun, 0);
+            front.send({ id: 1, path: "/after" });
+            front.flush();
+            const [after] = await front.over(1);
+            assert.equal(after?.body, "after");
+            assert.deepEqual(front.finished, [1]);
+            assert.equal(front.begun, 1);
+          }
+          assert.ok(!front.record().includes("begin never"));
+        },
+      );
+    }
+
+    withWorker(
+      "when the front has gone and the server with it, it exits as Python does",
+      { threads: 2 },
+      async (front) => {
+        front.send({ id: 1, path: "/wait/a", handOver: true });
+        front.flush();
+        await front.recorded("begin a");
+        front.removeScoreboard();
+        front.disconnect();
+        front.release("a");
+        await front.until(() => front.workerEnded !== undefined, "the worker ends");
+        assert.deepEqual(front.workerEnded, { status: 0, signal: 0 });
+        assert.equal(front.record().at(-1), "atexit");
+        assert.equal(front.greetings, 1);
+      },
+    );
 
     withWorker("answers whatever the application did to its streams", {}, async (front) => {
       const body = Buffer.from(join(front.folder, "1-1"));

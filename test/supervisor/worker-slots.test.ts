@@ -96,6 +96,45 @@ describe("the slots of workers", () => {
     assert.deepEqual(delays.slice(-2), [30_000, 30_000]);
   });
 
+  test("when the front is gone a worker keeps its slot until it is ready for the next, and is no younger then", () => {
+    const slots = new WorkerSlots(2);
+    for (const slot of slots.all) slots.booting(slot, 1000);
+    slots.connected(first(slots), 4711);
+    slots.served(first(slots), 4711);
+    slots.disconnected();
+    assert.deepEqual(
+      slots.all.map(({ state }) => state),
+      ["lost", "booting"],
+    );
+    assert.deepEqual([slots.ready, slots.unconnected, slots.alive], [0, 2, 2]);
+    assert.equal(slots.connected(first(slots), 4712), false);
+    assert.ok(slots.connected(first(slots), 4711));
+    assert.deepEqual([first(slots).state, first(slots).startedAt, first(slots).served], ["ready", 1000, true]);
+    slots.disconnected();
+    assert.equal(slots.exited(first(slots), 1010), 0);
+    assert.equal(first(slots).state, "empty");
+  });
+
+  test("a worker that was to have a successor has its slot again where it comes to the next front first", () => {
+    const slots = new WorkerSlots(1);
+    slots.booting(first(slots), 1000);
+    slots.connected(first(slots), 4711);
+    slots.disconnected();
+    slots.leave(first(slots));
+    assert.ok(slots.connected(first(slots), 4711));
+    assert.deepEqual([first(slots).state, first(slots).startedAt, slots.alive], ["ready", 1000, 1]);
+    // Its successor is on its way, though nobody knows its process id yet.
+    slots.leave(first(slots));
+    slots.booting(first(slots), 2000);
+    assert.equal(slots.connected(first(slots), 4711), false);
+    assert.equal(first(slots).pid, 0);
+    assert.ok(slots.connected(first(slots), 4712));
+    assert.deepEqual(
+      slots.leaving.map(({ pid }) => pid),
+      [4711],
+    );
+  });
+
   test("they are failing while none is ready and each has died of late without having been of use", () => {
     const slots = new WorkerSlots(2, 1, () => 0);
     assert.equal(slots.failing, false);

@@ -65,6 +65,11 @@ export class RequestWriter {
     this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.limit, 0, milliseconds);
   }
 
+  /** An END frame: no further request will come. */
+  end(): void {
+    this.#header(this.#reserve(toWorkerHeader), 0, 0, toWorker.end, 0, 0);
+  }
+
   /** Sends what was gathered. */
   flush(): void {
     if (this.#used === 0) return;

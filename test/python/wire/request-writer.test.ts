@@ -38,6 +38,7 @@ function tell(writer: RequestWriter, frame: Frame): void {
   if (frame.frame === "CANCEL") writer.cancel(frame.id);
   else if (frame.frame === "CREDIT") writer.credit(frame.id, frame.octets);
   else if (frame.frame === "LIMIT") writer.limit(frame.id, frame.milliseconds);
+  else if (frame.frame === "END") writer.end();
   else if (frame.frame === "REQUEST") {
     const shared = joined(frame.shared ?? {});
     const variables = joined({ ...frame.shared, ...frame.variables });

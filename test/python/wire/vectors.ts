@@ -17,6 +17,7 @@ export type Frame =
       readonly body: Text;
     }
   | { readonly frame: "CANCEL"; readonly id: number }
+  | { readonly frame: "END" }
   | { readonly frame: "CREDIT"; readonly id: number; readonly octets: number }
   | { readonly frame: "LIMIT"; readonly id: number; readonly milliseconds: number }
   | { readonly frame: "HELLO"; readonly worker: number; readonly pid: number; readonly threads: number }
