@@ -6,7 +6,8 @@
 // What is below a net.Socket is no public interface of Node. So it is looked at before it is used, and where anything is not as
 // expected, which a test would notice first, connections are net.Sockets as ever (NetClientSocket).
 import type { Server } from "node:net";
-import type { ClientSocket, ClientSocketOwner, Encoded, End } from "./client-socket.js";
+import { type ClientSocket, type ClientSocketOwner, type Encoded, type End, lengthOf } from "./client-socket.js";
+import { untakenOf } from "./untaken.js";
 
 /** A connection as libuv has it. */
 interface Handle {
@@ -133,11 +134,6 @@ export function acceptBare(server: Server, accept: (socket: BareSocket) => void)
 const nothing = Buffer.alloc(0);
 const nowhere: End = { address: "", port: -1 };
 
-function lengthOf(octets: Encoded): number {
-  if (octets instanceof Uint8Array) return octets.length;
-  return octets.reduce((sum, part) => sum + part.length, 0);
-}
-
 export class BareSocket implements ClientSocket {
   readonly #handle: Handle;
   readonly #binding: Binding;
@@ -179,6 +175,10 @@ export class BareSocket implements ClientSocket {
 
   get unsent(): number {
     return this.#unsent;
+  }
+
+  get untaken(): number | undefined {
+    return untakenOf(this.#handle, this.#unsent);
   }
 
   start(owner: ClientSocketOwner): void {

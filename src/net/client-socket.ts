@@ -1,9 +1,15 @@
 // The connection of a client, as a door needs it: less than a net.Socket has, and so less than one costs. Two things are one:
 // libuv's own handle (bare-socket.ts), and a net.Socket for where that cannot be had.
 import type { Socket } from "node:net";
+import { untakenOf } from "./untaken.js";
 
 /** What an encoder gives: one buffer, or several that belong together. They must not change once they are written. */
 export type Encoded = Uint8Array | readonly Uint8Array[];
+
+export function lengthOf(octets: Encoded): number {
+  if (octets instanceof Uint8Array) return octets.length;
+  return octets.reduce((sum, part) => sum + part.length, 0);
+}
 
 /** One end of a connection: "" and -1 on a unix socket. */
 export interface End {
@@ -31,6 +37,8 @@ export interface ClientSocket {
   readonly local: End;
   /** Octets written that the kernel has not taken. */
   readonly unsent: number;
+  /** Octets written that the peer has not taken, as far as can be told; undefined: not yet. Costs a system call. */
+  readonly untaken: number | undefined;
   /** Begins to read. Once, before all else. */
   start(owner: ClientSocketOwner): void;
   /** What is written leaves at once, whether or not what was written before has arrived (TCP_NODELAY). */
@@ -79,6 +87,10 @@ export class NetClientSocket implements ClientSocket {
 
   get unsent(): number {
     return this.#socket.writableLength;
+  }
+
+  get untaken(): number | undefined {
+    return untakenOf(Reflect.get(this.#socket, "_handle"), this.unsent);
   }
 
   start(owner: ClientSocketOwner): void {

@@ -17,6 +17,7 @@ export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const F_SETFD = 2;
 export const FD_CLOEXEC = 1;
+const SIOCOUTQ = 0x5411;
 
 /** A system call that failed; `name` is the error's: "EADDRINUSE". */
 export class SystemError extends Error {
@@ -39,6 +40,8 @@ export interface Libc {
   /** The `struct sockaddr` the socket is bound to. */
   getsockname(fd: number): Buffer;
   closeOnExec(fd: number): void;
+  /** Octets written to a socket that its peer has not acknowledged (tcp(7)). */
+  unacknowledged(fd: number): number;
   close(fd: number): void;
   /** Octets of an address in text form, undefined where the text is not one. */
   inetPton(family: number, text: string): Buffer | undefined;
@@ -65,6 +68,7 @@ async function load(): Promise<Libc> {
   const listen = library.func("int listen(int, int)");
   const getsockname = library.func("int getsockname(int, void *, void *)");
   const fcntl = library.func("int fcntl(int, int, ...)");
+  const ioctl = library.func("int ioctl(int, ulong, ...)");
   const close = library.func("int close(int)");
   // Of both structures the beginning is the same (getpwnam(3), getgrnam(3)): name, password, number.
   const entry = koffi.struct({ name: "str", password: "str", id: "uint" });
@@ -103,6 +107,11 @@ async function load(): Promise<Libc> {
     },
     closeOnExec(fd) {
       checked("fcntl", fcntl(fd, F_SETFD, "int", FD_CLOEXEC));
+    },
+    unacknowledged(fd) {
+      const value = word(0);
+      checked("ioctl", ioctl(fd, SIOCOUTQ, "void *", value));
+      return value.readInt32LE(0);
     },
     close(fd) {
       checked("close", close(fd));
