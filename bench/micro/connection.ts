@@ -11,6 +11,7 @@ class Quiet implements ClientSocket {
   readonly remote: End = { address: "192.0.2.7", port: 51234 };
   readonly local: End = { address: "192.0.2.1", port: 80 };
   readonly unsent = 0;
+  readonly untaken = 0;
   owner: ClientSocketOwner | undefined;
   start(owner: ClientSocketOwner): void {
     this.owner = owner;
@@ -38,6 +39,8 @@ const config = {
   maxFields: 128,
   keepAlive: 75,
   headTimeout: 30,
+  stallTimeout: 30,
+  minRate: 500,
 };
 const wire = Buffer.allocUnsafe(65536);
 const handler: Handler = (exchange) => {

@@ -25,6 +25,8 @@ const config = {
   maxFields: 128,
   keepAlive: 75,
   headTimeout: 30,
+  stallTimeout: 30,
+  minRate: 500,
 };
 const requests = new RecurringRequests(new Ingress(config, new Router([]), { version: "0.0.0" }));
 const decoder = new RequestDecoder({ maxParams: 65536, maxRequests: 1 }, (octets, malformed) =>

@@ -29,6 +29,8 @@ const config = {
   maxFields: 128,
   keepAlive: 75,
   headTimeout: 30,
+  stallTimeout: 30,
+  minRate: 500,
 };
 const wire = Buffer.allocUnsafe(65536);
 const handler: Handler = (exchange) => {

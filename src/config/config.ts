@@ -183,6 +183,10 @@ export interface Config {
   readonly keepAlive: number;
   /** Seconds a client may take to send a request's head. Default 30. Beyond it: 408. */
   readonly headTimeout: number;
+  /** Seconds in which a client that is waited for must send or take `minRate` octets for each. Default 30. */
+  readonly stallTimeout: number;
+  /** Octets a second; 0: any at all will do. Default 500. */
+  readonly minRate: number;
   /** Files that are looked at once a second: when one is touched, the server reloads. Default none. */
   readonly touchReload: readonly string[];
   /** Seconds running requests get to finish at a stop, or when newer code has taken over. Default 30. */

@@ -104,6 +104,8 @@ class Loader {
       maxFields: this.#pick("maxFields", context),
       keepAlive: this.#pick("keepAlive", context),
       headTimeout: this.#pick("headTimeout", context),
+      stallTimeout: this.#pick("stallTimeout", context),
+      minRate: this.#pick("minRate", context),
       touchReload: this.#pick("touchReload", context),
       gracefulTimeout: this.#pick("gracefulTimeout", context),
       hangTimeout: this.#pick("hangTimeout", context),

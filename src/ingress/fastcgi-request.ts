@@ -11,6 +11,7 @@ import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressOptions } from "./options.js";
+import { type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { bodyTooLarge, receivedRecord } from "./received-request.js";
 import type { ReadRequest } from "./recurring-requests.js";
@@ -27,15 +28,16 @@ export interface RequestOwner {
   cut(request: FastCgiRequest, delimited: boolean): void;
   /** No more of the request is awaited: it is whole, or over. */
   received(): void;
-  /** No more of the request is awaited: it is whole, or over. */
-  received(): void;
   /** The request's body begins (1) or ceases (-1) to wait for the disk. */
   congested(more: 1 | -1): void;
 }
 
-export class FastCgiRequest implements BodyOwner, ResponseSink {
+export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
   readonly id: number;
   readonly keepConnection: boolean;
+  /** That of its body: others on the connection may be faster. */
+  deadline = 0;
+  moved = 0;
   readonly #owner: RequestOwner;
   readonly #encoder = new ResponseEncoder();
   #received: ReceivedRequest | undefined;
@@ -45,6 +47,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
   #congested = false;
   #whole = false;
   #receiving = true;
+  #watched = false;
   #over = false;
 
   constructor(owner: RequestOwner, id: number, keepConnection: boolean) {
@@ -58,14 +61,30 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
     return this.#whole;
   }
 
-  /** Whether more of its body is to come. */
-  get receiving(): boolean {
-    return this.#receiving;
+  /** As the log calls it. */
+  get target(): string {
+    return this.#received?.target ?? "";
+  }
+
+  /** All that came was read: more of the body is waited for, unless it is the disk that is slow, not the web server. */
+  rest(): void {
+    if (!this.#receiving || this.#congested || this.deadline !== 0) return;
+    const { deadlines, pace } = this.#owner.options;
+    if (!this.#watched) deadlines.watch(this);
+    this.#watched = true;
+    pace.begin(this, this.#receiver?.size ?? 0);
+  }
+
+  /** The deadline passed. */
+  expire(): void {
+    const client = { address: this.#received?.remoteAddress ?? "", target: this.target };
+    if (!this.#owner.options.pace.sends(this, this.#receiver?.size ?? 0, client)) this.reject(tooLate("body"));
   }
 
   #receiveNoMore(): void {
     if (!this.#receiving) return;
     this.#receiving = false;
+    if (this.#watched) this.#owner.options.deadlines.unwatch(this);
     this.#owner.received();
   }
 
@@ -163,6 +182,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink {
     const congested = this.#receiver?.congested === true;
     if (congested === this.#congested) return;
     this.#congested = congested;
+    if (congested) this.deadline = 0;
     this.#owner.congested(congested ? 1 : -1);
   }
 

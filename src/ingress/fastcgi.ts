@@ -5,16 +5,16 @@
 // STDIN has an end of its own, so no web server half-closes a connection: one that ends its side has left, and its
 // requests are given up.
 import { log } from "../channels.js";
-import { VivariumError, vivariumError } from "../errors.js";
-import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
-import type { Timed } from "../net/deadline.js";
+import { VivariumError } from "../errors.js";
+import { type ClientSocket, type ClientSocketOwner, type Encoded, lengthOf } from "../net/client-socket.js";
 import { protocolStatus } from "../protocol/fastcgi/records.js";
 import { RequestDecoder, type RequestEvent } from "../protocol/fastcgi/request-decoder.js";
 import { encodeEnd, encodeUnknownType, encodeValues } from "../protocol/fastcgi/response-encoder.js";
 import { plainAddress } from "../routing/forwarded.js";
 import { FastCgiRequest, type RequestOwner } from "./fastcgi-request.js";
-import { lingerDrainingTicks, lingerTicks, octetsPerTick, stallTicks } from "./http1-phases.js";
+import { lingerDrainingTicks, lingerTicks } from "./http1-phases.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
+import type { Paced } from "./pace.js";
 import type { ReadRequest } from "./recurring-requests.js";
 
 /** Requests at once on a connection; more are refused as FCGI_OVERLOADED. */
@@ -37,8 +37,10 @@ export function serveFastCgi(
   return new Connection(socket, options, refusal);
 }
 
-class Connection implements IngressConnection, Timed, RequestOwner, ClientSocketOwner {
+class Connection implements IngressConnection, Paced, RequestOwner, ClientSocketOwner {
+  /** The end of idleness, of a request's parameters, or of a stall in what is written. Bodies have their own. */
   deadline: number;
+  moved = 0;
   readonly options: IngressOptions;
   /** What its requests are answered, where there is no room for them. */
   readonly #refusal: VivariumError | undefined;
@@ -58,6 +60,12 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
   #gatheredBy: (() => void)[] = [];
   /** Writes that the socket has not reported yet. */
   #unflushed = 0;
+  /** Octets written. */
+  #octets = 0;
+  /** What the deadline is of, and how many requests had begun when it was set: what drips in does not move it. */
+  #awaits: "octets" | "idle" | "params" | "nothing" = "idle";
+  #begunThen = -1;
+  #begun = 0;
   /** Requests of which more is to come. */
   #receiving = 0;
   /** Requests whose bodies wait for the disk. */
@@ -106,7 +114,9 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
     else this.#closeSoon();
   }
 
-  socketDrained(): void {}
+  socketDrained(): void {
+    if (this.#lingering) this.#awaitEnd();
+  }
 
   socketClosed(): void {
     this.#open = false;
@@ -119,21 +129,22 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
 
   /** The deadline passed. */
   expire(): void {
-    const heads = this.#decoder.active - this.#requests.size;
-    if (this.#lingering || this.#unflushed > 0 || heads > 0 || !this.#decoder.betweenRecords) {
-      this.destroy();
-      return;
-    }
-    if (this.#decoder.idle) this.#closeSoon();
-    for (const request of this.#requests.values()) {
-      if (!request.receiving) continue;
-      request.reject(vivariumError("ERR_INGRESS_TIMEOUT", "The request's body stopped arriving.", { status: 408 }));
-    }
+    if (this.#awaits === "octets") {
+      const client = { address: plainAddress(this.#socket.remote.address), target: this.#target };
+      if (!this.options.pace.takes(this, this.#socket, this.#octets, client)) this.destroy();
+    } else if (!this.#lingering && this.#decoder.idle) this.#closeSoon();
+    else this.destroy();
+  }
+
+  /** Of the request whose response waits; of several any. */
+  get #target(): string {
+    for (const request of this.#requests.values()) return request.target;
+    return "several requests";
   }
 
   drain(): void {
     if (this.#decoder.idle) this.#closeSoon();
-    else if (this.#lingering) this.deadline = this.options.deadlines.tick + lingerDrainingTicks;
+    else if (this.#lingering && this.#awaits !== "octets") this.#awaitEnd();
   }
 
   get restingSince(): number {
@@ -178,6 +189,7 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
   }
 
   #add(id: number, keepConnection: boolean): FastCgiRequest {
+    this.#begun += 1;
     const request = new FastCgiRequest(this, id, keepConnection);
     this.#requests.set(id, request);
     this.#receiving += 1;
@@ -240,8 +252,9 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
   // -- the flow
 
   write(octets: Encoded, flushed: () => void = this.#written): void {
-    if (this.#unflushed === 0) this.deadline = this.#stallDeadline();
+    if (this.#unflushed === 0 && !this.#lingering) this.#awaitTaken();
     this.#unflushed += 1;
+    this.#octets += lengthOf(octets);
     if (this.#gatheredBy.length > 0 || this.#requests.size > 1) this.#gather(octets, flushed);
     else {
       this.#socket.write(octets, flushed);
@@ -270,8 +283,7 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
 
   written(): void {
     this.#unflushed -= 1;
-    if (this.#unflushed > 0) this.deadline = this.#stallDeadline();
-    else this.#rest();
+    if (this.#unflushed === 0) this.#rest();
     if (this.#paused) this.#flow();
   }
 
@@ -294,24 +306,26 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
     else this.#socket.resume();
   }
 
-  #stallDeadline(): number {
-    return this.options.deadlines.tick + stallTicks + Math.ceil(this.#socket.unsent / octetsPerTick);
+  /** From now on the web server is to take what was written. How much of it the kernel has, a look will tell. */
+  #awaitTaken(): void {
+    this.#awaits = "octets";
+    this.options.pace.begin(this, Number.NEGATIVE_INFINITY);
   }
 
   /** Sets the deadline where nothing waits to be written. */
   #rest(): void {
+    if (this.#receiving > 0) for (const request of this.#requests.values()) request.rest();
     if (this.#unflushed > 0 || this.#lingering) return;
     const { deadlines, keepAlive, headTimeout } = this.options;
     const decoder = this.#decoder;
-    if (decoder.idle) {
-      this.#restsSince = deadlines.tick;
-      this.deadline = deadlines.tick + keepAlive;
-    }
-    // It is the disk that is slow now, not the web server.
-    else if (this.#congested > 0) this.deadline = 0;
-    else if (decoder.active > this.#requests.size || !decoder.betweenRecords) {
-      this.deadline = deadlines.tick + headTimeout;
-    } else this.deadline = this.#receiving > 0 ? deadlines.tick + stallTicks : 0;
+    const params = decoder.active > this.#requests.size || (this.#receiving === 0 && !decoder.betweenRecords);
+    const awaits = decoder.idle ? "idle" : params && this.#congested === 0 ? "params" : "nothing";
+    if (awaits === this.#awaits && this.#begunThen === this.#begun) return;
+    this.#awaits = awaits;
+    this.#begunThen = this.#begun;
+    if (awaits === "idle") this.#restsSince = deadlines.tick;
+    if (awaits === "nothing") this.deadline = 0;
+    else this.deadline = deadlines.tick + (awaits === "idle" ? keepAlive : headTimeout);
   }
 
   /** Closes the connection as soon as the web server's side of the network took what was written. */
@@ -319,7 +333,7 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
     if (!this.#open) return;
     this.#lingering = true;
     this.#release();
-    this.deadline = this.#stallDeadline();
+    this.#awaitTaken();
     this.#socket.close();
   }
 
@@ -327,11 +341,17 @@ class Connection implements IngressConnection, Timed, RequestOwner, ClientSocket
   #linger(): void {
     if (!this.#open) return;
     this.#lingering = true;
-    const { deadlines, draining } = this.options;
-    this.#restsSince = deadlines.tick;
-    this.deadline = deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
+    this.#restsSince = this.options.deadlines.tick;
     this.#release();
+    if (this.#socket.unsent > 0) this.#awaitTaken();
+    else this.#awaitEnd();
     this.#socket.end();
     this.#flow();
+  }
+
+  #awaitEnd(): void {
+    const { deadlines, draining } = this.options;
+    this.#awaits = "nothing";
+    this.deadline = deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
   }
 }

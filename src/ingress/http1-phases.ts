@@ -6,8 +6,11 @@ type PhaseName = "idle" | "head" | "body" | "storing" | "answering" | "flushing"
 export interface Phase {
   /** Whether the decoder is asked for events. Elsewhere what arrives waits in it. */
   readonly reads: boolean;
-  /** The deadline passed: close, or answer 408 first. */
-  readonly expiry: "close" | "timeout" | "nothing";
+  /**
+   * The deadline passed: close, or answer 408 first; or look whether the client sends ("sending") or takes ("taking") fast enough
+   * (pace.ts), and only else do the one or the other.
+   */
+  readonly expiry: "close" | "timeout" | "sending" | "taking" | "nothing";
   /** The client closed its side: it is gone, or may still read. */
   readonly fin: "close" | "note" | "nothing";
 }
@@ -25,24 +28,20 @@ export const phases: Readonly<Record<PhaseName, Phase>> = {
   /** Some of a head received. */
   head: { reads: true, expiry: "timeout", fin: "close" },
   /** The head is whole, the body is not. */
-  body: { reads: true, expiry: "timeout", fin: "close" },
+  body: { reads: true, expiry: "sending", fin: "close" },
   /** The body is whole, and some of it is not on the disk yet. */
   storing: { reads: false, expiry: "close", fin: "note" },
   /** An exchange is open. It has a deadline only while the client does not take what was written. */
-  answering: { reads: false, expiry: "close", fin: "note" },
+  answering: { reads: false, expiry: "taking", fin: "note" },
   /** The response is whole, the client has not taken it. The next request waits, or responses would pile up. */
-  flushing: { reads: false, expiry: "close", fin: "note" },
-  /** Our side is closed; what still comes is dropped until the client closes its own (RFC 9112 §9.6). */
-  lingering: { reads: false, expiry: "close", fin: "close" },
+  flushing: { reads: false, expiry: "taking", fin: "note" },
+  /** Our side is closed behind what was written; what still comes is dropped until the client closes its own (RFC 9112 §9.6). */
+  lingering: { reads: false, expiry: "taking", fin: "close" },
   closed: { reads: false, expiry: "nothing", fin: "nothing" },
 };
 
 /** Octets pipelined behind a request being answered, beyond which the socket is not read. */
 export const pipelinedMost: number = 65536;
-/** Nothing of a body received, or of a response taken, for so long: the client is as good as gone. Seconds, as in nginx. */
-export const stallTicks: number = ticks(60);
-/** A response gets another tick for this many octets: 16 KiB/s is the slowest client that is waited for. */
-export const octetsPerTick: number = 4096;
-/** After our FIN a client gets this long to read the last response and close; less when the server stops. */
+/** When it has all of the last response, a client gets this long to close its side; less when the server stops. */
 export const lingerTicks: number = ticks(30);
 export const lingerDrainingTicks: number = ticks(2);

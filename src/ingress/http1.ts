@@ -6,7 +6,6 @@ import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
 import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
-import type { Timed } from "../net/deadline.js";
 import { decodePath, type Place, RequestVariables } from "../protocol/cgi/request-variables.js";
 import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
 import { continue100, ResponseEncoder } from "../protocol/http1/response-encoder.js";
@@ -14,17 +13,10 @@ import { claimedOrigin } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
-import {
-  lingerDrainingTicks,
-  lingerTicks,
-  octetsPerTick,
-  type Phase,
-  phases,
-  pipelinedMost,
-  stallTicks,
-} from "./http1-phases.js";
+import { lingerDrainingTicks, lingerTicks, type Phase, phases, pipelinedMost } from "./http1-phases.js";
 import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
+import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { Peer } from "./peer.js";
 import { protocolOf, requestRecord } from "./request-record.js";
@@ -39,8 +31,9 @@ export function serveHttp1(
   return new Connection(socket, options, refusal);
 }
 
-class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, ClientSocketOwner {
+class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, ClientSocketOwner {
   deadline: number;
+  moved = 0;
   readonly #socket: ClientSocket;
   readonly #options: IngressOptions;
   /** What its request is answered, where there is no room for it. */
@@ -116,6 +109,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
 
   socketDrained(): void {
     if (this.#phase === phases.flushing) this.#next();
+    else if (this.#phase === phases.lingering) this.deadline = this.#lingerDeadline();
   }
 
   socketClosed(): void {
@@ -134,14 +128,15 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   /** The deadline passed. */
   expire(): void {
     switch (this.#phase.expiry) {
-      case "timeout": {
-        const sentence =
-          this.#phase === phases.head
-            ? "The request's head took too long to arrive."
-            : "The request's body stopped arriving.";
-        this.#reject(vivariumError("ERR_INGRESS_TIMEOUT", sentence, { status: 408 }));
+      case "timeout":
+        this.#reject(tooLate("head"));
         break;
-      }
+      case "sending":
+        if (!this.#options.pace.sends(this, this.#receiver?.size ?? 0, this.#client)) this.#reject(tooLate("body"));
+        break;
+      case "taking":
+        if (!this.#options.pace.takes(this, this.#socket, this.#encoder.bodyOctets, this.#client)) this.destroy();
+        break;
       case "close":
         this.destroy();
         break;
@@ -149,12 +144,16 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     }
   }
 
+  get #client(): Client {
+    return { address: this.#peer, target: this.#head?.target ?? "" };
+  }
+
   drain(): void {
     const { deadlines, drainIdle } = this.#options;
     if (this.#phase === phases.idle && drainIdle > 0)
       this.deadline = Math.min(this.deadline, deadlines.tick + drainIdle);
     else if (this.#phase === phases.idle) this.#closeSoon();
-    else if (this.#phase === phases.lingering) this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
+    else if (this.#phase === phases.lingering && this.#socket.unsent === 0) this.deadline = this.#lingerDeadline();
   }
 
   get restingSince(): number {
@@ -216,7 +215,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
         this.#socket.pause();
         return;
       }
-      this.deadline = deadlines.tick + stallTicks;
+      if (this.deadline === 0) this.#options.pace.begin(this, this.#receiver?.size ?? 0);
     }
     this.#socket.resume();
   }
@@ -232,6 +231,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     if (head.framing === "none") return;
     if (this.#route === undefined) throw notMounted();
     this.#phase = phases.body;
+    this.deadline = 0;
     this.#receiver = new BodyReceiver(this, this.#options.bodyMemory, this.#options.tempDir);
     // A client that has begun to send the body does not wait (RFC 9110 §10.1.1).
     if (head.expectContinue && this.#decoder.pending === 0) this.#socket.write(continue100());
@@ -344,7 +344,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     // Without its last chunk or the octets promised, a response that ends is seen to be incomplete, and what went out
     // before stays readable. Where the end of the connection is the end of the body, only a reset tells.
     this.#phase = phases.lingering;
-    this.deadline = this.#stallDeadline();
+    this.#awaitTaken();
     if (exchange.delimited) this.#socket.close();
     else this.#socket.reset();
   }
@@ -355,14 +355,15 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     this.#socket.write(octets, () => {
       if (exchange.ended) return;
       this.#unflushed -= 1;
-      this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
+      if (this.#unflushed === 0) this.deadline = 0;
       if (taken > 0) exchange.onFlushed?.(taken);
     });
-    if (this.deadline === 0) this.deadline = this.#stallDeadline();
+    if (this.deadline === 0) this.#awaitTaken();
   }
 
-  #stallDeadline(): number {
-    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.unsent / octetsPerTick);
+  /** From now on the client is to take what was written. How much of it the kernel has, a look will tell. */
+  #awaitTaken(): void {
+    this.#options.pace.begin(this, Number.NEGATIVE_INFINITY);
   }
 
   /** The response is encoded whole. */
@@ -378,7 +379,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
       this.#closeAfterResponse();
     } else if (this.#socket.unsent > 0) {
       this.#phase = phases.flushing;
-      this.deadline = this.#stallDeadline();
+      this.#awaitTaken();
     } else {
       this.#next();
     }
@@ -402,7 +403,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   /** Closes the connection as soon as the client's side of the network took what was written. */
   #closeSoon(): void {
     this.#phase = phases.lingering;
-    this.deadline = this.#stallDeadline();
+    this.#awaitTaken();
     this.#socket.close();
   }
 
@@ -413,10 +414,16 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   #linger(): void {
     this.#phase = phases.lingering;
     this.#restsSince = this.#options.deadlines.tick;
-    this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
+    if (this.#socket.unsent > 0) this.#awaitTaken();
+    else this.deadline = this.#lingerDeadline();
     if (this.#inputEnded) this.#socket.close();
     else this.#socket.end();
     this.#socket.resume();
+  }
+
+  #lingerDeadline(): number {
+    const { deadlines, draining } = this.#options;
+    return deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
   }
 
   /** The exchange is over, however. */

@@ -13,6 +13,7 @@ import type { Router } from "../routing/router.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
+import { Pace } from "./pace.js";
 import { RecurringRequests } from "./recurring-requests.js";
 import { serveScgi } from "./scgi.js";
 import { noRoom, Shortage } from "./shortage.js";
@@ -30,6 +31,8 @@ export type IngressConfig = Pick<
   | "maxFields"
   | "keepAlive"
   | "headTimeout"
+  | "stallTimeout"
+  | "minRate"
 >;
 
 export interface IngressFacts {
@@ -82,6 +85,7 @@ export class Ingress implements IngressOptions {
   readonly keepAlive: number;
   readonly headTimeout: number;
   readonly shortage: Shortage;
+  readonly pace: Pace;
   readonly #connections = new Set<IngressConnection>();
   #requests = 0;
   /** Whether other processes accept from the same sockets. */
@@ -116,6 +120,7 @@ export class Ingress implements IngressOptions {
     this.shortage = new Shortage(facts.descriptors ?? new Descriptors(), this.deadlines, this.#connections);
     this.keepAlive = ticks(config.keepAlive);
     this.headTimeout = ticks(config.headTimeout);
+    this.pace = new Pace(this.deadlines, config.stallTimeout, config.minRate);
   }
 
   /** Connections open now. */

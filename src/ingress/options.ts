@@ -3,6 +3,7 @@ import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
+import type { Pace } from "./pace.js";
 import type { RecurringRequests } from "./recurring-requests.js";
 
 /** What all connections of a front share, whatever is spoken on them. */
@@ -21,6 +22,8 @@ export interface IngressOptions {
   /** In ticks (net/deadline.ts). */
   readonly keepAlive: number;
   readonly headTimeout: number;
+  /** How fast bodies must come and responses be taken. */
+  readonly pace: Pace;
   /** Whether connections close after the response they are at. */
   readonly draining: boolean;
   /** How long idle connections are left open then, in ticks; 0: they are closed at once. */

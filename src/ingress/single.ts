@@ -5,7 +5,6 @@ import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
 import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
-import type { Timed } from "../net/deadline.js";
 import type { ReceivedRequest } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { ResponseFacts } from "../protocol/http1/response-encoder.js";
@@ -13,9 +12,10 @@ import type { RequestEvent, RequestHead } from "../protocol/uwsgi/request-decode
 import { plainAddress } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
-import { lingerDrainingTicks, lingerTicks, octetsPerTick, type Phase, phases, stallTicks } from "./http1-phases.js";
+import { lingerDrainingTicks, lingerTicks, type Phase, phases } from "./http1-phases.js";
 import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
+import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { readReceived, receivedRecord } from "./received-request.js";
 
@@ -56,8 +56,9 @@ export function serveSingle(
   return new Connection(socket, options, refusal, protocol);
 }
 
-class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, ClientSocketOwner {
+class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, ClientSocketOwner {
   deadline: number;
+  moved = 0;
   readonly #socket: ClientSocket;
   readonly #options: IngressOptions;
   /** What its request is answered, where there is no room for it. */
@@ -117,7 +118,9 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     }
   }
 
-  socketDrained(): void {}
+  socketDrained(): void {
+    if (this.#phase === phases.lingering) this.deadline = this.#lingerDeadline();
+  }
 
   socketClosed(): void {
     this.#phase = phases.closed;
@@ -134,18 +137,30 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
 
   /** The deadline passed. */
   expire(): void {
-    if (this.#phase.expiry === "timeout") {
-      const sentence =
-        this.#phase === phases.head
-          ? "The request's head took too long to arrive."
-          : "The request's body stopped arriving.";
-      this.#reject(vivariumError("ERR_INGRESS_TIMEOUT", sentence, { status: 408 }));
-    } else if (this.#phase.expiry === "close") this.destroy();
+    switch (this.#phase.expiry) {
+      case "timeout":
+        this.#reject(tooLate("head"));
+        break;
+      case "sending":
+        if (!this.#options.pace.sends(this, this.#receiver?.size ?? 0, this.#client)) this.#reject(tooLate("body"));
+        break;
+      case "taking":
+        if (!this.#options.pace.takes(this, this.#socket, this.#encoder.bodyOctets, this.#client)) this.destroy();
+        break;
+      case "close":
+        this.destroy();
+        break;
+      case "nothing":
+    }
+  }
+
+  get #client(): Client {
+    return { address: this.#request?.remoteAddress ?? "", target: this.#request?.target ?? "" };
   }
 
   drain(): void {
     if (this.#phase === phases.idle) this.destroy();
-    else if (this.#phase === phases.lingering) this.deadline = this.#options.deadlines.tick + lingerDrainingTicks;
+    else if (this.#phase === phases.lingering && this.#socket.unsent === 0) this.deadline = this.#lingerDeadline();
   }
 
   get restingSince(): number {
@@ -192,7 +207,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
         this.#socket.pause();
         return;
       }
-      this.deadline = deadlines.tick + stallTicks;
+      if (this.deadline === 0) this.#options.pace.begin(this, this.#receiver?.size ?? 0);
       this.#socket.resume();
     }
   }
@@ -207,6 +222,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     if (head.framing === "none" || (head.framing === "length" && head.contentLength === 0)) return;
     if (this.#route === undefined) throw notMounted();
     this.#phase = phases.body;
+    this.deadline = 0;
     this.#receiver = new BodyReceiver(this, options.bodyMemory, options.tempDir);
   }
 
@@ -317,7 +333,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   cut(exchange: IncomingExchange): void {
     this.#end(exchange);
     this.#phase = phases.lingering;
-    this.deadline = this.#stallDeadline();
+    this.#awaitTaken();
     this.#socket.reset();
   }
 
@@ -327,14 +343,15 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
     this.#socket.write(octets, () => {
       if (exchange.ended) return;
       this.#unflushed -= 1;
-      this.deadline = this.#unflushed === 0 ? 0 : this.#stallDeadline();
+      if (this.#unflushed === 0) this.deadline = 0;
       if (taken > 0) exchange.onFlushed?.(taken);
     });
-    if (this.deadline === 0) this.deadline = this.#stallDeadline();
+    if (this.deadline === 0) this.#awaitTaken();
   }
 
-  #stallDeadline(): number {
-    return this.#options.deadlines.tick + stallTicks + Math.ceil(this.#socket.unsent / octetsPerTick);
+  /** From now on the web server is to take what was written. How much of it the kernel has, a look will tell. */
+  #awaitTaken(): void {
+    this.#options.pace.begin(this, Number.NEGATIVE_INFINITY);
   }
 
   /** The response is encoded whole. */
@@ -352,7 +369,7 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   /** Closes the connection as soon as the kernel has what was written. */
   #close(): void {
     this.#phase = phases.lingering;
-    this.deadline = this.#stallDeadline();
+    this.#awaitTaken();
     this.#socket.close();
   }
 
@@ -363,10 +380,16 @@ class Connection implements IngressConnection, Timed, BodyOwner, ResponseSink, C
   #linger(): void {
     this.#phase = phases.lingering;
     this.#restsSince = this.#options.deadlines.tick;
-    this.deadline = this.#options.deadlines.tick + (this.#options.draining ? lingerDrainingTicks : lingerTicks);
+    if (this.#socket.unsent > 0) this.#awaitTaken();
+    else this.deadline = this.#lingerDeadline();
     if (this.#inputEnded) this.#socket.close();
     else this.#socket.end();
     this.#socket.resume();
+  }
+
+  #lingerDeadline(): number {
+    const { deadlines, draining } = this.#options;
+    return deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
   }
 
   /** The exchange is over, however. */

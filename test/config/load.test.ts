@@ -83,6 +83,8 @@ describe("configuration", () => {
       maxFields: 128,
       keepAlive: 75,
       headTimeout: 30,
+      stallTimeout: 30,
+      minRate: 500,
       touchReload: [],
       gracefulTimeout: 30,
       socketMode: 0o660,

@@ -629,22 +629,6 @@ describe("time", () => {
     assert.match(client.received, /^HTTP\/1\.1 408 /);
   });
 
-  test("a body may take long while it moves; one that stops gets 408", async (t) => {
-    const served = await serve(t, (exchange) => answer(exchange, "done"), { headTimeout: 10 });
-    const client = await served.connect();
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
-    for (const part of ["1", "2", "3", "4"]) {
-      client.send(part);
-      await settle();
-      served.deadlines.advance(ticks(50));
-    }
-    await settle();
-    assert.equal(client.received, "");
-    served.deadlines.advance(ticks(60));
-    await client.untilEnd();
-    assert.match(client.received, /^HTTP\/1\.1 408 /);
-  });
-
   test("a request may execute as long as it likes", async (t) => {
     const open: Exchange[] = [];
     const served = await serve(t, (exchange) => open.push(exchange));
@@ -658,26 +642,6 @@ describe("time", () => {
     served.deadlines.advance(ticks(100_000));
     open[0]?.write(Buffer.from("late"), true);
     await client.until("late");
-  });
-
-  test("a client that takes nothing of a response for long is gone", async (t) => {
-    let gone = false;
-    const served = await serve(t, (exchange) => {
-      exchange.onGone = () => {
-        gone = true;
-      };
-      exchange.respond(headOf(200), Buffer.alloc(32 * 1024 * 1024), false);
-    });
-    const client = await served.connect();
-    client.socket.pause();
-    client.send(hello);
-    await eventually(() => served.ingress.requests === 1);
-    await settle();
-    served.deadlines.advance(ticks(60));
-    await settle();
-    assert.equal(gone, false);
-    served.deadlines.advance(ticks(3600));
-    await eventually(() => gone);
   });
 });
 

@@ -17,6 +17,8 @@ const ingress = new Ingress(
     maxFields: 10,
     keepAlive: 75,
     headTimeout: 30,
+    stallTimeout: 30,
+    minRate: 500,
   },
   new Router([]),
   { version: "0.0.0", deadlines: new Deadlines(false) },

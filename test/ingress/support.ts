@@ -50,6 +50,8 @@ export async function serve(
     maxFields: 128,
     keepAlive: 75,
     headTimeout: 30,
+    stallTimeout: 30,
+    minRate: 500,
     ...config,
   };
   const router = new Router([{ host: config.host ?? "", path: config.mount ?? "", handler }]);
