@@ -4,8 +4,8 @@ import { type PoolConfig, workerArea } from "../config/config.js";
 import type { EmbeddedFacts } from "../front/messages.js";
 import type { Loaded } from "../spawn/spawner.js";
 import type { Fronts } from "./fronts.js";
-import type { SupervisorState } from "./lifecycles.js";
-import { thisMachine } from "./machine.js";
+import type { ServiceState } from "./lifecycles.js";
+import type { Machine } from "./machine.js";
 import { logOutput } from "./output.js";
 import type { ReloadOutcome } from "./pool-process.js";
 import { type ReloadedBy, Reloads } from "./reloads.js";
@@ -16,9 +16,9 @@ export class EmbeddedPool {
   /** No process but the fronts. */
   readonly spawnerPid = 0;
   readonly generations: readonly [] = [];
-  readonly reloads: Reloads = new Reloads(thisMachine.now);
+  readonly reloads: Reloads;
   /** There are no workers: what is replaced are the fronts. */
-  readonly restarts: Restarts<WorkerCause> = new Restarts(workerCauses, thisMachine.now);
+  readonly restarts: Restarts<WorkerCause>;
   #generation = 1;
   #facts: Loaded | undefined;
   /** What is under way: a reload asked for meanwhile follows it. */
@@ -26,8 +26,10 @@ export class EmbeddedPool {
   /** The last that was asked for: it serves all who asked while it had not begun. */
   #asked: Promise<ReloadOutcome> | undefined;
 
-  constructor(config: PoolConfig) {
+  constructor(config: PoolConfig, { now }: Machine) {
     this.config = config;
+    this.reloads = new Reloads(now);
+    this.restarts = new Restarts(workerCauses, now);
   }
 
   /** How often the code has been loaded. */
@@ -40,7 +42,7 @@ export class EmbeddedPool {
   }
 
   /** Has fronts with the newer code take the place of those there are. */
-  reload(fronts: Fronts, phase: SupervisorState, by: ReloadedBy): Promise<ReloadOutcome> {
+  reload(fronts: Fronts, phase: ServiceState, by: ReloadedBy): Promise<ReloadOutcome> {
     if (phase !== "serving") {
       const problem = `The server is ${phase === "starting" ? "still starting" : "stopping"}.`;
       return Promise.resolve({ pool: this.config.name, generation: this.#generation, problem, traceback: "" });

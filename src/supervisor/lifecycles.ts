@@ -1,12 +1,12 @@
 // The lives of what the supervisor looks after. Each is a table that the code executes; docs/lifecycles.md has them drawn.
 import type { StateTable } from "./state-table.js";
 
-export type SupervisorState = "starting" | "serving" | "stopping";
-export type SupervisorEvent = "serving" | "stop";
+export type ServiceState = "starting" | "serving" | "stopping" | "ended";
+export type ServiceEvent = "serving" | "stop" | "gone";
 
-export const supervisorLife: StateTable<SupervisorState, SupervisorEvent> = {
+export const serviceLife: StateTable<ServiceState, ServiceEvent> = {
   title: "The server",
-  about: "What the supervisor as a whole does.",
+  about: "All pools and fronts of a server.",
   first: "starting",
   states: {
     starting: {
@@ -15,14 +15,15 @@ export const supervisorLife: StateTable<SupervisorState, SupervisorEvent> = {
     },
     serving: { means: "Whatever dies is replaced.", on: { stop: "stopping" } },
     stopping: {
-      means:
-        "Running requests finish, until the graceful timeout at most; nothing is replaced. When no process is left, the server ends.",
-      on: {},
+      means: "Running requests finish, until the graceful timeout at most; nothing is replaced.",
+      on: { gone: "ended" },
     },
+    ended: { means: "The command exits.", on: {} },
   },
   events: {
     serving: "Every front accepts clients, and every pool serves.",
     stop: "A signal, `vivarium stop`, or an application that cannot be loaded at the start.",
+    gone: "No process is left.",
   },
 };
 
@@ -198,7 +199,7 @@ export const successorLife: StateTable<SuccessorState, SuccessorEvent> = {
 
 /** All of them, as docs/lifecycles.md shows them. */
 export const lifecycles: readonly StateTable<string, string>[] = [
-  supervisorLife,
+  serviceLife,
   poolLife,
   generationLife,
   slotLife,

@@ -1,31 +1,21 @@
-// The supervisor: owns the listening sockets, the fronts, and a PoolProcess for each pool, and ends them all. No octet of a request passes
-// through it. What it does as a whole is a table (lifecycles.ts).
-
+// The supervisor: a server's listening sockets, the signals and commands it gets, and what it says to people. Its processes, the
+// fronts and spawners and workers, are the service's (service.ts). No octet of a request passes through it.
 import { performance } from "node:perf_hooks";
 import { isatty } from "node:tty";
 import { log } from "../channels.js";
-import { type Config, poolLabel, siteUrl } from "../config/config.js";
-import type { EmbeddedFacts, WorkerNews, WorkerSpent } from "../front/messages.js";
-import { later } from "../net/deadline.js";
+import { type Config, siteUrl } from "../config/config.js";
 import { type Listener, openListeners } from "../net/listen.js";
 import type { Libpython } from "../python/libpython.js";
 import { checkAccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { ControlSocket } from "./control-socket.js";
-import { EmbeddedPool } from "./embedded-pool.js";
-import { sumOf } from "./front-reports.js";
-import { Fronts, type FrontsOwner } from "./fronts.js";
-import { type SupervisorEvent, type SupervisorState, supervisorLife } from "./lifecycles.js";
 import { thisMachine } from "./machine.js";
-import { type PoolOwner, PoolProcess, type ReloadOutcome } from "./pool-process.js";
-import type { Tally } from "./probation.js";
-import type { ReloadedBy } from "./reloads.js";
 import { frontCauses, Restarts } from "./restarts.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
-import { after, possible } from "./state-table.js";
+import { Service, type ServiceOwner } from "./service.js";
 import type { Status } from "./status.js";
-import { type KnownPool, statusOf } from "./status-of.js";
+import { statusOf } from "./status-of.js";
 import { watchTouched } from "./touch.js";
 
 /**
@@ -33,9 +23,6 @@ import { watchTouched } from "./touch.js";
  * terminal already, and running requests would be cut.
  */
 const echo = 100;
-
-/** What a front has to cut its requests and to write its access log, ms. */
-const endAfter = 1000;
 
 /**
  * Serves `config` until told to stop. Resolves with the exit status: 0 stopped as asked, 1 an application could not be
@@ -47,21 +34,16 @@ export async function supervise(config: Config): Promise<0 | 1> {
   return await supervisor.run();
 }
 
-class Supervisor implements PoolOwner, FrontsOwner {
+class Supervisor implements ServiceOwner {
   readonly #config: Config;
   readonly #runtime = new RuntimeDirectory();
   readonly #startedAt = Date.now();
-  #pools: readonly PoolProcess[] = [];
-  /** In embedded mode, in place of `#pools`. */
-  #embedded: EmbeddedPool | undefined;
-  #phase: SupervisorState = supervisorLife.first;
+  readonly #service: Service;
   #exitStatus: 0 | 1 = 0;
   /** performance.now() of the last signal that asked to stop. */
   #stopAskedAt = 0;
   #listeners: readonly Listener[] = [];
   #control: ControlSocket | undefined;
-  #fronts: Fronts | undefined;
-  #cancelDeadline: (() => void) | undefined;
   #stopWatching: (() => void) | undefined;
   /** Whether it was started from a terminal. */
   readonly #fromTerminal = isatty(0);
@@ -71,12 +53,13 @@ class Supervisor implements PoolOwner, FrontsOwner {
     ["SIGTERM", () => this.#stopAsked()],
     ["SIGQUIT", () => this.#stopAsked()],
     ["SIGHUP", () => this.#hungUp()],
-    ["SIGUSR2", () => this.#tellStacks()],
-    ["SIGUSR1", () => this.#fronts?.reopenLogs()],
+    ["SIGUSR2", () => this.#service.tellStacks()],
+    ["SIGUSR1", () => this.#service.fronts?.reopenLogs()],
   ];
 
   constructor(config: Config) {
     this.#config = config;
+    this.#service = new Service({ config, runtime: this.#runtime, machine: thisMachine }, this);
   }
 
   async run(): Promise<0 | 1> {
@@ -87,20 +70,24 @@ class Supervisor implements PoolOwner, FrontsOwner {
     try {
       // Python takes longest to start: it comes first, the rest meanwhile.
       checkAccessLog(this.#config.accessLog);
-      const python = this.#startPools();
+      this.#service.startPools();
+      const python = this.#findPython();
       python.catch(() => {}); // it is awaited below
       this.#listeners = await openListeners(this.#config.listen, this.#config);
       this.#warnOfExposed();
-      this.#startFronts(await python);
+      this.#service.startFronts(
+        this.#listeners.map((listener) => listener.fd),
+        await python,
+      );
       this.#control = await ControlSocket.open(this.#config.control, {
         status: () => this.#status(),
-        stop: () => this.#stop(),
+        stop: () => this.#service.stop(),
         drain: (server, undo) => this.#drainServer(server, undo),
-        reload: () => this.#reload("vivarium reload"),
+        reload: () => this.#service.reload("vivarium reload"),
       });
       this.#stopWatching = watchTouched(this.#config.touchReload, (file) => this.#touched(file));
     } catch (error) {
-      this.#kill();
+      this.#service.kill();
       this.#clean();
       throw error;
     }
@@ -109,163 +96,43 @@ class Supervisor implements PoolOwner, FrontsOwner {
     return this.#exitStatus;
   }
 
-  #happen(event: SupervisorEvent): void {
-    this.#phase = after(supervisorLife, this.#phase, event);
-  }
-
   #clean(): void {
     for (const [signal, act] of this.#signals) process.off(signal, act);
-    this.#cancelDeadline?.();
     this.#stopWatching?.();
     this.#control?.close();
     for (const listener of this.#listeners) listener.close();
     this.#runtime.remove();
   }
 
-  // ---- starting
-
-  /** Gives the interpreter that the fronts are to have inside, in embedded mode. */
-  async #startPools(): Promise<Libpython | undefined> {
-    const { pools, responseMemory, gracefulTimeout, embedded, limits } = this.#config;
+  /** The interpreter that the fronts are to have inside, in embedded mode. */
+  async #findPython(): Promise<Libpython | undefined> {
+    const { embedded, pools } = this.#config;
     const [only] = pools;
-    if (embedded && only !== undefined) {
-      this.#embedded = new EmbeddedPool(only);
-      return await (await import("../python/libpython.js")).findLibpython(only.python);
-    }
-    const ownLimits = limits.some(({ requestTimeout }) => requestTimeout > 0);
-    let firstWorker = 1;
-    this.#pools = pools.map((pool, index) => {
-      const wire = this.#runtime.wire(index);
-      const label = poolLabel(this.#config, pool);
-      const shared = { responseMemory, ownLimits, gracefulTimeout, runtime: this.#runtime, machine: thisMachine };
-      const settings = { ...shared, pool, label, firstWorker, wire };
-      firstWorker += pool.workers;
-      return new PoolProcess(settings, this);
-    });
-    return undefined;
+    if (!embedded || only === undefined) return undefined;
+    return await (await import("../python/libpython.js")).findLibpython(only.python);
   }
 
-  #startFronts(python: Libpython | undefined): void {
-    // What they would serve may have failed already, or a signal may have come.
-    if (this.#phase === "stopping") return;
-    this.#fronts = new Fronts(
-      {
-        config: this.#config,
-        listeners: this.#listeners.map((listener) => listener.fd),
-        wires: this.#config.pools.map((_, index) => this.#runtime.wire(index)),
-        scoreboards: this.#runtime.scoreboards,
-        runtime: this.#runtime.path,
-        machine: thisMachine,
-        python,
-        generations: () => this.#pools.map((pool) => pool.generation),
-      },
-      this,
-    );
-  }
+  // ---- what the service tells
 
-  #maybeServing(): void {
-    if (this.#phase !== "starting" || this.#fronts?.listening !== true) return;
-    if (!this.#pools.every((pool) => pool.serving)) return;
-    this.#happen("serving");
-    const loaded = this.#knownPools.map((pool) => pool.facts);
+  serving(): void {
+    const loaded = this.#service.pools.map((pool) => pool.facts);
     process.stderr.write(startScreen(this.#config, this.#urls(), loaded, performance.now()));
   }
 
-  /** Says why the server cannot start, and ends it with status 1. */
-  #giveUp(problem: string, traceback: string): void {
+  failed(problem: string, traceback: string): void {
     process.stderr.write(
       `${traceback}${traceback === "" || traceback.endsWith("\n") ? "" : "\n"}vivarium: ${problem}\n`,
     );
     this.#exitStatus = 1;
-    this.#kill();
   }
 
-  // ---- what a pool tells
-
-  poolServing(): void {
-    this.#maybeServing();
+  /** Whoever connects now is refused, instead of waiting in a backlog that nobody looks at. */
+  draining(): void {
+    for (const listener of this.#listeners) listener.close();
   }
 
-  poolDown(pool: string, why: string, againIn: number): void {
-    this.#fronts?.poolDown(pool, why, againIn);
-  }
-
-  generationServes(pool: string, generation: number, leaving: readonly number[]): void {
-    this.#fronts?.generationServes(pool, generation, leaving);
-  }
-
-  async checkGeneration(pool: string, generation: number, path: string): Promise<string | undefined> {
-    return await this.#fronts?.checkGeneration(pool, generation, path);
-  }
-
-  async tallies(pool: string): Promise<ReadonlyMap<number, Tally>> {
-    const reports = (await this.#fronts?.reports()) ?? new Map();
-    const found = sumOf(reports.values())?.pools.find(({ name }) => name === pool);
-    return new Map(found?.answers.map((each) => [each.generation, each]));
-  }
-
-  poolFailed(problem: string, traceback: string): void {
-    this.#giveUp(problem, traceback);
-  }
-
-  wireRemoved(): void {
-    if (this.#fronts?.listening !== true) return;
-    log("error", "supervisor", `The folder ${this.#runtime.path} was removed, and the front's socket with it.`);
-    for (const pool of this.#pools) pool.frontGone();
-    this.#fronts.replace();
-  }
-
-  poolEnded(): void {
-    this.#maybeEnded();
-  }
-
-  // ---- what the fronts tell
-
-  frontListening(): void {
-    for (const pool of this.#pools) pool.frontListening();
-    this.#maybeServing();
-  }
-
-  frontFailed(problem: string): void {
-    if (this.#phase === "starting") this.#giveUp(problem, "");
-    else if (this.#phase === "serving") log("error", "supervisor", problem);
-  }
-
-  applicationLoaded(facts: EmbeddedFacts): void {
-    this.#embedded?.loaded(facts);
-  }
-
-  applicationFailed(front: number, problem: string, traceback: string): void {
-    if (this.#phase === "starting") this.#giveUp(problem, traceback);
-    else if (this.#phase === "serving") this.#embedded?.loadFailed(front, problem, traceback);
-  }
-
-  applicationPrinted(front: number, lines: string): void {
-    this.#embedded?.output(front, lines);
-  }
-
-  workerReady(worker: number, pid: number): void {
-    for (const pool of this.#pools) pool.workerReady(worker, pid);
-  }
-
-  workerServed(worker: number, pid: number): void {
-    for (const pool of this.#pools) pool.workerServed(worker, pid);
-  }
-
-  workerNews(news: WorkerNews | WorkerSpent): void {
-    for (const pool of this.#pools) pool.workerNews(news);
-  }
-
-  retireWorker(pid: number): void {
-    this.#fronts?.retire(pid);
-  }
-
-  frontGone(): void {
-    for (const pool of this.#pools) {
-      pool.frontGone();
-      if (this.#phase === "stopping" && this.#fronts?.running !== true) pool.end();
-    }
-    if (this.#phase === "stopping") this.#maybeEnded();
+  ended(): void {
+    this.#ended?.();
   }
 
   /** A web server in front is believed about who the client is, so none but it should get there. */
@@ -289,10 +156,10 @@ class Supervisor implements PoolOwner, FrontsOwner {
   /** By a signal: the first asks, the second insists. */
   #stopAsked(): void {
     const now = performance.now();
-    if (this.#phase !== "stopping") this.#stop();
+    if (this.#service.phase !== "stopping") this.#service.stop();
     else if (now - this.#stopAskedAt > echo) {
       log("info", "supervisor", "Stopping at once.");
-      this.#kill();
+      this.#service.kill();
     }
     this.#stopAskedAt = now;
   }
@@ -301,75 +168,18 @@ class Supervisor implements PoolOwner, FrontsOwner {
   #hungUp(): void {
     // Not process.stdin, which would read from what may be a listening socket.
     if (this.#fromTerminal && !isatty(0)) this.#stopAsked();
-    else this.#reload("SIGHUP");
+    else this.#service.reload("SIGHUP");
   }
 
   #touched(file: string): void {
     log("info", "supervisor", `${file} was touched.`);
-    this.#reload(`touch of ${file}`);
-  }
-
-  /** What comes of it is told by the log, too. */
-  async #reload(by: ReloadedBy): Promise<readonly ReloadOutcome[]> {
-    if (this.#embedded !== undefined && this.#fronts !== undefined) {
-      return [await this.#embedded.reload(this.#fronts, this.#phase, by)];
-    }
-    if (this.#pools.length === 0) log("warning", "supervisor", "There is no application to reload.");
-    return await Promise.all(this.#pools.map((pool) => pool.reload(by)));
-  }
-
-  /** Each worker prints where its threads are. */
-  #tellStacks(): void {
-    const none = this.#pools.length === 0;
-    const sentence = none ? "there are no workers to tell their stacks." : "the stacks of all workers' threads follow.";
-    log(none ? "warning" : "info", "supervisor", `SIGUSR2: ${sentence}`);
-    for (const pool of this.#pools) pool.tellStacks();
-  }
-
-  /** Running requests finish, then everything ends. */
-  #stop(): void {
-    if (this.#phase === "stopping") return;
-    const wasServing = this.#phase === "serving";
-    this.#happen("stop");
-    if (!wasServing || this.#fronts?.running !== true) {
-      this.#kill();
-      return;
-    }
-    log("info", "supervisor", "Stopping: running requests finish first.");
-    for (const pool of this.#pools) pool.stop();
-    this.#fronts.drain();
-    // Whoever connects now is refused, instead of waiting in a backlog that nobody looks at.
-    for (const listener of this.#listeners) listener.close();
-    this.#cancelDeadline = later(this.#config.gracefulTimeout * 1000, () => {
-      log(
-        "warning",
-        "supervisor",
-        `Requests still run after ${this.#config.gracefulTimeout} s (--graceful-timeout); they are ended.`,
-      );
-      this.#fronts?.end();
-      this.#cancelDeadline = later(endAfter, () => this.#kill());
-    });
-  }
-
-  #kill(): void {
-    if (possible(supervisorLife, this.#phase, "stop")) this.#happen("stop");
-    for (const pool of this.#pools) pool.kill();
-    this.#fronts?.kill();
-    this.#maybeEnded();
-  }
-
-  #maybeEnded(): void {
-    if (this.#fronts?.running !== true && this.#pools.every((pool) => pool.ended)) this.#ended?.();
+    this.#service.reload(`touch of ${file}`);
   }
 
   // ---- what is asked at the control socket
 
-  get #knownPools(): readonly KnownPool[] {
-    return this.#embedded === undefined ? this.#pools : [this.#embedded];
-  }
-
   async #drainServer(server: string, undo: boolean): Promise<readonly string[] | string> {
-    const drained = await this.#fronts?.drainServer(server, undo);
+    const drained = await this.#service.fronts?.drainServer(server, undo);
     if (drained === undefined) return "No front answers: it is just being replaced, or stuck; try again.";
     const { groups } = drained;
     if (groups.length === 0) {
@@ -385,11 +195,11 @@ class Supervisor implements PoolOwner, FrontsOwner {
       config: this.#config,
       startedAt: this.#startedAt,
       listen: this.#urls(),
-      fronts: this.#fronts?.slots ?? [],
-      frontRestarts: this.#fronts?.restarts ?? new Restarts(frontCauses, thisMachine.now),
-      stopping: this.#phase === "stopping",
-      pools: this.#knownPools,
-      reports: (await this.#fronts?.reports()) ?? new Map(),
+      fronts: this.#service.fronts?.slots ?? [],
+      frontRestarts: this.#service.fronts?.restarts ?? new Restarts(frontCauses, thisMachine.now),
+      stopping: this.#service.phase === "stopping",
+      pools: this.#service.pools,
+      reports: await this.#service.reports(),
     });
   }
 }
