@@ -19,6 +19,24 @@ export interface FileBody {
   release(): void;
 }
 
+/** Who takes a request's body while it arrives. Told nothing more after the exchange's `onGone`. */
+export interface StreamOwner {
+  /** `octets` are the owner's until it returns: what it keeps it copies. */
+  bodyReceived(octets: Uint8Array): void;
+  /** The body is whole. */
+  bodyEnded(): void;
+}
+
+/** A request's body while it arrives. Nothing is told before `start`; no more is read than some 64 KiB beyond what was credited. */
+export interface StreamBody {
+  /** Octets that were announced, or -1. */
+  readonly length: number;
+  /** Once; `owner` may be told something before it returns. */
+  start(owner: StreamOwner): void;
+  /** So many octets were taken, and as many more may come. 0: the owner waits for octets, so a client that waits for 100 (Continue) is to get it. */
+  credit(octets: number): void;
+}
+
 export interface Request {
   readonly method: string;
   /** The request target as the client sent it; for logs. */
@@ -36,12 +54,31 @@ export interface Request {
   readonly shared: number;
   /** Whether `variables` is the very string of the connection's request before: then it is likely to come once more. */
   readonly again?: boolean;
+  /** Empty where there is a `stream`. */
   readonly body: Body;
+  /** The body, which has not arrived whole. Only handlers are given one whose route says that they take it (routing/router.ts). */
+  readonly stream?: StreamBody | undefined;
+  /**
+   * The header's fields as received: name, value, name, value …, latin-1, names in any case. The same array as before where
+   * a connection's fields are the same, so that what is made of them may be kept. Absent where a web server in front
+   * described the request; `variables` then say all there is.
+   */
+  readonly fields?: readonly string[] | undefined;
+  /** The path as received, percent-encoded, without a query; "" for the server as a whole. There where `fields` are. */
+  readonly pathRaw?: string | undefined;
+  /** Where the connection came in: there where `fields` are. Asking costs a system call, once a connection. */
+  readonly local?: LocalEnd | undefined;
   /**
    * The address of the peer, where it is a proxy whose Forwarded and X-Forwarded-* fields were believed; "" on a unix
    * socket. Absent where they were not: then REMOTE_ADDR is the peer's, and those fields are a client's talk.
    */
   readonly trustedPeer?: string | undefined;
+}
+
+/** The server's end of a connection: "" and -1 on a unix socket. */
+export interface LocalEnd {
+  readonly localAddress: string;
+  readonly localPort: number;
 }
 
 /** Status and header of a response. */
@@ -84,6 +121,13 @@ export interface Exchange {
   respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void;
   /** Further octets of the body; `octets` may be empty with `last`. */
   write(octets: Uint8Array, last: boolean): void;
+  /** Whether `inform` reaches the client, and the trailers given to `end`; the same for all requests with the same `fields`. */
+  readonly takesHints: boolean;
+  readonly takesTrailers: boolean;
+  /** An interim response (103: RFC 8297) before `respond`; `fields` as in a head. Nothing where the client or its protocol takes none. */
+  inform(status: number, fields: Uint8Array): void;
+  /** Ends the body as `write` with `last` does, with trailer fields (RFC 9110 §6.5) behind it where the client takes them. */
+  end(trailers: Uint8Array): void;
   /**
    * The response cannot be finished: its connection is cut so that the client knows. Before `respond`, a plain 502
    * is answered in its place.

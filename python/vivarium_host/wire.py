@@ -8,8 +8,13 @@ CANCEL = 2
 CREDIT = 3
 LIMIT = 4
 END = 5
+BODY = 8
 FLAG_HAND_OVER = 1
 FLAG_BODY_IN_FILE = 2
+FLAG_BODY_FOLLOWS = 4
+FLAG_TAKES_HINTS = 16
+FLAG_TAKES_TRAILERS = 32
+FLAG_BODY_LAST = 1
 
 # worker to front
 HELLO = 1
@@ -20,6 +25,10 @@ RETURNED = 5
 DROPPED = 6
 LATE = 7
 RETIRE = 8
+BODY_CREDIT = 9
+INFORM = 10
+TRAILERS = 11
+PATH = 12
 FLAG_LAST = 1
 FLAG_HAS_LENGTH = 2
 FLAG_HAS_DATE = 4
@@ -39,7 +48,8 @@ class FrameReader:
     """Octets from a front in, frames out.
 
     A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
-    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``.
+    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``;
+    ``(BODY, id, octets, whether the body is whole with these)``.
     """
 
     __slots__ = ("_parts", "_have", "_need")
@@ -90,6 +100,8 @@ class FrameReader:
                         data[end_of_variables:position],
                     )
                 )
+            elif type == BODY:
+                frames.append((BODY, id, data[start:position], bool(flags & FLAG_BODY_LAST)))
             else:
                 frames.append((type, id, extra))
             need = TO_WORKER_SIZE

@@ -32,6 +32,14 @@ export class HealthCheck implements Exchange {
     else if (octets.length > 0) this.onFlushed?.(octets.length);
   }
 
+  readonly takesHints = false;
+  readonly takesTrailers = false;
+  inform(): void {}
+
+  end(): void {
+    this.write(nothing, true);
+  }
+
   cut(): void {
     this.#end(`GET ${this.request.target} was not answered`);
   }

@@ -1,6 +1,16 @@
 import { ticks } from "../net/deadline.js";
 
-type PhaseName = "idle" | "head" | "body" | "storing" | "answering" | "flushing" | "lingering" | "closed";
+type PhaseName =
+  | "idle"
+  | "head"
+  | "body"
+  | "storing"
+  | "streaming"
+  | "answering"
+  | "discarding"
+  | "flushing"
+  | "lingering"
+  | "closed";
 
 /** A phase is the rules that hold in it. */
 export interface Phase {
@@ -12,13 +22,14 @@ export interface Phase {
    */
   readonly expiry: "close" | "timeout" | "sending" | "taking" | "nothing";
   /** The client closed its side: it is gone, or may still read. */
-  readonly fin: "close" | "note" | "nothing";
+  readonly fin: "close" | "destroy" | "note" | "nothing";
 }
 
 /**
  * Where a connection stands, and what there the passing of the deadline and the client's FIN mean.
  *
  *     idle ─→ head ─→ body ─→ storing ─→ answering ─→ flushing ─→ idle …      any ─→ lingering ─→ closed
+ *                       └─→ streaming ─┴→ discarding ─┘
  *
  * A request that arrives in one piece goes from idle to answering at once.
  */
@@ -31,6 +42,10 @@ export const phases: Readonly<Record<PhaseName, Phase>> = {
   body: { reads: true, expiry: "sending", fin: "close" },
   /** The body is whole, and some of it is not on the disk yet. */
   storing: { reads: false, expiry: "close", fin: "note" },
+  /** An exchange is open, whose handler takes the body while it arrives. */
+  streaming: { reads: true, expiry: "sending", fin: "destroy" },
+  /** The response is whole, the body is not: what is left of it is dropped. */
+  discarding: { reads: true, expiry: "close", fin: "close" },
   /** An exchange is open. It has a deadline only while the client does not take what was written. */
   answering: { reads: false, expiry: "taking", fin: "note" },
   /** The response is whole, the client has not taken it. The next request waits, or responses would pile up. */
@@ -45,3 +60,5 @@ export const pipelinedMost: number = 65536;
 /** When it has all of the last response, a client gets this long to close its side; less when the server stops. */
 export const lingerTicks: number = ticks(30);
 export const lingerDrainingTicks: number = ticks(2);
+/** Octets of a body that are read although its response is whole, so that the connection can be used again; with more it is closed. */
+export const discardedMost: number = 256 * 1024;

@@ -7,19 +7,21 @@ import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
 import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
 import { decodePath, type Place, RequestVariables } from "../protocol/cgi/request-variables.js";
+import { listElements } from "../protocol/http1/grammar.js";
 import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
-import { continue100, ResponseEncoder } from "../protocol/http1/response-encoder.js";
+import { continue100, interimHead, ResponseEncoder } from "../protocol/http1/response-encoder.js";
 import { claimedOrigin } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
-import { lingerDrainingTicks, lingerTicks, type Phase, phases, pipelinedMost } from "./http1-phases.js";
-import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
+import { discardedMost, lingerDrainingTicks, lingerTicks, type Phase, phases, pipelinedMost } from "./http1-phases.js";
+import { IncomingExchange, type ResponseExtras, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { Peer } from "./peer.js";
 import { protocolOf, requestRecord } from "./request-record.js";
+import { StreamedBody, type StreamSource } from "./streamed-body.js";
 
 const nowhere: Place = { scriptName: "", pathInfo: "" };
 
@@ -31,7 +33,9 @@ export function serveHttp1(
   return new Connection(socket, options, refusal);
 }
 
-class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, ClientSocketOwner {
+class Connection
+  implements IngressConnection, Paced, BodyOwner, StreamSource, ResponseSink, ResponseExtras, ClientSocketOwner
+{
   deadline: number;
   moved = 0;
   readonly #socket: ClientSocket;
@@ -41,17 +45,25 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   readonly #decoder: RequestDecoder;
   readonly #encoder = new ResponseEncoder();
   readonly #variables: RequestVariables;
-  readonly #peer: string;
+  readonly #peer: Peer;
   readonly #trustedPeer: string | undefined;
   #phase: Phase = phases.idle;
   /** The loop that takes events from the decoder is running: a response that ends meanwhile must not start another. */
   #advancing = false;
   #inputEnded = false;
+  /** The rest of a body cannot be had, nor what follows it. */
+  #inputBroken = false;
   #head: RequestHead | undefined;
   /** The head that `route` was found for; undefined for a path outside all mounts. */
   #routed: RequestHead | undefined;
   #route: Route | undefined;
   #receiver: BodyReceiver | undefined;
+  /** A body that its handler takes while it arrives, until it is whole. */
+  #stream: StreamedBody | undefined;
+  /** The client waits for 100 (Continue). */
+  #awaitsContinue = false;
+  /** Octets of a body dropped behind its response. */
+  #discarded = 0;
   #exchange: IncomingExchange | undefined;
   /** Writes of the current exchange that the socket has not reported yet. */
   #unflushed = 0;
@@ -65,7 +77,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     this.#restsSince = options.deadlines.tick;
     this.#decoder = new RequestDecoder(options.limits);
     const peer = new Peer(socket, options.software);
-    this.#peer = peer.remoteAddress;
+    this.#peer = peer;
     const trusted = options.trusted;
     this.#trustedPeer = trusted.trusts(peer.remoteAddress) ? peer.remoteAddress : undefined;
     this.#variables =
@@ -97,6 +109,10 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
         // A whole request that waits in the decoder was begun before; what is left is none, or not whole.
         this.#closeSoon();
         break;
+      case "destroy":
+        // What it has begun to send will never be whole.
+        this.destroy();
+        break;
       case "note":
         if (exchange !== undefined) {
           exchange.inputEnded = true;
@@ -127,12 +143,14 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
 
   /** The deadline passed. */
   expire(): void {
-    switch (this.#phase.expiry) {
+    // Where a body is taken while it arrives, it is waited for until there is a response, and then for the client to take that.
+    const answers = this.#phase === phases.streaming && this.#exchange?.status !== 0;
+    switch (answers ? "taking" : this.#phase.expiry) {
       case "timeout":
         this.#reject(tooLate("head"));
         break;
       case "sending":
-        if (!this.#options.pace.sends(this, this.#receiver?.size ?? 0, this.#client)) this.#reject(tooLate("body"));
+        if (!this.#options.pace.sends(this, this.#received, this.#client)) this.#reject(tooLate("body"));
         break;
       case "taking":
         if (!this.#options.pace.takes(this, this.#socket, this.#encoder.bodyOctets, this.#client)) this.destroy();
@@ -144,8 +162,13 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     }
   }
 
+  /** Octets of the body that is read. */
+  get #received(): number {
+    return this.#receiver?.size ?? this.#stream?.received ?? 0;
+  }
+
   get #client(): Client {
-    return { address: this.#peer, target: this.#head?.target ?? "" };
+    return { address: this.#peer.remoteAddress, target: this.#head?.target ?? "" };
   }
 
   drain(): void {
@@ -179,12 +202,9 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   #step(): boolean {
     try {
       const event = this.#decoder.next();
-      if (event === undefined) {
-        this.#starve();
-        return false;
-      }
+      if (event === undefined) return this.#starve();
       if (event.type === "head") this.#receiveHead(event.head);
-      else if (event.type === "body") this.#receiver?.add(Buffer.from(event.octets));
+      else if (event.type === "body") this.#receiveBody(event.octets);
       else this.#receiveEnd();
     } catch (error) {
       if (!(error instanceof VivariumError)) throw error;
@@ -193,12 +213,13 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     return true;
   }
 
-  #starve(): void {
+  /** More octets are needed. True where there is something to do first. */
+  #starve(): boolean {
     const { deadlines, keepAlive, headTimeout, draining, drainIdle } = this.#options;
     const idle = this.#decoder.idle;
     if (this.#inputEnded || (idle && draining && drainIdle === 0)) {
       this.#closeSoon();
-      return;
+      return false;
     }
     if (this.#phase === phases.idle) {
       if (idle) {
@@ -209,15 +230,37 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
         this.deadline = deadlines.tick + headTimeout;
       }
     } else if (this.#phase === phases.body) {
+      if (this.#stream !== undefined) {
+        this.#begin({ kind: "empty" }, this.#stream.length);
+        return true;
+      }
       if (this.#receiver?.congested === true) {
         // It is the disk that is slow now, not the client.
         this.deadline = 0;
         this.#socket.pause();
-        return;
+        return false;
       }
       if (this.deadline === 0) this.#options.pace.begin(this, this.#receiver?.size ?? 0);
+    } else if (this.#phase === phases.streaming) {
+      if (!this.#awaitBody()) return false;
+    } else if (this.#phase === phases.discarding) {
+      if (this.deadline === 0) this.#options.pace.begin(this, this.#discarded);
     }
     this.#socket.resume();
+    return false;
+  }
+
+  /** More of a body is needed that its handler takes while it arrives. False where it has enough for now. */
+  #awaitBody(): boolean {
+    const stream = this.#stream;
+    const congested = stream?.congested === true;
+    // Once there is a response it is that which must move on: many clients say more when they have heard something.
+    if (this.#exchange?.status === 0) {
+      if (congested || this.#awaitsContinue) this.deadline = 0;
+      else if (this.deadline === 0) this.#options.pace.begin(this, stream?.received ?? 0);
+    }
+    if (congested) this.#socket.pause();
+    return !congested;
   }
 
   #receiveHead(head: RequestHead): void {
@@ -231,13 +274,44 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     if (head.framing === "none") return;
     if (this.#route === undefined) throw notMounted();
     this.#phase = phases.body;
+    const waits = head.expectContinue && this.#decoder.pending === 0;
     this.deadline = 0;
+    if (this.#route.streams?.() === true) {
+      this.#stream = new StreamedBody(this, head.framing === "length" ? head.contentLength : -1);
+      this.#awaitsContinue = waits;
+      return;
+    }
     this.#receiver = new BodyReceiver(this, this.#options.bodyMemory, this.#options.tempDir);
     // A client that has begun to send the body does not wait (RFC 9110 §10.1.1).
-    if (head.expectContinue && this.#decoder.pending === 0) this.#socket.write(continue100());
+    if (waits) this.#socket.write(continue100());
+  }
+
+  #receiveBody(octets: Uint8Array): void {
+    if (this.#phase === phases.discarding) {
+      this.#discarded += octets.length;
+      if (this.#discarded > discardedMost) this.#linger();
+    } else if (this.#stream !== undefined) {
+      this.#awaitsContinue = false;
+      this.#stream.add(octets);
+    } else this.#receiver?.add(Buffer.from(octets));
   }
 
   #receiveEnd(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    if (this.#phase === phases.discarding) {
+      this.#afterResponse();
+      return;
+    }
+    if (stream !== undefined) {
+      if (this.#phase === phases.body) this.#begin(stream.whole(), stream.received);
+      else {
+        this.#phase = phases.answering;
+        if (this.#exchange?.status === 0) this.deadline = 0;
+        stream.end();
+      }
+      return;
+    }
     const receiver = this.#receiver;
     if (receiver === undefined) {
       this.#begin({ kind: "empty" }, -1);
@@ -254,7 +328,15 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   }
 
   bodyFlows(): void {
-    if (this.#phase === phases.body) this.#advance();
+    if (this.#phase === phases.body || this.#phase === phases.streaming) this.#advance();
+  }
+
+  bodyWanted(): void {
+    if (!this.#awaitsContinue) return;
+    this.#awaitsContinue = false;
+    if (this.#exchange?.status !== 0) return;
+    this.#socket.write(continue100());
+    this.#awaitBody();
   }
 
   bodyWhole(body: Body): void {
@@ -274,7 +356,8 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   #begin(body: Body, contentLength: number): void {
     const head = this.#head;
     if (head === undefined) return;
-    this.#phase = phases.answering;
+    const stream = this.#stream;
+    this.#phase = stream === undefined ? phases.answering : phases.streaming;
     this.deadline = 0;
     const route = this.#route;
     const variables = this.#variables.encode(head, protocolOf(head), route?.place ?? nowhere, contentLength);
@@ -285,6 +368,10 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
       shared: this.#variables.shared,
       again: this.#variables.again,
       body,
+      stream,
+      fields: head.fields,
+      pathRaw: head.path,
+      local: this.#peer,
       trustedPeer: this.#trustedPeer,
     };
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
@@ -299,14 +386,30 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   #reject(error: VivariumError): void {
     this.#receiver?.discard();
     this.#receiver = undefined;
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
+      this.#fail(exchange, error);
+      return;
+    }
+    this.#stream = undefined;
     const status = error.status ?? 400;
     const page = plainPage(status, error.message);
     const head = this.#head;
     this.#encoder.begin(head?.method ?? this.#decoder.method, head?.minor ?? 1, false);
     this.#socket.write(this.#encoder.head(page.head, page.body, true, httpDate()));
-    if (requestEnded.hasSubscribers) this.#publish(this.#peer, status, 0);
+    if (requestEnded.hasSubscribers) this.#publish(this.#peer.remoteAddress, status, 0);
     this.#head = undefined;
     this.#linger();
+  }
+
+  /** The rest of a body that its handler has begun to take cannot be had. */
+  #fail(exchange: IncomingExchange, error: VivariumError): void {
+    const { onGone } = exchange;
+    if (exchange.status === 0) {
+      this.#inputBroken = true;
+      exchange.refuse(error.status ?? 400, error.message);
+    } else this.destroy();
+    onGone?.();
   }
 
   // -- responses
@@ -316,7 +419,12 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     if (request === undefined) return;
     const encoder = this.#encoder;
     // A client that ended its side can send nothing more: what is in the decoder is all there will be.
-    const over = this.#options.draining || (this.#inputEnded && this.#decoder.pending === 0);
+    const over =
+      this.#options.draining ||
+      (this.#inputEnded && this.#decoder.pending === 0) ||
+      this.#inputBroken ||
+      (this.#stream !== undefined && this.#leavesTooMuch(this.#stream, last));
+    if (this.#phase === phases.streaming) this.deadline = 0;
     encoder.begin(request.method, request.minor, request.keepAlive && !over);
     exchange.status = head.status;
     exchange.delimited = request.minor === 1 || head.contentLength >= 0;
@@ -337,6 +445,39 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     } else {
       this.#writeOn(exchange, encoded, octets.length);
     }
+  }
+
+  end(exchange: IncomingExchange, trailers: Uint8Array): void {
+    this.#socket.write(this.#encoder.end(trailers));
+    this.#finish(exchange);
+  }
+
+  inform(_exchange: IncomingExchange, status: number, fields: Uint8Array): void {
+    this.#socket.write(interimHead(status, fields));
+  }
+
+  get extras(): ResponseExtras {
+    return this;
+  }
+
+  /** RFC 9110 §15.2: a client of HTTP/1.0 knows no interim responses. */
+  get takesHints(): boolean {
+    return this.#head?.minor === 1;
+  }
+
+  /** RFC 9110 §6.5.1: whoever takes trailers says so in TE. */
+  get takesTrailers(): boolean {
+    const head = this.#head;
+    if (head?.minor !== 1) return false;
+    const at = head.fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "te");
+    return at >= 0 && listElements((head.fields[at + 1] ?? "").toLowerCase()).includes("trailers");
+  }
+
+  /** Whether behind a response that is whole there would be more of the request's body than is worth reading. */
+  #leavesTooMuch(stream: StreamedBody, last: boolean): boolean {
+    // Nobody knows whether a client that waits for 100 (Continue) still sends the body (RFC 9110 §10.1.1).
+    if (this.#awaitsContinue) return true;
+    return last && stream.length - stream.received > discardedMost;
   }
 
   cut(exchange: IncomingExchange): void {
@@ -374,10 +515,22 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
       this.cut(exchange);
       return;
     }
+    const stream = this.#stream;
     this.#end(exchange);
-    if (!encoder.keepAlive) {
+    if (!encoder.keepAlive || (stream !== undefined && this.#leavesTooMuch(stream, true))) {
       this.#closeAfterResponse();
-    } else if (this.#socket.unsent > 0) {
+    } else if (stream !== undefined) {
+      this.#phase = phases.discarding;
+      this.#discarded = 0;
+      this.#advance();
+    } else {
+      this.#afterResponse();
+    }
+  }
+
+  /** Response and request are whole. */
+  #afterResponse(): void {
+    if (this.#socket.unsent > 0) {
       this.#phase = phases.flushing;
       this.#awaitTaken();
     } else {
@@ -393,7 +546,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
 
   #closeAfterResponse(): void {
     // A client that asked for it sends nothing more and needs no lingering.
-    if (this.#head?.keepAlive === false && this.#decoder.pending === 0) {
+    if (this.#head?.keepAlive === false && this.#decoder.pending === 0 && this.#stream === undefined) {
       this.#closeSoon();
     } else {
       this.#linger();

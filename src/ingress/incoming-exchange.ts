@@ -8,7 +8,19 @@ export interface ResponseSink {
   respond(exchange: IncomingExchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void;
   write(exchange: IncomingExchange, octets: Uint8Array, last: boolean): void;
   cut(exchange: IncomingExchange): void;
+  /** Where the protocol has them. */
+  readonly extras?: ResponseExtras;
 }
+
+/** What not every protocol has, nor every client takes. */
+export interface ResponseExtras {
+  readonly takesHints: boolean;
+  readonly takesTrailers: boolean;
+  inform(exchange: IncomingExchange, status: number, fields: Uint8Array): void;
+  end(exchange: IncomingExchange, trailers: Uint8Array): void;
+}
+
+const nothing = new Uint8Array();
 
 /**
  * An exchange on a connection, whatever is spoken there. Its connection outlives it; once `ended`, which the connection
@@ -61,6 +73,25 @@ export class IncomingExchange implements Exchange {
 
   write(octets: Uint8Array, last: boolean): void {
     if (!this.ended && this.status !== 0) this.#sink.write(this, octets, last);
+  }
+
+  get takesHints(): boolean {
+    return this.#sink.extras?.takesHints === true;
+  }
+
+  get takesTrailers(): boolean {
+    return this.#sink.extras?.takesTrailers === true;
+  }
+
+  inform(status: number, fields: Uint8Array): void {
+    if (!this.ended && this.status === 0 && this.takesHints) this.#sink.extras?.inform(this, status, fields);
+  }
+
+  end(trailers: Uint8Array): void {
+    if (this.ended || this.status === 0) return;
+    const { extras } = this.#sink;
+    if (extras?.takesTrailers === true) extras.end(this, trailers);
+    else this.#sink.write(this, nothing, true);
   }
 
   cut(): void {

@@ -11,10 +11,13 @@ export interface Mount {
   /** "" or "/prefix", as text (UTF-8 on the wire). */
   readonly path: string;
   readonly handler: Handler;
+  /** Whether the handler takes requests whose body has not arrived yet (`Request.stream`); asked for each that has one. Default: no. */
+  readonly streams?: (() => boolean) | undefined;
 }
 
 export interface Route {
   readonly handler: Handler;
+  readonly streams: (() => boolean) | undefined;
   /** SCRIPT_NAME and PATH_INFO under the route's prefix. */
   readonly place: Place;
 }
@@ -23,6 +26,7 @@ export interface Route {
 interface Prefix {
   readonly path: string;
   readonly handler: Handler;
+  readonly streams: (() => boolean) | undefined;
 }
 
 /**
@@ -42,7 +46,7 @@ export class Router {
 
   constructor(mounts: readonly Mount[]) {
     const wildcards = new Map<string, Prefix[]>();
-    for (const { host, path, handler } of mounts) {
+    for (const { host, path, handler, streams } of mounts) {
       const name = hostName(host);
       const prefixes =
         name === ""
@@ -50,7 +54,7 @@ export class Router {
           : name.startsWith("*.")
             ? entry(wildcards, name.slice(1))
             : entry(this.#exact, name);
-      prefixes.push({ path: mountOctets(path), handler });
+      prefixes.push({ path: mountOctets(path), handler, streams });
       prefixes.sort((one, other) => other.path.length - one.path.length);
     }
     this.#wildcards = [...wildcards].sort(([one], [other]) => other.length - one.length);
@@ -66,7 +70,7 @@ export class Router {
     const only = this.#only;
     if (only !== undefined) {
       const place = placeUnder(only.path, path);
-      return place === undefined ? undefined : { handler: only.handler, place };
+      return place === undefined ? undefined : { handler: only.handler, streams: only.streams, place };
     }
     if (this.#hostless) return among(this.#everywhere, path);
     const name = hostName(host);
@@ -89,11 +93,11 @@ export function notMounted(): VivariumError {
 function among(prefixes: readonly Prefix[], path: string): Route | undefined {
   if (path === "") {
     const root = prefixes.at(-1);
-    return root && { handler: root.handler, place: { scriptName: root.path, pathInfo: "" } };
+    return root && { handler: root.handler, streams: root.streams, place: { scriptName: root.path, pathInfo: "" } };
   }
-  for (const { path: prefix, handler } of prefixes) {
+  for (const { path: prefix, handler, streams } of prefixes) {
     const place = placeUnder(prefix, path);
-    if (place !== undefined) return { handler, place };
+    if (place !== undefined) return { handler, streams, place };
   }
   return undefined;
 }

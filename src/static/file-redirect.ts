@@ -209,6 +209,22 @@ class RedirectableExchange implements Exchange {
     }
   }
 
+  get takesHints(): boolean {
+    return this.#inner.takesHints;
+  }
+  get takesTrailers(): boolean {
+    return this.#inner.takesTrailers;
+  }
+
+  inform(status: number, fields: Uint8Array): void {
+    this.#inner.inform(status, fields);
+  }
+
+  end(trailers: Uint8Array): void {
+    if (this.#redirected) this.#over = true;
+    else this.#inner.end(trailers);
+  }
+
   cut(): void {
     if (this.#redirected) this.#over = true;
     else this.#inner.cut();

@@ -275,6 +275,9 @@ export class FakeExchange implements Exchange {
     return Buffer.from(this.head?.fields ?? []).toString("latin1");
   }
 
+  readonly takesHints = false;
+  readonly takesTrailers = false;
+  inform(): void {}
   respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
     if (this.ended) return;
     this.head = head;

@@ -37,6 +37,12 @@ export class TestExchange implements Exchange {
     const variables = `REQUEST_METHOD\0${method}\0PATH_INFO\0${path}`;
     this.request = { method, target: path, variables, shared: 0, body };
   }
+  readonly takesHints = false;
+  readonly takesTrailers = false;
+  inform(): void {}
+  end(): void {
+    this.write(new Uint8Array(0), true);
+  }
   respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
     if (this.ended) return;
     const length = head.contentLength < 0 ? "" : ` (${head.contentLength})`;

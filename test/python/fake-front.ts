@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Config, PoolConfig } from "../../src/config/config.js";
-import { lateFlag } from "../../src/python/wire/frames.js";
+import { lateFlag, requestFlag } from "../../src/python/wire/frames.js";
 import { RequestWriter } from "../../src/python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../../src/python/wire/response-reader.js";
 import { type Loaded, Spawner, type SpawnerListener } from "../../src/spawn/spawner.js";
@@ -229,7 +229,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
       if (limit !== undefined) this.#wire.limit(id, limit);
       this.answers.set(id, { id, status: 0, body: "", state: "open", late: [], stack: "", wall: 0, cpu: 0 });
       const variables = `REQUEST_METHOD\0GET\0SERVER_NAME\0test\0PATH_INFO\0${path}`;
-      this.#wire.request(id, handOver, variables, variables.indexOf("\0PATH_INFO"), body, inFile);
+      const flags = (handOver ? requestFlag.handOver : 0) | (inFile ? requestFlag.bodyInFile : 0);
+      this.#wire.request(id, flags, variables, variables.indexOf("\0PATH_INFO"), body);
     }
   }
 
@@ -355,6 +356,11 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   retire(kib: number): void {
     this.oversized.push(kib);
   }
+  // Of these a WSGI application has none.
+  bodyCredit(): void {}
+  inform(): void {}
+  trailers(): void {}
+  path(): void {}
   ended(id: number, wall: number, cpu: number): void {
     Object.assign(this.answer(id), { wall, cpu });
   }

@@ -88,6 +88,13 @@ export class FakeExchange implements Exchange {
     return this.#done;
   }
 
+  readonly takesHints = false;
+  readonly takesTrailers = false;
+  inform(): void {}
+  end(): void {
+    this.write(new Uint8Array(0), true);
+  }
+
   respond(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
     if (this.ended || this.status !== 0) return;
     this.status = head.status;

@@ -12,6 +12,7 @@ const copied = 16384;
 const empty: Buffer = Buffer.alloc(0);
 const nothing: readonly Uint8Array[] = [];
 const lineEnd: Buffer = Buffer.from("\r\n", "latin1");
+const lastChunkSize: Buffer = Buffer.from("0\r\n", "latin1");
 const lastChunk: Buffer = Buffer.from("0\r\n\r\n", "latin1");
 const closingChunk: Buffer = Buffer.from("\r\n0\r\n\r\n", "latin1");
 
@@ -100,6 +101,13 @@ export class BodyEncoder {
     chunk.set(admitted, size.length);
     chunk.set(closing, size.length + admitted.length);
     return [chunk];
+  }
+
+  /** The end of the body; `trailers` are field lines (RFC 9112 §7.1.2). */
+  end(trailers: Uint8Array): readonly Uint8Array[] {
+    if (this.#framing !== "chunked" || this.#complete) return this.data(empty, true);
+    this.#admit(empty, true);
+    return [lastChunkSize, trailers, lineEnd];
   }
 
   /** What of the octets given belongs to the message; keeps the accounts. */

@@ -17,6 +17,7 @@ export interface ResponseFacts {
 
 const interim: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
 const nothing = Buffer.alloc(0);
+const lineEnd: Buffer = Buffer.from("\r\n", "latin1");
 const closes = "Connection: close\r\n";
 const staysOpen = "Connection: keep-alive\r\n";
 
@@ -112,6 +113,17 @@ export class ResponseEncoder {
   data(octets: Uint8Array, last: boolean): readonly Uint8Array[] {
     return this.#body.data(octets, last);
   }
+
+  /** The end of the body, with trailer fields behind it where it is in chunks; elsewhere they have no place. */
+  end(trailers: Uint8Array): readonly Uint8Array[] {
+    return this.#body.end(trailers);
+  }
+}
+
+/** An interim response other than 100 (RFC 9110 §15.2); `fields` are field lines. */
+export function interimHead(status: number, fields: Uint8Array): Uint8Array {
+  const line = Buffer.from(`HTTP/1.1 ${status} ${status === 103 ? "Early Hints" : ""}\r\n`, "latin1");
+  return Buffer.concat([line, fields, lineEnd]);
 }
 
 /** Statuses whose responses have no content, whatever the method (RFC 9110 §15.2, §15.3.5, §15.3.6, §15.4.5). */

@@ -3,8 +3,10 @@
 export const toWorkerHeader = 16;
 export const toFrontHeader = 24;
 
-export const toWorker = { request: 1, cancel: 2, credit: 3, limit: 4, end: 5 } as const;
-export const requestFlag = { handOver: 1, bodyInFile: 2 } as const;
+export const toWorker = { request: 1, cancel: 2, credit: 3, limit: 4, end: 5, body: 8 } as const;
+export const requestFlag = { handOver: 1, bodyInFile: 2, bodyFollows: 4, takesHints: 16, takesTrailers: 32 } as const;
+
+export const bodyFlag = { last: 1 } as const;
 
 export const toFront = {
   hello: 1,
@@ -15,6 +17,10 @@ export const toFront = {
   dropped: 6,
   late: 7,
   retire: 8,
+  bodyCredit: 9,
+  inform: 10,
+  trailers: 11,
+  path: 12,
 } as const;
 export const responseFlag = { last: 1, hasLength: 2, hasDate: 4 } as const;
 export const lateFlag = { slow: 1, replaced: 2, over: 4 } as const;

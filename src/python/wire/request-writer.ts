@@ -1,5 +1,5 @@
 // Requests to one worker, gathered in a slab and sent with one write: one system call, one wake-up of the worker.
-import { requestFlag, toWorker, toWorkerHeader } from "./frames.js";
+import { bodyFlag, toWorker, toWorkerHeader } from "./frames.js";
 
 /** Where the octets go; `false` from it is of no concern here, the pool bounds what a worker is given. */
 export interface Sink {
@@ -26,18 +26,13 @@ export class RequestWriter {
     return this.#used;
   }
 
-  /** A REQUEST frame. `shared` is `Request.shared`. `body` is the body itself, or with `bodyInFile` the path of a file that holds it. */
-  request(
-    id: number,
-    handOver: boolean,
-    variables: string,
-    shared: number,
-    body: Uint8Array | undefined,
-    bodyInFile: boolean,
-  ): void {
+  /**
+   * A REQUEST frame; `flags` are `requestFlag`. `shared` is `Request.shared`. `body` is the body itself, or with `bodyInFile` the path of
+   * a file that holds it.
+   */
+  request(id: number, flags: number, variables: string, shared: number, body: Uint8Array | undefined): void {
     const bodySize = body === undefined ? 0 : body.length;
     const start = this.#reserve(toWorkerHeader + variables.length + (bodySize < slabSize / 2 ? bodySize : 0));
-    const flags = (handOver ? requestFlag.handOver : 0) | (bodyInFile ? requestFlag.bodyInFile : 0);
     this.#header(start, variables.length + bodySize, id, toWorker.request, flags, variables.length);
     if (shared <= sharedMost) this.#slab.writeUInt16LE(shared, start + 10);
     this.#slab.write(variables, start + toWorkerHeader, variables.length, "latin1");
@@ -48,6 +43,13 @@ export class RequestWriter {
       this.flush();
       this.#sink.write(body);
     }
+  }
+
+  /** A BODY frame, of a REQUEST with `bodyFollows`. The octets are copied. */
+  body(id: number, octets: Uint8Array, last: boolean): void {
+    const start = this.#reserve(toWorkerHeader + octets.length);
+    this.#header(start, octets.length, id, toWorker.body, last ? bodyFlag.last : 0, 0);
+    this.#slab.set(octets, start + toWorkerHeader);
   }
 
   /** A CANCEL frame. */

@@ -15,8 +15,22 @@ export interface ResponseListener {
   late(id: number, flags: number, stack: string): void;
   /** The worker asks to be replaced: it has so many KiB of memory. */
   retire(kib: number): void;
-  /** After `last` or `fail`: the request's execution took so many µs. */
+  /** The application took so many octets of the request's body; 0: it waits for some. */
+  bodyCredit(id: number, octets: number): void;
+  /** An interim response. */
+  inform(id: number, status: number, fields: Buffer): void;
+  /** The response ends with these field lines. */
+  trailers(id: number, fields: Buffer): void;
+  /** As `response`; the body is what the file with this path holds. */
+  path(id: number, status: number, flags: number, head: Buffer, path: string): void;
+  /** After `last`, `fail`, `trailers` or `path`: the request's execution took so many µs. */
   ended(id: number, wall: number, cpu: number): void;
+}
+
+function headAndPath(chunk: Buffer, at: number, end: number): [head: Buffer, path: string] {
+  const start = at + toFrontHeader;
+  const headEnd = start + chunk.readUInt32LE(at + 12);
+  return [chunk.subarray(start, headEnd), chunk.toString("utf8", headEnd, end)];
 }
 
 const empty = Buffer.alloc(0);
@@ -92,6 +106,21 @@ export class ResponseReader {
       case toFront.retire:
         listener.retire(chunk.readUInt32LE(at + 16));
         return end;
+      case toFront.bodyCredit:
+        listener.bodyCredit(id, chunk.readUInt32LE(at + 16));
+        return end;
+      case toFront.inform:
+        if (end > chunk.length) return -1;
+        listener.inform(id, chunk.readUInt16LE(at + 10), chunk.subarray(start, end));
+        return end;
+      case toFront.trailers:
+        if (end > chunk.length) return -1;
+        listener.trailers(id, chunk.subarray(start, end));
+        break;
+      case toFront.path:
+        if (end > chunk.length) return -1;
+        listener.path(id, chunk.readUInt16LE(at + 10), flags, ...headAndPath(chunk, at, end));
+        break;
       default:
         if (end > chunk.length) return -1;
         listener.hello(chunk.toString("utf8", start, end));
@@ -105,7 +134,7 @@ export class ResponseReader {
       this.#bodyLast = last;
       this.#bodyWall = wall;
       this.#bodyCpu = cpu;
-    } else if (last || type === toFront.fail) {
+    } else if (last || type === toFront.fail || type === toFront.trailers || type === toFront.path) {
       listener.ended(id, wall, cpu);
     }
     return there;

@@ -30,7 +30,13 @@ def as_told(frame):
         return (wire.LIMIT, frame["id"], frame["milliseconds"])
     if kind == "CREDIT":
         return (wire.CREDIT, frame["id"], frame["octets"])
+    if kind == "BODY":
+        return (wire.BODY, frame["id"], text(frame["body"]).encode("latin-1"), frame["last"])
     flags = (wire.FLAG_HAND_OVER if frame["handOver"] else 0) | (wire.FLAG_BODY_IN_FILE if frame["inFile"] else 0)
+    if frame.get("follows"):
+        flags |= wire.FLAG_BODY_FOLLOWS
+    names = {"takesHints": wire.FLAG_TAKES_HINTS, "takesTrailers": wire.FLAG_TAKES_TRAILERS}
+    flags |= sum(names[name] for name in frame.get("takes", []))
     shared = joined(frame.get("shared", {}))
     body = text(frame["body"]).encode("latin-1")
     return (wire.REQUEST, frame["id"], flags, shared, joined(frame["variables"]), body)
@@ -69,16 +75,23 @@ def written(frame):
     if kind == "LATE":
         flags = sum(getattr(wire, "FLAG_" + flag.upper()) for flag in frame["flags"])
         return wire.frame(wire.LATE, frame["id"], flags, payload=frame["stack"].encode("utf-8"))
+    if kind == "BODY_CREDIT":
+        return wire.frame(wire.BODY_CREDIT, frame["id"], wall=frame["octets"])
+    if kind == "INFORM":
+        return wire.frame(wire.INFORM, frame["id"], status=frame["status"], payload=frame["fields"].encode("latin-1"))
     times = {"wall": frame["wall"], "cpu": frame["cpu"]}
+    if kind == "TRAILERS":
+        return wire.frame(wire.TRAILERS, frame["id"], payload=frame["fields"].encode("latin-1"), **times)
     if kind == "FAIL":
         return wire.frame(wire.FAIL, frame["id"], **times)
-    flags = wire.FLAG_LAST if frame["last"] else 0
-    body = text(frame["body"]).encode("latin-1")
+    flags = wire.FLAG_LAST if frame.get("last") else 0
+    body = text(frame["body"]).encode("latin-1") if "body" in frame else frame["path"].encode("utf-8")
     if kind == "DATA":
         return wire.frame(wire.DATA, frame["id"], flags, payload=body, **times)
     flags |= (wire.FLAG_HAS_LENGTH if frame["hasLength"] else 0) | (wire.FLAG_HAS_DATE if frame["hasDate"] else 0)
     head = ("%s\r\n%s" % (frame["reason"], frame["fields"])).encode("latin-1")
-    return wire.frame(wire.RESPONSE, frame["id"], flags, frame["status"], len(head), payload=head + body, **times)
+    type = getattr(wire, kind)
+    return wire.frame(type, frame["id"], flags, frame["status"], len(head), payload=head + body, **times)
 
 
 def check_writing(octets, frames):

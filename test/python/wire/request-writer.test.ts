@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { requestFlag } from "../../../src/python/wire/frames.js";
 import { RequestWriter, type Sink } from "../../../src/python/wire/request-writer.js";
 import { type Frame, joined, text, vectors } from "./vectors.js";
 
@@ -44,7 +45,14 @@ function tell(writer: RequestWriter, frame: Frame): void {
     const variables = joined({ ...frame.shared, ...frame.variables });
     const body = text(frame.body);
     const octets = body === "" ? undefined : Buffer.from(body, "latin1");
-    writer.request(frame.id, frame.handOver, variables, shared.length, octets, frame.inFile);
+    const flags =
+      (frame.handOver ? requestFlag.handOver : 0) |
+      (frame.inFile ? requestFlag.bodyInFile : 0) |
+      (frame.follows === true ? requestFlag.bodyFollows : 0) |
+      (frame.takes ?? []).reduce((sum, flag) => sum | requestFlag[flag], 0);
+    writer.request(frame.id, flags, variables, shared.length, octets);
+  } else if (frame.frame === "BODY") {
+    writer.body(frame.id, Buffer.from(text(frame.body), "latin1"), frame.last);
   } else assert.fail(`a front does not write ${frame.frame}`);
 }
 
@@ -77,7 +85,7 @@ describe("the request writer", () => {
   test("more octets likely to come again than the frame can tell are told as none", () => {
     const sink = new TestSink(false);
     const writer = new RequestWriter(sink);
-    writer.request(1, false, `A\0${"v".repeat(70_000)}\0B\0w`, 70_002, undefined, false);
+    writer.request(1, 0, `A\0${"v".repeat(70_000)}\0B\0w`, 70_002, undefined);
     writer.flush();
     const octets = sink.received();
     assert.deepEqual([octets.readUInt16LE(10), octets.readUInt32LE(12)], [0, 70_006]);
@@ -88,7 +96,7 @@ describe("the request writer", () => {
     const writer = new RequestWriter(sink);
     writer.flush();
     assert.equal(sink.writes, 0);
-    for (let id = 1; id <= 8; id += 1) writer.request(id, false, "A\0b", 0, undefined, false);
+    for (let id = 1; id <= 8; id += 1) writer.request(id, 0, "A\0b", 0, undefined);
     assert.equal(writer.pending, 8 * 19);
     writer.flush();
     writer.flush();

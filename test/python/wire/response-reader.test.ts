@@ -34,6 +34,18 @@ class Log implements ResponseListener {
   retire(kib: number): void {
     this.entries.push(["retire", kib]);
   }
+  bodyCredit(id: number, octets: number): void {
+    this.entries.push(["bodyCredit", id, octets]);
+  }
+  inform(id: number, status: number, fields: Buffer): void {
+    this.entries.push(["inform", id, status, fields.toString("latin1")]);
+  }
+  trailers(id: number, fields: Buffer): void {
+    this.entries.push(["trailers", id, fields.toString("latin1")]);
+  }
+  path(id: number, status: number, flags: number, head: Buffer, path: string): void {
+    this.entries.push(["path", id, status, flags, head.toString("latin1"), path]);
+  }
   ended(id: number, wall: number, cpu: number): void {
     this.entries.push(["ended", id, wall, cpu]);
   }
@@ -51,12 +63,15 @@ class Log implements ResponseListener {
 function expected(frames: readonly Frame[]): unknown[][] {
   const log = new Log();
   for (const frame of frames) {
+    const flags =
+      "hasLength" in frame
+        ? (frame.hasLength ? responseFlag.hasLength : 0) | (frame.hasDate ? responseFlag.hasDate : 0)
+        : 0;
+    const head = "reason" in frame ? Buffer.from(`${frame.reason}\r\n${frame.fields}`, "latin1") : Buffer.alloc(0);
     if (frame.frame === "HELLO") {
       const { worker, pid, threads } = frame;
       log.hello(JSON.stringify({ worker, pid, threads }));
     } else if (frame.frame === "RESPONSE") {
-      const flags = (frame.hasLength ? responseFlag.hasLength : 0) | (frame.hasDate ? responseFlag.hasDate : 0);
-      const head = Buffer.from(`${frame.reason}\r\n${frame.fields}`, "latin1");
       log.response(frame.id, frame.status, flags, head, Buffer.from(text(frame.body), "latin1"), frame.last);
     } else if (frame.frame === "DATA") log.data(frame.id, Buffer.from(text(frame.body), "latin1"), frame.last);
     else if (frame.frame === "FAIL") log.fail(frame.id);
@@ -69,8 +84,12 @@ function expected(frames: readonly Frame[]): unknown[][] {
         frame.stack,
       );
     } else if (frame.frame === "RETIRE") log.retire(frame.kib);
+    else if (frame.frame === "BODY_CREDIT") log.bodyCredit(frame.id, frame.octets);
+    else if (frame.frame === "INFORM") log.inform(frame.id, frame.status, Buffer.from(frame.fields, "latin1"));
+    else if (frame.frame === "TRAILERS") log.trailers(frame.id, Buffer.from(frame.fields, "latin1"));
+    else if (frame.frame === "PATH") log.path(frame.id, frame.status, flags, head, frame.path);
     else assert.fail(`a worker does not write ${frame.frame}`);
-    if ("last" in frame ? frame.last : frame.frame === "FAIL") {
+    if ("last" in frame ? frame.last : "wall" in frame) {
       assert.ok("wall" in frame);
       log.ended(frame.id, frame.wall, frame.cpu);
     }

@@ -1,7 +1,7 @@
 // Reads the vectors of the wire; test/vectors/wire/README.md says how they are written.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { lateFlag } from "../../../src/python/wire/frames.js";
+import type { lateFlag, requestFlag } from "../../../src/python/wire/frames.js";
 import { root } from "../../support/tools.js";
 
 export type Text = string | { readonly times: number; readonly of: string };
@@ -12,10 +12,13 @@ export type Frame =
       readonly id: number;
       readonly handOver: boolean;
       readonly inFile: boolean;
+      readonly follows?: boolean;
+      readonly takes?: readonly (keyof typeof requestFlag)[];
       readonly shared?: Readonly<Record<string, Text>>;
       readonly variables: Readonly<Record<string, Text>>;
       readonly body: Text;
     }
+  | { readonly frame: "BODY"; readonly id: number; readonly body: Text; readonly last: boolean }
   | { readonly frame: "CANCEL"; readonly id: number }
   | { readonly frame: "END" }
   | { readonly frame: "CREDIT"; readonly id: number; readonly octets: number }
@@ -45,6 +48,27 @@ export type Frame =
   | { readonly frame: "FAIL"; readonly id: number; readonly wall: number; readonly cpu: number }
   | { readonly frame: "RETURNED" | "DROPPED"; readonly id: number }
   | { readonly frame: "RETIRE"; readonly kib: number }
+  | { readonly frame: "BODY_CREDIT"; readonly id: number; readonly octets: number }
+  | { readonly frame: "INFORM"; readonly id: number; readonly status: number; readonly fields: string }
+  | {
+      readonly frame: "TRAILERS";
+      readonly id: number;
+      readonly fields: string;
+      readonly wall: number;
+      readonly cpu: number;
+    }
+  | {
+      readonly frame: "PATH";
+      readonly id: number;
+      readonly status: number;
+      readonly reason: string;
+      readonly fields: string;
+      readonly hasLength: boolean;
+      readonly hasDate: boolean;
+      readonly path: string;
+      readonly wall: number;
+      readonly cpu: number;
+    }
   | {
       readonly frame: "LATE";
       readonly id: number;
