@@ -68,6 +68,8 @@ export class EmbeddedApplication {
     return this.#requests;
   }
 
+  readonly streams = false;
+
   /** Responses that go on, the oldest first. */
   get executing(): readonly Executing[] {
     const now = performance.now();

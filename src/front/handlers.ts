@@ -9,6 +9,8 @@ import type { Drained } from "./messages.js";
 
 /** What runs an application. */
 interface Pool {
+  /** Whether it takes requests whose body has not arrived yet. */
+  readonly streams: boolean;
   handle(exchange: Exchange): void;
 }
 
@@ -55,7 +57,12 @@ export class Handlers {
       if (group !== undefined) this.#named.set(`upstream ${name}`, group.handle);
     }
     this.router = new Router(
-      config.mounts.map((mount) => ({ host: mount.host, path: mount.path, handler: this.#handler(mount) })),
+      config.mounts.map((mount) => ({
+        host: mount.host,
+        path: mount.path,
+        handler: this.#handler(mount),
+        streams: streamsOf(mount, pools),
+      })),
     );
   }
 
@@ -79,4 +86,11 @@ export class Handlers {
       servers: [...new Set(this.groups.flatMap((group) => group.drained))],
     };
   }
+}
+
+/** Only a pool takes a body while it arrives; files before it have no use for any. */
+function streamsOf({ tries }: MountConfig, pools: ReadonlyMap<PoolConfig, Pool>): (() => boolean) | undefined {
+  const asked = tries.at(-1);
+  const [, pool] = [...pools].find(([{ name }]) => asked?.kind === "pool" && asked.name === name) ?? [];
+  return pool && (() => pool.streams);
 }

@@ -57,7 +57,7 @@ class Front {
     const { responseMemory } = config;
     const pools = new Map<PoolConfig, WorkerPool>();
     const deadlines = new Deadlines();
-    const answering = new Map<PoolConfig, Pick<WorkerPool, "handle">>();
+    const answering = new Map<PoolConfig, Pick<WorkerPool, "handle" | "streams">>();
     const [only] = config.pools;
     let application: EmbeddedApplication | undefined;
     if (embedded !== undefined && only !== undefined) {

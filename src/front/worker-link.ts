@@ -1,12 +1,14 @@
 // The front's end of one worker's connection: carries out what the pool decided, turns frames into calls on exchanges.
 import type { Socket } from "node:net";
 import { log } from "../channels.js";
-import type { Exchange, Request, ResponseHead } from "../exchange.js";
+import type { Exchange, Request, ResponseHead, StreamBody } from "../exchange.js";
 import type { Member } from "../pool/pool.js";
 import { HeadReader } from "../python/response-head.js";
-import { lateFlag } from "../python/wire/frames.js";
+import { lateFlag, requestFlag } from "../python/wire/frames.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
+import { encodeScope } from "./asgi-scope.js";
+import { sendPath } from "./send-path.js";
 
 /** A request on its way through the pool. */
 export interface Ticket {
@@ -48,6 +50,8 @@ export interface LinkOwner {
   linkWritten(link: WorkerLink): void;
 }
 
+const nothing = new Uint8Array(0);
+
 /** Ids are 32 bits; 0 is none. */
 const lastId = 0xffffffff;
 
@@ -63,7 +67,11 @@ interface Hello {
   readonly pid: number;
   readonly threads: number;
   readonly generation: number;
+  readonly interface: Interface;
 }
+
+/** What an application's calling convention is. */
+export type Interface = "wsgi" | "asgi";
 
 /** What the workers of a generation have answered, together. */
 export interface Tally {
@@ -130,30 +138,57 @@ export class WorkerLink implements ResponseListener {
     return this.#hello?.generation ?? 0;
   }
 
+  get interface(): Interface {
+    return this.#hello?.interface ?? "wsgi";
+  }
+
   /** The id a ticket has on this link. */
   give(ticket: Ticket, handOver: boolean): void {
     const id = this.#nextId;
     this.#nextId = id === lastId ? 1 : id + 1;
     const { exchange } = ticket;
     const { request } = exchange;
-    const { body } = request;
+    const { body, stream } = request;
     ticket.link = this;
     ticket.id = id;
     this.#tickets.set(id, ticket);
     const limit = this.#owner.ownLimit(request);
     if (limit !== undefined) this.#writer.limit(id, limit);
-    if (body.kind === "empty") {
-      this.#writer.request(id, handOver, request.variables, request.shared, undefined, false);
+    let flags = handOver ? requestFlag.handOver : 0;
+    let { variables: text, shared } = request;
+    if (this.interface === "asgi") {
+      const scope = encodeScope(exchange);
+      text = scope.text;
+      shared = scope.shared;
+      flags = scope.flags;
+    }
+    if (stream !== undefined) {
+      this.#writer.request(id, flags | requestFlag.bodyFollows, text, shared, undefined);
+      this.#relay(ticket, stream);
+    } else if (body.kind === "empty") {
+      this.#writer.request(id, flags, text, shared, undefined);
     } else if (body.kind === "memory") {
-      this.#writer.request(id, handOver, request.variables, request.shared, body.bytes, false);
+      this.#writer.request(id, flags, text, shared, body.bytes);
     } else {
       // The file has no name any more; the worker opens it anew, with a position of its own, through this process. Until
       // it answers, this descriptor must not become another file, whatever the client does.
       body.hold();
       const path = Buffer.from(`/proc/${process.pid}/fd/${body.fd}`, "latin1");
-      this.#writer.request(id, handOver, request.variables, request.shared, path, true);
+      this.#writer.request(id, flags | requestFlag.bodyInFile, text, shared, path);
     }
     this.#mark();
+  }
+
+  /** Passes a body on while it arrives. */
+  #relay(ticket: Ticket, stream: StreamBody): void {
+    const { id } = ticket;
+    const pass = (octets: Uint8Array, last: boolean): void => {
+      // A response that is whole may come before the body is.
+      if (ticket.link !== this) return;
+      this.#writer.body(id, octets, last);
+      this.#mark();
+    };
+    stream.start({ bodyReceived: (octets) => pass(octets, false), bodyEnded: () => pass(nothing, true) });
   }
 
   /** The client of this ticket left. */
@@ -198,14 +233,17 @@ export class WorkerLink implements ResponseListener {
     if (ticket === undefined || ticket.exchange.ended) return;
     const { exchange } = ticket;
     ticket.begun = true;
-    const { tally } = this;
-    if (tally !== undefined) {
-      tally.answers += 1;
-      if (status >= 500) tally.errors += 1;
-    }
+    this.#count(status);
     const read = this.#heads.read(status, flags, head);
     if (last) this.#answers.push({ exchange, head: read, body });
     else exchange.respond(read, body, false);
+  }
+
+  #count(status: number): void {
+    const { tally } = this;
+    if (tally === undefined) return;
+    tally.answers += 1;
+    if (status >= 500) tally.errors += 1;
   }
 
   /** Gives whole answers to their clients; each is a system call, and the workers had their next requests before. */
@@ -249,6 +287,26 @@ export class WorkerLink implements ResponseListener {
       ticket.exchange.cut();
     }
     this.#owner.linkLate(this, ticket, flags, stack);
+  }
+
+  bodyCredit(id: number, octets: number): void {
+    this.#tickets.get(id)?.exchange.request.stream?.credit(octets);
+  }
+
+  inform(id: number, status: number, fields: Buffer): void {
+    this.#tickets.get(id)?.exchange.inform(status, fields);
+  }
+
+  trailers(id: number, fields: Buffer): void {
+    this.#tickets.get(id)?.exchange.end(fields);
+  }
+
+  path(id: number, status: number, flags: number, head: Buffer, path: string): void {
+    const ticket = this.#tickets.get(id);
+    if (ticket === undefined || ticket.exchange.ended) return;
+    ticket.begun = true;
+    this.#count(status);
+    sendPath(ticket.exchange, this.#heads.read(status, flags, head), path);
   }
 
   retire(kib: number): void {

@@ -84,6 +84,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #checks = new Map<WorkerLink, HealthCheck>();
   /** Workers that have too much memory, for `restMost` after they said so. */
   readonly #oversized = new Map<WorkerLink, Timed>();
+  /** Whether the generation that serves speaks ASGI. */
+  #streams = false;
   #flushPlanned = false;
   #lookPlanned = false;
 
@@ -122,6 +124,11 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     return this.#tallies;
   }
 
+  /** Whether its workers take requests whose body has not arrived yet. */
+  get streams(): boolean {
+    return this.#streams;
+  }
+
   /** The handler (src/exchange.ts). */
   handle(exchange: Exchange): void {
     const now = performance.now();
@@ -157,6 +164,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   #admit(link: WorkerLink): void {
     link.member = this.pool.ready(link);
+    this.#streams = link.interface === "asgi";
     this.#spare();
     link.quota = Math.round(this.#maxRequests * (1 + jitter * Math.random()));
     this.#overload.down = { why: "", againIn: 0 };
@@ -210,7 +218,14 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     for (;;) {
       const assignment = this.pool.next(now);
       if (assignment === undefined) break;
-      assignment.member.worker.give(assignment.request, assignment.handOver);
+      const { member, request, handOver } = assignment;
+      if (request.exchange.request.stream !== undefined && member.worker.interface === "wsgi") {
+        // It waited while a reload put a WSGI application in the place of an ASGI one.
+        this.pool.dropped(member, request, now);
+        request.exchange.refuse(503, "The application has changed. Send this request again.", "Retry-After: 1\r\n");
+        continue;
+      }
+      member.worker.give(request, handOver);
       this.#limits.began();
     }
     if (this.pool.queueLength === 0) return;
