@@ -1,10 +1,12 @@
-// vivarium status: what a running server is doing, for people or as JSON.
+// vivarium status: what a running server is doing, for people or as JSON, once or again and again.
+import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
-import { listenerText, placeText } from "../config/describe.js";
-import type { FrontStatus, PoolStatus, Status, WorkerStatus } from "../supervisor/status.js";
+import { Expected, seconds } from "../config/read.js";
+import { vivariumError } from "../errors.js";
 import type { ExitStatus } from "./command.js";
-import { findServer } from "./control-client.js";
-import { paint, print, table } from "./terminal.js";
+import { findServer, type Server } from "./control-client.js";
+import { describe } from "./status-screen.js";
+import { print } from "./terminal.js";
 
 const HELP = `
 Which server: the one --control names, else the one running in the current directory, else the only one of this user.
@@ -13,223 +15,67 @@ Columns: busy is the number of requests a worker, or an upstream server, execute
 percent of one core, since it started; memory is its proportional share (PSS). Where there are several fronts, an upstream
 server's numbers are the sums over all of them, and its state the worst that one of them sees it in.
 
+docs/status.md explains the rest, and each field of the JSON.
+
 Exit status: 0 a server answered, 1 none is running, 2 wrong usage.`;
+
+/** Seconds between two looks, where none are given. */
+const usualPeriod = 2;
+
+interface StatusFlags {
+  readonly control?: string;
+  readonly json?: boolean;
+  /** True without a value. */
+  readonly watch?: string | true;
+}
 
 export function define(command: Command, done: (status: ExitStatus) => void): void {
   command
     .description("Show what a running server is doing: its workers, their requests, processor time and memory.")
     .option("--control <PATH>", "control socket of the server (default: found by itself)")
     .option("--json", "as one JSON object")
+    .option("--watch [SECONDS]", `again every so many seconds (default: ${usualPeriod}), until Ctrl-C`)
     .addHelpText("after", HELP)
-    .action(async (flags: { readonly control?: string; readonly json?: boolean }) => {
-      const { status, raw } = await findServer({ ...flags, cwd: process.cwd(), environment: process.env });
-      print(flags.json === true ? `${JSON.stringify(raw, undefined, 2)}\n` : describe(status, Date.now()));
+    .action(async ({ control, json = false, watch }: StatusFlags) => {
+      const period = watch === undefined ? undefined : readPeriod(watch);
+      const server = await findServer({ control, cwd: process.cwd(), environment: process.env });
+      if (period !== undefined) await watched(server, json, period);
+      else print(json ? `${JSON.stringify(server.raw, undefined, 2)}\n` : describe(server.status, Date.now()));
       done(0);
     });
 }
 
-/** The screen `vivarium status` prints; `now` in milliseconds since 1970, for the workers' ages. */
-export function describe(status: Status, now: number): string {
-  const { fronts, mounts, pools } = status;
-  const [only] = pools.length === 1 ? pools : [];
-  const bold = (text: string): string => paint(process.stdout, "bold", text);
-  const dim = (text: string): string => paint(process.stdout, "dim", text);
-  const facts = [
-    ["address", status.listen.map(listenerText).join(`\n${" ".repeat(12)}`)],
-    [
-      "uptime",
-      `${duration(status.uptime)} ${dim(`(Vivarium ${status.version}${only === undefined ? "" : `, Python ${only.python}`})`)}`,
-    ],
-    ["directory", status.chdir],
-    ["supervisor", `process ${status.pid}`],
-    frontsFact(fronts),
-    ...(only === undefined ? [] : poolFacts(only, now)),
-  ];
-  const plain = only !== undefined && mounts.length === 1 && mounts[0]?.tries.length === 1;
-  const parts = [
-    `${bold(status.name)}\n${facts.map(([name = "", fact = ""]) => `${dim(name.padEnd(11))} ${fact}\n`).join("")}`,
-    ...(plain ? [] : [table([["mount", "answered by"], ...mounts.map(mountRow)], new Set())]),
-    ...(only !== undefined || pools.length === 0
-      ? []
-      : [table([poolHeading, ...pools.map(poolRow)], new Set([3, 4, 5, 6, 7, 8]))]),
-    ...(fronts.length === 1 ? [] : [frontsTable(fronts, now)]),
-    ...(status.upstreams.length === 0 ? [] : [upstreamsTable(status)]),
-    ...(pools.every(({ embedded }) => embedded) ? [] : [workersTable(status, now)]),
-  ];
-  return parts.join("\n");
+function readPeriod(text: string | true): number {
+  if (text === true) return usualPeriod;
+  const read = seconds("above 0")(text, { base: "", chdir: "", target: "", environment: {} });
+  if (read instanceof Expected) throw vivariumError("ERR_CLI_USAGE", `--watch must be ${read.what}, not "${text}".`);
+  return read;
 }
 
-/** The only front, or what all of them have together. */
-function frontsFact(fronts: readonly FrontStatus[]): readonly string[] {
-  const sum = (name: "connections" | "requests" | "memory" | "cpu"): number =>
-    fronts.reduce((total, front) => total + front[name], 0);
-  const served = `${counted(sum("connections"), "connection")} open, ${counted(sum("requests"), "request")}, ${megabytes(sum("memory"))}, CPU ${sum("cpu").toFixed(1)} s`;
-  const [front, ...others] = fronts;
-  if (front !== undefined && others.length === 0) return ["front", `process ${front.pid}, ${front.state}; ${served}`];
-  const ready = fronts.filter(({ state }) => state === "ready").length;
-  return ["fronts", `${counted(fronts.length, "process", "processes")}, ${ready} ready; ${served}`];
-}
-
-function frontsTable(fronts: readonly FrontStatus[], now: number): string {
-  const heading = ["front", "pid", "state", "age", "connections", "requests", "CPU %", "memory"];
-  const rows = fronts.map((front) => {
-    const age = ageOf(front, now);
-    return [
-      String(front.id),
-      String(front.pid),
-      front.state,
-      duration(age),
-      front.connections.toLocaleString("en"),
-      front.requests.toLocaleString("en"),
-      percent(front.cpu, age),
-      megabytes(front.memory),
-    ];
+/** Until nobody reads any more. Rejects with ERR_CONTROL_NONE when the server has gone. */
+async function watched(first: Server, json: boolean, period: number): Promise<void> {
+  const { stdout } = process;
+  let read = true;
+  stdout.on("error", () => {
+    read = false;
   });
-  return table([heading, ...rows], new Set([0, 1, 3, 4, 5, 6, 7]));
+  let server = first;
+  for (let turn = 0; ; turn += 1) {
+    if (json) stdout.write(`${JSON.stringify(server.raw)}\n`);
+    else if (stdout.isTTY) stdout.write(redrawn(describe(server.status, Date.now()), stdout.rows, turn === 0));
+    else stdout.write(`${turn === 0 ? "" : "\n"}${describe(server.status, Date.now())}`);
+    await delay(period * 1000);
+    if (!read) return;
+    server = await findServer({ control: first.path, cwd: "/", environment: process.env });
+  }
 }
 
-function mountRow(mount: Status["mounts"][number]): readonly string[] {
-  return [placeText(mount), mount.tries.join(", else ")];
-}
-
-/** Which load of the code serves, and what came of the last reload. */
-function generationText({ generation, lastReload }: PoolStatus, now: number): string {
-  if (lastReload === null) return String(generation);
-  const { at, outcome, problem, generation: made } = lastReload;
-  const ago = `${duration((now - Date.parse(at)) / 1000)} ago`;
-  if (outcome === "serving") return `${generation}, since the reload ${ago}`;
-  return `${generation}; the reload ${ago} (generation ${made}) ${outcome === "failed" ? "failed" : "was rolled back"}: ${problem}`;
-}
-
-function poolFacts(pool: PoolStatus, now: number): readonly (readonly string[])[] {
-  const { spawner } = pool;
-  const reloaded = pool.generation > 1 || pool.lastReload !== null;
-  const generation = reloaded ? [["generation", generationText(pool, now)]] : [];
-  if (pool.embedded) return [["mode", "embedded: the fronts have the application inside"], ...generation];
-  return [
-    [
-      "spawner",
-      `process ${spawner.pid}, ${spawner.preload ? "application imported once" : "each worker imports the application"}`,
-    ],
-    ...generation,
-    ["queue", counted(pool.queue, "request")],
-    [
-      "pool",
-      `${pool.threads} of ${counted(pool.threadsMost, "thread")} a worker in use, up to ${counted(pool.writeAhead, "request")} written ahead`,
-    ],
-    [
-      "request",
-      pool.wall === 0
-        ? "none measured yet"
-        : `${milliseconds(pool.wall)} on average, of it ${milliseconds(pool.cpu)} computing`,
-    ],
-  ];
-}
-
-const poolHeading = [
-  "pool",
-  "application",
-  "Python",
-  "generation",
-  "spawner",
-  "queue",
-  "threads",
-  "request",
-  "computing",
-];
-
-function poolRow(pool: PoolStatus): readonly string[] {
-  const measured = pool.wall > 0;
-  return [
-    pool.name,
-    pool.application,
-    pool.python,
-    String(pool.generation),
-    String(pool.spawner.pid),
-    String(pool.queue),
-    `${pool.threads} of ${pool.threadsMost}`,
-    measured ? milliseconds(pool.wall) : "-",
-    measured ? milliseconds(pool.cpu) : "-",
-  ];
-}
-
-function upstreamsTable({ upstreams }: Status): string {
-  const heading = ["upstream", "server", "state", "busy", "requests", "failures", "latency", "connections"];
-  const rows = upstreams.flatMap(({ name, servers }) =>
-    servers.map((server) => [
-      name,
-      server.url.endsWith(server.address) ? server.url : `${server.url} ${server.address}`,
-      serverState(server),
-      String(server.outstanding),
-      server.requests.toLocaleString("en"),
-      server.failures.toLocaleString("en"),
-      server.latency < 0 ? "-" : milliseconds(server.latency * 1000),
-      `${server.connections.busy} busy, ${server.connections.idle} idle`,
-    ]),
-  );
-  return table([heading, ...rows], new Set([3, 4, 5, 6]));
-}
-
-function serverState({ state, ejectedFor, backup }: Status["upstreams"][number]["servers"][number]): string {
-  const ejected = state === "ejected" ? `left out for ${ejectedFor} s` : state;
-  return backup ? `${ejected} (backup)` : ejected;
-}
-
-function workersTable({ pools, workers }: Status, now: number): string {
-  const heading = ["worker", "pid", "state", "age", "requests", "busy", "CPU %", "memory"];
-  const right = [0, 1, 3, 4, 5, 6, 7];
-  const rows = workers.map((worker) => row(worker, now));
-  if (pools.length === 1) return table([heading, ...rows], new Set(right));
-  const named = rows.map((cells, index) => [workers[index]?.pool ?? "", ...cells]);
-  return table([["pool", ...heading], ...named], new Set(right.map((column) => column + 1)));
-}
-
-function row(worker: WorkerStatus, now: number): readonly string[] {
-  const age = ageOf(worker, now);
-  return [
-    String(worker.id),
-    String(worker.pid),
-    worker.state,
-    duration(age),
-    worker.requests.toLocaleString("en"),
-    String(worker.busy),
-    percent(worker.cpu, age),
-    megabytes(worker.memory),
-  ];
-}
-
-/** Seconds. */
-function ageOf({ startedAt }: { readonly startedAt: string }, now: number): number {
-  return Math.max(0, (now - Date.parse(startedAt)) / 1000);
-}
-
-/** Processor time in percent of one core, over `age` seconds. */
-function percent(cpu: number, age: number): string {
-  const share = age > 0 ? (100 * cpu) / age : 0;
-  return share.toFixed(share < 10 ? 1 : 0);
-}
-
-/** "45 s", "12 min", "3 h 20 min", "5 d 4 h": the two largest units. */
-export function duration(seconds: number): string {
-  const whole = Math.floor(seconds);
-  if (whole < 60) return `${whole} s`;
-  const [days, hours, minutes] = [
-    Math.floor(whole / 86_400),
-    Math.floor(whole / 3600) % 24,
-    Math.floor(whole / 60) % 60,
-  ];
-  if (days > 0) return `${days} d ${hours} h`;
-  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
-}
-
-function counted(number: number, one: string, many = `${one}s`): string {
-  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
-}
-
-function megabytes(octets: number): string {
-  return `${(octets / 2 ** 20).toFixed(1)} MiB`;
-}
-
-function milliseconds(microseconds: number): string {
-  return `${(microseconds / 1000).toFixed(microseconds < 10_000 ? 2 : 0)} ms`;
+/** Over what was there, without a moment at which nothing is; what the terminal has no room for is left out. */
+function redrawn(screen: string, rows: number, first: boolean): string {
+  const lines = screen.trimEnd().split("\n");
+  const room = Math.max(1, rows - 1);
+  const left = lines.length - room;
+  const shown = left > 0 ? [...lines.slice(0, room - 1), `… ${left + 1} more lines: make this terminal larger`] : lines;
+  // ECMA-48: cursor to the first place; erase to the end of the line, of the screen.
+  return `${first ? "\u001b[2J" : ""}\u001b[H${shown.map((line) => `${line}\u001b[K\n`).join("")}\u001b[J`;
 }

@@ -17,16 +17,3 @@ export function print(text: string): void {
   });
   process.stdout.write(text);
 }
-
-/** Columns as wide as their widest cell, two spaces apart. `right`: columns of numbers, by index. */
-export function table(rows: readonly (readonly string[])[], right: ReadonlySet<number>): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) =>
-        right.has(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
-      )
-      .join("  ")
-      .trimEnd();
-  return rows.map((row) => `${line(row)}\n`).join("");
-}

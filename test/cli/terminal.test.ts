@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { paint, table } from "../../src/cli/terminal.js";
+import { paint } from "../../src/cli/terminal.js";
 
 function terminal(): NodeJS.WritableStream {
   return Object.assign(new PassThrough(), { isTTY: true });
@@ -21,13 +21,4 @@ test("colour is for terminals, and not where NO_COLOR is set", () => {
   if (NO_COLOR !== undefined) process.env["NO_COLOR"] = NO_COLOR;
   if (TERM === undefined) delete process.env["TERM"];
   else process.env["TERM"] = TERM;
-});
-
-test("a table's columns are aligned, numbers to the right", () => {
-  const rows = [
-    ["name", "count"],
-    ["a", "1,000"],
-    ["longer", "7"],
-  ];
-  assert.equal(table(rows, new Set([1])), "name    count\na       1,000\nlonger      7\n");
 });

@@ -47,6 +47,7 @@ export const fullStatus: Status = {
         causes: counted(workerCauses),
         last: { at: "2030-01-01T02:02:52.000Z", cause: "died", id: 2, pid: 9, why: "was killed by SIGKILL" },
       },
+      generations: [...pool.generations, { number: 3, state: "loading", since: reload.startedAt, spawner: 20 }],
       missing: [{ id: 3, failures: 4, againIn: 0.8 }],
       queue: 3,
       wait: { longest: 1.25, count: 900, median: 0.012, most: 1.9 },
@@ -77,7 +78,11 @@ export const fullStatus: Status = {
       ],
     },
   ],
-  workers: exampleStatus.workers.map((worker) => ({ ...worker, executing: [executing] })),
+  workers: exampleStatus.workers.map((worker, index) => ({
+    ...worker,
+    replaced: index === 0 ? "requests" : "",
+    executing: [{ ...executing, client: index === 0 ? "waiting" : "timed out" }],
+  })),
 };
 
 /** The paths of all fields of a JSON value, in the notation of docs/status.md; a list that is empty, or null, has none below it. */
