@@ -6,6 +6,7 @@ import { run } from "../test/support/processes.js";
 import { python, root } from "../test/support/tools.js";
 import { measureBare } from "./bare.js";
 import { compareMicros } from "./comparison.js";
+import { measureFaults } from "./faults/command.js";
 import { measure, type Result } from "./measure.js";
 import { drawPlot } from "./plot.js";
 import { describeMachine } from "./process-tree.js";
@@ -20,6 +21,7 @@ import { measureTransfers } from "./transfer.js";
 
 const usage = `Usage: npm run bench [-- NAME… --seconds N --rounds N --only SERVER,… --output DIR]
        npm run bench -- micro [--against REF]  (see npm run bench -- micro --help)
+       npm run bench -- faults                 (see npm run bench -- faults --help)
 
   NAME       ${scenarios.map(({ name }) => name).join(" ")} bare startup transfer
              ${[...scaleParts.keys()].join(" ")}
@@ -139,6 +141,7 @@ async function perform(choice: Choice): Promise<BenchRun> {
 /** Runs the benchmark; the exit status comes back. */
 export async function main(args: readonly string[]): Promise<number> {
   if (args[0] === "micro") return compareMicros(args.slice(1));
+  if (args[0] === "faults") return measureFaults(args.slice(1));
   let choice: Choice | undefined;
   try {
     choice = choose(args);

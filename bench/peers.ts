@@ -16,8 +16,9 @@ import {
 } from "./server.js";
 
 /** uWSGI with so many processes, listening for the uwsgi protocol on `applicationSocket`. */
-export function startUwsgi(place: Place): RunningProcess {
-  return start(uwsgi(), ["--ini", configure(place, "uwsgi.ini")], { cwd: place.folder, env: plainEnvironment });
+export function startUwsgi(place: Place, more: readonly string[] = []): RunningProcess {
+  const args = ["--ini", configure(place, "uwsgi.ini"), ...more];
+  return start(uwsgi(), args, { cwd: place.folder, env: plainEnvironment });
 }
 
 export const uwsgiVersion = async (): Promise<string> => `uWSGI ${await printed(uwsgi(), ["--version"], /([\d.]+)/)}`;
@@ -41,7 +42,16 @@ function hangUp(_: Place, processes: readonly RunningProcess[]): void {
   processes.at(-1)?.kill("SIGHUP");
 }
 
-function gunicorn(workerClass: "sync" | "gthread" | "gevent", settings: string, lacks: string): Server {
+type WorkerClass = "sync" | "gthread" | "gevent";
+
+export function startGunicorn(place: Place, workerClass: WorkerClass, more: readonly string[] = []): RunningProcess {
+  const values = { CLASS: workerClass, PRELOAD: place.reloadable ? "False" : "True" };
+  const config = configure(place, "gunicorn.conf.py", values);
+  const args = ["-m", "gunicorn", "--config", config, ...more, `${place.module}:app`];
+  return start(peersPython(), args, { cwd: place.folder, env: plainEnvironment });
+}
+
+function gunicorn(workerClass: WorkerClass, settings: string, lacks: string): Server {
   return {
     name: `gunicorn-${workerClass}`,
     settings,
@@ -54,10 +64,7 @@ function gunicorn(workerClass: "sync" | "gthread" | "gevent", settings: string, 
     start: (place) => {
       // sync has one thread by definition; gunicorn would turn it into gthread if told of more.
       const threads = workerClass === "gthread" ? place.threads : 1;
-      const values = { CLASS: workerClass, PRELOAD: place.reloadable ? "False" : "True" };
-      const config = configure({ ...place, threads }, "gunicorn.conf.py", values);
-      const args = ["-m", "gunicorn", "--config", config, `${place.module}:app`];
-      return [start(peersPython(), args, { cwd: place.folder, env: plainEnvironment })];
+      return [startGunicorn({ ...place, threads }, workerClass)];
     },
     reload: hangUp,
   };
@@ -118,13 +125,14 @@ function granian({ interface: kind, args, settings, lacks }: Granian): Server {
   };
 }
 
-function startUvicorn(place: Place): readonly RunningProcess[] {
+/** uvicorn with an ASGI application: a file of bench/apps/, without `.py`. */
+export function startUvicorn(place: Place, module: string, more: readonly string[] = []): RunningProcess {
   const where = ["--host", "127.0.0.1", "--port", String(place.port), "--app-dir", applicationFolder(place)];
   const how = ["--workers", String(place.workers), "--loop", "uvloop", "--http", "httptools", "--ws", "none"];
   const without = ["--lifespan", "off", "--no-access-log", "--no-proxy-headers", "--no-server-header"];
-  const args = [...where, ...how, ...without, "--timeout-keep-alive", "75", "--log-level", "warning"];
-  const options = { cwd: place.folder, env: plainEnvironment };
-  return [start(peersPython(), ["-m", "uvicorn", ...args, "asgi_app:app"], options)];
+  const args = [...where, ...how, ...without, "--timeout-keep-alive", "75", "--log-level", "warning", ...more];
+  const options = { cwd: applicationFolder(place), env: plainEnvironment };
+  return start(peersPython(), ["-m", "uvicorn", ...args, `${module}:app`], options);
 }
 
 export const peers: readonly Server[] = [
@@ -198,7 +206,7 @@ export const peers: readonly Server[] = [
       const of = (name: string): Promise<string> => packageVersion(peersPython(), name);
       return `uvicorn ${await of("uvicorn")}, uvloop ${await of("uvloop")}, httptools ${await of("httptools")}`;
     },
-    start: startUvicorn,
+    start: (place) => [startUvicorn(place, "asgi_app")],
     reload: hangUp,
   },
 ];

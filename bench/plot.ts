@@ -16,33 +16,37 @@ const top = 76;
 const panelWidth = (width - 2 * margin - labelWidth - gap - 2 * valueWidth) / 2;
 const panels = [margin + labelWidth, margin + labelWidth + panelWidth + valueWidth + gap] as const;
 
-/** Legible on white and on black; GitHub and browsers tell an SVG which of the two the page is. */
-const style = `
+/** Words and lines. Legible on white and on black; GitHub and browsers tell an SVG which of the two the page is. */
+export const baseStyle = `
   text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: #24292f; }
   .title { font-size: 18px; font-weight: 600; }
   .group { font-size: 13px; font-weight: 600; }
   .quiet { fill: #57606a; }
+  line { stroke: #d0d7de; }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3; }
+    .quiet { fill: #9198a1; }
+    line { stroke: #3d444d; }
+  }`;
+
+const style = `${baseStyle}
   .ours { font-weight: 600; }
   rect { fill: #a9b1ba; }
   rect.ours { fill: #1f883d; }
   rect.reference { fill: #6e7781; }
   rect.limit { fill: none; stroke: #6e7781; }
-  line { stroke: #d0d7de; }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3; }
-    .quiet { fill: #9198a1; }
     rect { fill: #57606a; }
     rect.ours { fill: #3fb950; }
     rect.reference { fill: #8b949e; }
     rect.limit { fill: none; stroke: #8b949e; }
-    line { stroke: #3d444d; }
   }`;
 
-function escapeXml(text: string): string {
+export function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-function text(x: number, y: number, content: string, attributes = ""): string {
+export function text(x: number, y: number, content: string, attributes = ""): string {
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}"${attributes}>${escapeXml(content)}</text>`;
 }
 

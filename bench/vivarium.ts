@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type RunningProcess, run, start } from "../test/support/processes.js";
+import { type Finished, type RunningProcess, run, start } from "../test/support/processes.js";
 import { benchPython, root } from "../test/support/tools.js";
 import { applicationFolder, needs, type Place, plainEnvironment, printed, type Server } from "./server.js";
 
@@ -35,9 +35,14 @@ function hasCommand(name: string): boolean {
   return new RegExp(`^ {2}${name} `, "m").test(stdout);
 }
 
-async function reload(place: Place): Promise<void> {
+/** `vivarium reload`, to its end: with status 0 newer code serves. */
+export async function reloadOrder(place: Place): Promise<Finished> {
   const args = [command, "reload", "--control", controlSocket(place)];
-  const { code, stderr } = await run(process.execPath, args, { cwd: place.folder, env: plainEnvironment });
+  return run(process.execPath, args, { cwd: place.folder, env: plainEnvironment });
+}
+
+async function reload(place: Place): Promise<void> {
+  const { code, stderr } = await reloadOrder(place);
   if (code !== 0) throw new Error(`vivarium reload failed: ${stderr}`);
 }
 

@@ -27,8 +27,8 @@ export interface Ask {
   /** Further field lines, each ending in CR LF. */
   readonly fields?: string;
   readonly body?: string;
-  /** The body of the right answer. */
-  readonly right: string;
+  /** The body of the right answer, or whether this one is. */
+  readonly right: string | ((body: string) => boolean);
 }
 
 export interface LoadOptions {
@@ -50,6 +50,8 @@ export interface Failure {
   readonly status: number;
   /** What was received, head and body; latin-1. */
   readonly received: string;
+  /** When it ended, as `performance.now()` has it. */
+  readonly at: number;
 }
 
 /** What came of a request; `keep` says whether its connection can carry the next one. */
@@ -66,6 +68,8 @@ export class Load {
   readonly failures: Failure[] = [];
   /** Milliseconds of each request that was answered rightly. */
   readonly times: number[] = [];
+  /** When each of these came, as `performance.now()` has it. */
+  readonly ends: number[] = [];
   readonly #clients: readonly Promise<void>[];
   #stopped = false;
 
@@ -106,9 +110,12 @@ export class Load {
       const from = performance.now();
       const { outcome, status, received, keep } = await line.ask(ask);
       if (!keep) line.close();
+      const at = performance.now();
       this.counts[outcome] += 1;
-      if (outcome === "right") this.times.push(performance.now() - from);
-      else this.failures.push({ ask, outcome, status, received });
+      if (outcome === "right") {
+        this.times.push(at - from);
+        this.ends.push(at);
+      } else this.failures.push({ ask, outcome, status, received, at });
       // A server that refuses at once must not keep this process from its other clients.
       if (outcome === "refused") await new Promise((resolve) => setTimeout(resolve, 1));
     }
@@ -213,7 +220,8 @@ class Line {
 function judge(ask: Ask, status: number, body: string): Outcome {
   if (status >= 500) return "5xx";
   if (status >= 400) return "4xx";
-  return status === 200 && body === ask.right ? "right" : "wrong content";
+  const right = typeof ask.right === "string" ? body === ask.right : ask.right(body);
+  return status === 200 && right ? "right" : "wrong content";
 }
 
 interface Head {

@@ -11,6 +11,7 @@ once=NAME the rest of the query only where nobody has made the file NAME yet
 gil       it sleeps, and no other thread can do anything
 stubborn=NAME until somebody makes the file NAME, whatever is raised meanwhile
 leak=KIB  so much is never freed
+long=KIB  so much more is in the answer
 
 The body of a request follows its token in the answer.
 """
@@ -56,6 +57,7 @@ def stubborn(token, name):
 
 def app(environ, start_response):
     token = environ["PATH_INFO"][1:]
+    more = b""
     for step in filter(None, environ["QUERY_STRING"].split("&")):
         verb, _, value = step.partition("=")
         if verb == "note":
@@ -79,6 +81,8 @@ def app(environ, start_response):
             stubborn(token, value)
         elif verb == "leak":
             leaked.append(os.urandom(int(value) * 1024))
-    body = token.encode("latin-1") + environ["wsgi.input"].read()
+        elif verb == "long":
+            more = b"." * (int(value) * 1024)
+    body = token.encode("latin-1") + environ["wsgi.input"].read() + more
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
