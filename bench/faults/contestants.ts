@@ -1,7 +1,8 @@
 // The servers to which things are made to happen, each in the best settings that its documentation has against that very thing.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { descendants, type RunningProcess } from "../../test/support/processes.js";
+import { setTimeout as delay } from "node:timers/promises";
+import { descendants, type RunningProcess, waitUntilGone } from "../../test/support/processes.js";
 import { nginxVersion, peers, startGunicorn, startNginx, startUvicorn, startUwsgi, uwsgiVersion } from "../peers.js";
 import type { Place, Server } from "../server.js";
 import { listenUrl, reloadOrder, startVivarium, vivariumServers } from "../vivarium.js";
@@ -51,9 +52,20 @@ function childrenOfLast(roots: readonly number[]): readonly number[] {
   return master === undefined ? [] : childrenOf(master);
 }
 
+/** Milliseconds that a server is waited for. */
+const patience = 15_000;
+
+/** Until these have ended, whoever may still hold what they print. */
+async function gone(...processes: readonly (RunningProcess | undefined)[]): Promise<void> {
+  await waitUntilGone(
+    processes.flatMap((process) => (process === undefined ? [] : [process.pid])),
+    patience,
+  );
+}
+
 async function terminate(_: Place, processes: readonly RunningProcess[]): Promise<void> {
   for (const process of processes) process.kill("SIGTERM");
-  await Promise.all(processes.map(({ exited }) => exited));
+  await gone(...processes);
 }
 
 async function hangUp(_: Place, processes: readonly RunningProcess[]): Promise<void> {
@@ -77,6 +89,22 @@ function known(name: string, list: readonly Server[]): Server {
 
 const vivarium = known("vivarium", vivariumServers);
 const uvicorn = known("uvicorn", peers);
+
+/** How often uWSGI said so. */
+function chainsDone(uwsgi: RunningProcess | undefined): number {
+  return uwsgi?.output.match(/chain reloading complete/g)?.length ?? 0;
+}
+
+/** A chain reload; until it is over uWSGI would not hear of the next. */
+async function reloadUwsgi(place: Place, processes: readonly RunningProcess[]): Promise<void> {
+  const uwsgi = processes.at(-1);
+  const before = chainsDone(uwsgi);
+  commandUwsgi(place, "c");
+  for (let waited = 0; waited < patience && chainsDone(uwsgi) === before; waited += 50) {
+    if (uwsgi?.exit !== undefined) return;
+    await delay(50);
+  }
+}
 
 export const contestants: readonly Contestant[] = [
   {
@@ -122,12 +150,12 @@ export const contestants: readonly Contestant[] = [
       return [startNginx(place, "uwsgi"), startUwsgi(place, more)];
     },
     workers: childrenOfLast,
-    reload: async (place) => commandUwsgi(place, "c"),
+    reload: reloadUwsgi,
     end: async (place, [nginx, uwsgi]) => {
       nginx?.kill("SIGQUIT");
-      await nginx?.exited;
+      await gone(nginx);
       commandUwsgi(place, "q");
-      await uwsgi?.exited;
+      await gone(uwsgi);
     },
   },
   {

@@ -64,6 +64,14 @@ const prelude = 1000;
 
 export async function underLoad(options: CourseOptions, act: (load: Load) => Promise<void>): Promise<Course> {
   const load = new Load({ clients, patience: 10_000, ...options });
+  try {
+    return await disturb(load, options, act);
+  } finally {
+    await load.stop();
+  }
+}
+
+async function disturb(load: Load, options: CourseOptions, act: (load: Load) => Promise<void>): Promise<Course> {
   await delay((options.quiet * 1000) / 3);
   const calm = performance.now();
   await delay((options.quiet * 2000) / 3);

@@ -118,8 +118,10 @@ function innocent(course: Course): Observation {
   return { ...observationOf(course), counts };
 }
 
+/** Seconds, of a shorter run, too: what finds it takes its time. */
+const stopped = 5;
+
 async function stopping(subject: Subject, scale: number): Promise<Finding> {
-  const seconds = Math.max(4, 5 * scale);
   let found: number | undefined;
   const options = { port: subject.port, ask: mixed(), quiet: quietSeconds(scale), watch: 5 };
   const course = await underLoad(options, async () => {
@@ -127,7 +129,7 @@ async function stopping(subject: Subject, scale: number): Promise<Finding> {
     if (victim === undefined) throw new Error("no worker is there to be stopped");
     const began = performance.now();
     signal(victim, "SIGSTOP");
-    while (performance.now() - began < seconds * 1000) {
+    while (performance.now() - began < stopped * 1000) {
       await delay(20);
       if (found === undefined && !alive(victim)) found = (performance.now() - began) / 1000;
     }
@@ -206,7 +208,7 @@ export const deathEvents: readonly FaultEvent[] = [
   },
   {
     name: "stop",
-    title: "A worker is stopped for 5 s (SIGSTOP)",
+    title: `A worker is stopped for ${stopped} s (SIGSTOP)`,
     text: "It goes on after that, where it has not been replaced. What tells that a worker is stopped is set to 2 s, where there is such a setting. One client in four sends POSTs.",
     need: "stopped",
     drawn: true,

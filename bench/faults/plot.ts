@@ -11,7 +11,7 @@ const areaHeight = 56;
 const failureHeight = 22;
 const rowHead = 26;
 const rowFoot = 20;
-const top = 84;
+const top = 98;
 /** Above what was right when nothing happened there is so much room, as a share. */
 const headroom = 1.3;
 
@@ -83,8 +83,9 @@ export function drawFaults(run: FaultRun): string {
 <style>${style}
 </style>
 ${text(margin, 28, "When things go wrong: Vivarium and its peers", ' class="title"')}
-${text(margin, 48, `${run.date.slice(0, 10)}, ${run.machine}; right answers of each tenth of a second (green), failures (red), the event (grey)`, ' class="quiet"')}
-${servers.map((server, index) => text(left(index), 74, server, ' class="group"')).join("\n")}
+${text(margin, 46, `${run.date.slice(0, 10)}, ${run.machine}`, ' class="quiet"')}
+${text(margin, 62, "right answers of each tenth of a second (green), failures (red), the event (grey); one scale of time in each row", ' class="quiet"')}
+${servers.map((server, index) => text(left(index), 88, server, ' class="group"')).join("\n")}
 ${rows.join("\n")}
 </svg>
 `;

@@ -1,11 +1,11 @@
 // Newer code, that loads and that does not.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { Load } from "../../test/support/load.js";
+import { type Counts, Load } from "../../test/support/load.js";
 import { atLeast, atMost, type Finding, gets, neverDown, noFailure, observationOf, underLoad } from "./course.js";
 import type { FaultEvent } from "./event.js";
 import type { Subject } from "./subject.js";
-import { countsSince, sumCounts } from "./trace.js";
+import { sumCounts } from "./trace.js";
 
 /** Milliseconds for which nothing but a version has to be answered for it to be everywhere. */
 const settled = 400;
@@ -44,6 +44,16 @@ class Prober {
   }
 }
 
+/** Has a prober ask while this is done; its requests are counted, too. */
+async function probed<T>(port: number, act: (prober: Prober) => Promise<T>): Promise<{ result: T; counts: Counts }> {
+  const prober = new Prober(port);
+  try {
+    return { result: await act(prober), counts: prober.load.counts };
+  } finally {
+    await prober.load.stop();
+  }
+}
+
 function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(2)} s`;
 }
@@ -53,10 +63,9 @@ async function reloadTimes(subject: Subject, connectionEach: boolean, scale: num
   const took: number[] = [];
   const mixed: number[] = [];
   let second: number | "never" = "never";
-  const prober = new Prober(subject.port);
-  const began = performance.now();
-  const course = await underLoad(
-    { port: subject.port, connectionEach, ask: gets(), quiet: 3 * Math.max(scale, 0.4), watch: 5 },
+  const options = { port: subject.port, connectionEach, ask: gets(), quiet: 3 * Math.max(scale, 0.4), watch: 5 };
+  const reloading =
+    (prober: Prober): (() => Promise<void>) =>
     async () => {
       for (let version = 2; version <= times + 1; version += 1) {
         const found = await reloadOnce(subject, prober, version);
@@ -71,12 +80,10 @@ async function reloadTimes(subject: Subject, connectionEach: boolean, scale: num
       const found = await reloadOnce(subject, prober, times + 3);
       await first;
       if (found !== undefined) second = (found.lastOther - at) / 1000;
-    },
-  );
-  await prober.load.stop();
+    };
+  const { result: course, counts } = await probed(subject.port, (prober) => underLoad(options, reloading(prober)));
   const observation = observationOf(course);
-  const counts = sumCounts([observation.counts, countsSince(prober.load, began)]);
-  const all = { ...observation, counts };
+  const all = { ...observation, counts: sumCounts([observation.counts, counts]) };
   return {
     observation: all,
     figures: {
@@ -87,6 +94,7 @@ async function reloadTimes(subject: Subject, connectionEach: boolean, scale: num
     },
     checks: [
       noFailure(all),
+      neverDown(all.down),
       { target: "all reloads", found: `${took.length} of ${times} reloads`, reached: took.length === times },
       atMost("old and new together", mixed.length === 0 ? "never" : Math.max(...mixed) / 1000, 0.5, "s"),
       { ...atMost("the second during one", second, patience / 1000, "s"), target: "a second during one wins" },
@@ -110,9 +118,6 @@ async function reloadOnce(
 }
 
 async function brokenDeploy(subject: Subject, scale: number): Promise<Finding> {
-  const prober = new Prober(subject.port);
-  const began = performance.now();
-  let back: number | "never" = "never";
   const options = { port: subject.port, ask: gets(), quiet: 3 * Math.max(scale, 0.4), watch: 1 };
   const course = await underLoad(options, async () => {
     subject.deploy(2, "x(");
@@ -120,14 +125,12 @@ async function brokenDeploy(subject: Subject, scale: number): Promise<Finding> {
     await delay(Math.max(2, 5 * scale) * 1000);
     await order;
   });
-  const observation = observationOf(course);
+  const all = observationOf(course);
   const ended = subject.gone;
-  if (!ended) {
-    const found = await reloadOnce(subject, prober, 3);
-    if (found !== undefined) back = found.took / 1000;
-  }
-  await prober.load.stop();
-  const all = { ...observation, counts: sumCounts([observation.counts, countsSince(prober.load, began)]) };
+  const mended = ended
+    ? undefined
+    : await probed(subject.port, (prober) => reloadOnce(subject, prober, 3)).then(({ result }) => result);
+  const back = mended === undefined ? "never" : mended.took / 1000;
   return {
     observation: all,
     figures: {
@@ -136,8 +139,8 @@ async function brokenDeploy(subject: Subject, scale: number): Promise<Finding> {
     },
     checks: [
       noFailure(all),
-      atLeast("goodput", observation.goodput ?? 0, 0.95),
-      neverDown(observation.down),
+      atLeast("goodput", all.goodput ?? 0, 0.95),
+      neverDown(all.down),
       { ...atMost("mended code", back, patience / 1000, "s"), target: "mended code serves" },
     ],
   };

@@ -119,7 +119,7 @@ of the columns: "right" is status 200 and the very answer that this request must
 be made, "reset" that a connection ended before the head of the answer was whole, "truncated" before its body was, "timed out" that nothing came for 10 s.
 Whoever fails asks again at once (after 1 ms where it was refused), as its next request: a server that refuses quickly has more failures than one that lets clients wait.
 Counts are from the beginning of the event to the end of watching, goodput is right answers a second during the event over those before it, "down" the seconds in gaps of
-more than 0.1 s without any right answer, "recovery" the time from the end of the event until goodput is 0.9 of what it was for half a second (0.0 where it never fell
+more than 0.2 s without any right answer, "recovery" the time from the end of the event until goodput is 0.9 of what it was for half a second (0.0 where it never fell
 by half). Clients and server share the machine. The longest event takes ${run.seconds} s.`;
 }
 

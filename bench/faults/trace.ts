@@ -2,7 +2,7 @@
 import { type Counts, type Failure, type Load, outcomes } from "../../test/support/load.js";
 
 /** No right answer for longer than this, milliseconds, and the server counts as down for it. */
-const longestGap = 100;
+const longestGap = 200;
 /** So long, milliseconds, goodput has to be what it was for the server to count as recovered. */
 const steady = 500;
 /** Of the undisturbed goodput, what counts as recovered, and what as still disturbed. */

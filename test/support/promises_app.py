@@ -80,7 +80,7 @@ def app(environ, start_response):
         elif verb == "stubborn":
             stubborn(token, value)
         elif verb == "leak":
-            leaked.append(os.urandom(int(value) * 1024))
+            leaked.append(b"." * (int(value) * 1024))
         elif verb == "long":
             more = b"." * (int(value) * 1024)
     body = token.encode("latin-1") + environ["wsgi.input"].read() + more
