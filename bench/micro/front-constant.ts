@@ -23,6 +23,7 @@ const config = {
   trustedProxies: [],
   maxBody: 2 ** 30,
   bodyMemory: 2 ** 18,
+  requestMemoryTotal: 2 ** 26,
   tempDir: "/tmp",
   maxTarget: 8192,
   maxHead: 65536,

@@ -148,6 +148,8 @@ class Worker:
                 continue
             seat.used = 0
             seat.granted = self._response_memory
+            if flags & wire.FLAG_LITTLE_MEMORY:
+                seat.granted = min(seat.granted, wire.LITTLE_MEMORY)
             seat.id = id
             if self._cancelled and id in self._cancelled:
                 self._cancelled.discard(id)

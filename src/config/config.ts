@@ -169,8 +169,12 @@ export interface Config {
   readonly maxBody: number;
   /** A request body up to this many octets is kept in memory; a larger one goes to a temporary file. Default 256 KiB. */
   readonly bodyMemory: number;
+  /** Octets of requests that a front keeps in memory, of all together. Default 64 MiB. Beyond it, bodies go to files. */
+  readonly requestMemoryTotal: number;
   /** Octets of a response kept in memory for a client that reads slowly before its worker must wait. Default 1 MiB. */
   readonly responseMemory: number;
+  /** Octets of responses that a front keeps in memory for clients that read slowly, of all together. Default 512 MiB. */
+  readonly responseMemoryTotal: number;
   /** The directory for temporary files. Default: the system's. */
   readonly tempDir: string;
   /** The longest request target, octets. Default 8192. Beyond it: 414. */

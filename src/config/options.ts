@@ -78,6 +78,7 @@ export type OptionName = keyof Settings;
 export type Options = { readonly [Name in OptionName]: Option<Settings[Name]> };
 
 const KIB = 2 ** 10;
+const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
 export const options: Options = {
@@ -301,6 +302,15 @@ export const options: Options = {
     standard: "256k",
     initial: "256k",
   },
+  requestMemoryTotal: {
+    key: "request-memory-total",
+    group: "Requests",
+    placeholder: "SIZE",
+    summary: "requests kept in memory, all together; beyond it small bodies go to files, too",
+    read: octets(MIB, 1024 * GIB),
+    standard: "64m",
+    initial: "64m",
+  },
   responseMemory: {
     key: "response-memory",
     group: "Requests",
@@ -309,6 +319,15 @@ export const options: Options = {
     read: octets(KIB, GIB),
     standard: "1m",
     initial: "1m",
+  },
+  responseMemoryTotal: {
+    key: "response-memory-total",
+    group: "Requests",
+    placeholder: "SIZE",
+    summary: "responses kept for slow clients, all together; beyond it their workers must wait",
+    read: octets(MIB, 1024 * GIB),
+    standard: "512m",
+    initial: "512m",
   },
   queue: {
     key: "queue",

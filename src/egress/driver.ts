@@ -4,6 +4,7 @@
 // `UpstreamDriver` itself; protocols with one request at a time are a codec on serial.ts.
 import type { Body, ResponseHead } from "../exchange.js";
 import type { Deadlines } from "../net/deadline.js";
+import type { ResponseMemory } from "../net/response-memory.js";
 
 /** A request as a driver sends it. */
 export interface UpstreamRequest {
@@ -111,8 +112,8 @@ export interface DriverOptions {
   /** Of a response's head: octets, and fields. Beyond them it is malformed. */
   readonly maxHead: number;
   readonly maxFields: number;
-  /** Octets of one response kept in memory for a client that reads slowly. */
-  readonly responseMemory: number;
+  /** How much of a response is kept in memory for a client that reads slowly. */
+  readonly responses: Pick<ResponseMemory, "most">;
   /** A new connection waits for the server to have room (scarcity.ts). Default: there is no other process to be told. */
   readonly tellScarce?: (() => void) | undefined;
 }

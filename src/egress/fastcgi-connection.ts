@@ -272,7 +272,7 @@ export class FastCgiConnection implements SocketOwner {
     let held = false;
     if (this.#slow > 0) {
       for (const call of this.#calls.values()) {
-        if (call.weigh(alone, this.#owner.options.responseMemory)) held = true;
+        if (call.weigh(alone, this.#owner.options.responses.most)) held = true;
       }
     }
     if (held === this.#held) return;

@@ -4,6 +4,7 @@ import { log } from "../channels.js";
 import type { UpstreamGroupConfig } from "../config/config.js";
 import type { Exchange } from "../exchange.js";
 import { Deadlines, ticks } from "../net/deadline.js";
+import { ResponseMemory } from "../net/response-memory.js";
 import { Attempt, type AttemptOwner } from "./attempt.js";
 import { Balancer, type Change, isUp, type Member } from "./balancer.js";
 import type { ServerAddress, UpstreamFailure } from "./driver.js";
@@ -20,6 +21,8 @@ import type { Server } from "./server.js";
 export interface GroupOptions {
   /** Octets of a response kept in memory for a client that reads slowly. Default 1 MiB. */
   readonly responseMemory?: number;
+  /** Of all responses together. Default: no bound. */
+  readonly responseMemoryTotal?: number;
   /** Octets, and fields, of a response's head. Default 64 KiB, and 256. */
   readonly maxHead?: number;
   readonly maxFields?: number;
@@ -69,10 +72,10 @@ export interface GroupStatus {
 const mebibyte = 1024 * 1024;
 
 export class UpstreamGroup implements AttemptOwner {
-  readonly responseMemory: number;
   readonly now: () => number;
   readonly #config: UpstreamGroupConfig;
   readonly #options: GroupOptions;
+  readonly #responses: ResponseMemory;
   readonly #deadlines: Deadlines;
   readonly #drivers: Drivers;
   readonly #balancer: Balancer<Server>;
@@ -92,7 +95,8 @@ export class UpstreamGroup implements AttemptOwner {
     this.#config = config;
     this.#options = options;
     this.#drained = new Set(options.drained);
-    this.responseMemory = options.responseMemory ?? mebibyte;
+    const { responseMemory = mebibyte, responseMemoryTotal = Number.POSITIVE_INFINITY } = options;
+    this.#responses = new ResponseMemory(responseMemory, responseMemoryTotal);
     this.now = options.now ?? (() => performance.now());
     this.#deadlines = options.deadlines ?? new Deadlines();
     this.#drivers = options.drivers ?? drivers;
@@ -247,7 +251,7 @@ export class UpstreamGroup implements AttemptOwner {
       multiplex: config.multiplex,
       maxHead: this.#options.maxHead ?? 65536,
       maxFields: this.#options.maxFields ?? 256,
-      responseMemory: this.responseMemory,
+      responses: this.#responses,
       tellScarce: tellScarce && (() => tellScarce(text)),
     });
     const forwarder = server.protocol === "http" ? this.#forwarders.http : this.#forwarders.cgi;
@@ -270,6 +274,10 @@ export class UpstreamGroup implements AttemptOwner {
   }
 
   // -- for requests (AttemptOwner)
+
+  get responseMemory(): number {
+    return this.#responses.most;
+  }
 
   pick(now: number, hash: number, tried: readonly Member<Server>[]): Member<Server> | undefined {
     return this.#balancer.pick(now, hash, tried);

@@ -1,10 +1,11 @@
 // The handler of embedded mode: the application is called here, on the thread that serves the clients.
 //
 // A response that is whole comes back from the one call its request took. One that goes on is fetched block by block: when
-// the client has taken what there is (up to --response-buffer ahead), and the event loop has had a turn.
+// the client has taken what there is (up to --response-memory ahead), and the event loop has had a turn.
 import { performance } from "node:perf_hooks";
 import type { Config, PoolConfig } from "../config/config.js";
 import type { Exchange } from "../exchange.js";
+import { ResponseMemory } from "../net/response-memory.js";
 import { packageRoot } from "../package.js";
 import { Bridge, type Facts, told } from "../python/embedded/bridge.js";
 import { type Interpreter, startInterpreter } from "../python/embedded/interpreter.js";
@@ -33,7 +34,7 @@ export class EmbeddedApplication {
   readonly facts: Facts;
   readonly #interpreter: Interpreter;
   readonly #bridge: Bridge;
-  readonly #ahead: number;
+  readonly #responses: ResponseMemory;
   #nextId = 1;
   /** The exchange that Python executes. Nothing else runs meanwhile, but for what sends the octets given to write(). */
   #executing: Exchange | undefined;
@@ -51,12 +52,12 @@ export class EmbeddedApplication {
   }
 
   private constructor(
-    { responseMemory }: Config,
+    { responseMemory, responseMemoryTotal }: Config,
     { target, chdir, workers }: PoolConfig,
     interpreter: Interpreter,
     listeners: readonly number[],
   ) {
-    this.#ahead = responseMemory;
+    this.#responses = new ResponseMemory(responseMemory, responseMemoryTotal);
     this.#interpreter = interpreter;
     const take = (result: number): boolean => this.#take(result);
     this.#bridge = new Bridge(interpreter, `${packageRoot}python`, { target, chdir, workers, listeners, take });
@@ -163,7 +164,7 @@ export class EmbeddedApplication {
   }
 
   #plan(stream: Stream): void {
-    if (stream.planned || stream.over || (stream.unflushed > this.#ahead && !stream.exchange.ended)) return;
+    if (stream.planned || stream.over || (stream.unflushed > this.#responses.most && !stream.exchange.ended)) return;
     stream.planned = true;
     setImmediate(() => {
       stream.planned = false;

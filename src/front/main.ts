@@ -54,7 +54,7 @@ class Front {
 
   static async start(start: Start): Promise<Front> {
     const { config, scoreboards, embedded } = start;
-    const { responseMemory } = config;
+    const { responseMemory, responseMemoryTotal } = config;
     const pools = new Map<PoolConfig, WorkerPool>();
     const deadlines = new Deadlines();
     const answering = new Map<PoolConfig, Pick<WorkerPool, "handle" | "streams">>();
@@ -75,6 +75,7 @@ class Front {
         label,
         threads: threadsMost(pool),
         responseMemory,
+        responseMemoryTotal,
         scoreboards,
         limits: config.limits,
         hangTimeout: config.hangTimeout,
@@ -87,6 +88,7 @@ class Front {
     }
     const handlers = await Handlers.open(config, answering, {
       responseMemory,
+      responseMemoryTotal,
       deadlines,
       drained: start.drained,
       ...(config.fronts > 1 ? { tellScarce: (address: string) => tell({ type: "scarce", address }) } : {}),

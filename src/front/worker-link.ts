@@ -25,6 +25,8 @@ export interface Ticket {
   id: number;
   /** Octets of the response that left for the client and were not credited to the worker yet. */
   flushed: number;
+  /** Octets of it that the worker may send without credit. */
+  window: number;
 }
 
 /** What a link tells its pool. */
@@ -142,8 +144,8 @@ export class WorkerLink implements ResponseListener {
     return this.#hello?.interface ?? "wsgi";
   }
 
-  /** The id a ticket has on this link. */
-  give(ticket: Ticket, handOver: boolean): void {
+  /** `little`: of the response, the worker may send no more than `littleResponse` before the client has taken some. */
+  give(ticket: Ticket, handOver: boolean, little: boolean): void {
     const id = this.#nextId;
     this.#nextId = id === lastId ? 1 : id + 1;
     const { exchange } = ticket;
@@ -154,13 +156,13 @@ export class WorkerLink implements ResponseListener {
     this.#tickets.set(id, ticket);
     const limit = this.#owner.ownLimit(request);
     if (limit !== undefined) this.#writer.limit(id, limit);
-    let flags = handOver ? requestFlag.handOver : 0;
+    let flags = (handOver ? requestFlag.handOver : 0) | (little ? requestFlag.littleMemory : 0);
     let { variables: text, shared } = request;
     if (this.interface === "asgi") {
       const scope = encodeScope(exchange);
       text = scope.text;
       shared = scope.shared;
-      flags = scope.flags;
+      flags = (flags & requestFlag.littleMemory) | scope.flags;
     }
     if (stream !== undefined) {
       this.#writer.request(id, flags | requestFlag.bodyFollows, text, shared, undefined);

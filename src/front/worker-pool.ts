@@ -5,6 +5,7 @@ import { log } from "../channels.js";
 import { workerName } from "../config/config.js";
 import type { Exchange, Request } from "../exchange.js";
 import { type Deadlines, later, type Timed, ticks } from "../net/deadline.js";
+import { ResponseMemory } from "../net/response-memory.js";
 import { version } from "../package.js";
 import { type Member, Pool } from "../pool/pool.js";
 import { HealthCheck } from "./health-check.js";
@@ -32,6 +33,8 @@ export interface WorkerPoolSettings extends LimitSettings {
   readonly threads: number;
   /** Octets of a response a worker sends without credit. */
   readonly responseMemory: number;
+  /** The same of all responses of this process together, beyond which each has `littleResponse` of it. */
+  readonly responseMemoryTotal: number;
   /** The folder of the files in which workers note what they begin. */
   readonly scoreboards: string;
   /** How many requests may wait for a worker, and for how many seconds. */
@@ -66,7 +69,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #owner: PoolOwner;
   readonly #label: string;
   readonly #scoreboards: string;
-  readonly #creditStep: number;
+  readonly #responses: ResponseMemory;
   readonly #deadlines: Deadlines;
   readonly #maxRequests: number;
   readonly #retry: ReadonlySet<string>;
@@ -95,7 +98,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#retry = new Set(settings.retry);
     this.#limits = new TimeLimits(settings, settings.deadlines, this);
     this.#label = settings.label;
-    this.#creditStep = settings.responseMemory / 4;
+    this.#responses = new ResponseMemory(settings.responseMemory, settings.responseMemoryTotal);
     this.#maxRequests = settings.maxRequests;
     this.#deadlines = settings.deadlines;
     this.#scoreboards = settings.scoreboards;
@@ -189,7 +192,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
       ticket.givenAt = ticket.waitingSince;
       this.#checks.set(link, exchange);
       exchange.onFlushed = (octets) => this.#flushed(ticket, octets);
-      link.give(ticket, false);
+      ticket.window = this.#responses.most;
+      link.give(ticket, false, this.#responses.scarce);
     });
   }
 
@@ -201,7 +205,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   /** Most responses end long before their worker would need credit: it is given in large steps. */
   #flushed(ticket: Ticket, octets: number): void {
     ticket.flushed += octets;
-    if (ticket.flushed < this.#creditStep || ticket.link === undefined) return;
+    if (ticket.flushed < ticket.window / 4 || ticket.link === undefined) return;
     ticket.link.credit(ticket, ticket.flushed);
     ticket.flushed = 0;
   }
@@ -225,7 +229,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
         request.exchange.refuse(503, "The application has changed. Send this request again.", "Retry-After: 1\r\n");
         continue;
       }
-      member.worker.give(request, handOver);
+      request.window = this.#responses.most;
+      member.worker.give(request, handOver, this.#responses.scarce);
       this.#limits.began();
     }
     if (this.pool.queueLength === 0) return;
@@ -453,6 +458,7 @@ function ticketOf(exchange: Exchange, now: number): Ticket {
     link: undefined,
     id: 0,
     flushed: 0,
+    window: 0,
   };
 }
 

@@ -1,12 +1,16 @@
 // Receives a request's body until it is whole, so that a slow client occupies no worker. Up to a bound it stays in memory;
 // a larger one goes to a temporary file that has no name from the moment it is open, so that nothing is left behind
-// whatever happens to this process. The disk may be slower than the client: `congested` says when to stop reading.
+// whatever happens to this process. The disk may be slower than the client: `congested` says when to stop reading. Where all
+// requests together have more memory than they may, small ones go to a file too, and reading waits for the disk each time.
 import { randomBytes } from "node:crypto";
 import { close, constants, open, unlink, writev } from "node:fs";
 import { join } from "node:path";
 import { log } from "../channels.js";
 import { type VivariumError, vivariumError } from "../errors.js";
 import type { Body, FileBody } from "../exchange.js";
+import { lacksDescriptor } from "../net/descriptors.js";
+import { littleMemory, type RequestMemory } from "./request-memory.js";
+import type { Shortage } from "./shortage.js";
 
 /** Who receives a body; told what could not be said at once. */
 export interface BodyOwner {
@@ -16,6 +20,16 @@ export interface BodyOwner {
   bodyWhole(body: Body): void;
   /** The body cannot be kept (ERR_INGRESS_BODY_DISK, with a status); nothing of it is left. */
   bodyFailed(error: VivariumError): void;
+}
+
+/** Where bodies are kept. */
+export interface BodyStore {
+  /** Octets of a body that may be in memory. */
+  readonly bodyMemory: number;
+  /** The folder for temporary files. */
+  readonly tempDir: string;
+  readonly memory: RequestMemory;
+  readonly shortage: Pick<Shortage, "descriptors" | "requestRefused">;
 }
 
 /** Octets waiting for the disk beyond which reading pauses, and below which it goes on. */
@@ -28,8 +42,7 @@ const emptyBody: Body = { kind: "empty" };
 
 export class BodyReceiver {
   readonly #owner: BodyOwner;
-  readonly #memoryMost: number;
-  readonly #directory: string;
+  readonly #store: BodyStore;
   /** In memory: all of it. With a file: what waits for the disk. */
   #chunks: Uint8Array[] = [];
   /** Pieces at the end of `chunks` that were not put together yet. */
@@ -40,11 +53,12 @@ export class BodyReceiver {
   #fd = -1;
   #written = 0;
   #ended = false;
+  /** Whether more is waiting for the disk than should. */
+  congested = false;
 
-  constructor(owner: BodyOwner, memoryMost: number, directory: string) {
+  constructor(owner: BodyOwner, store: BodyStore) {
     this.#owner = owner;
-    this.#memoryMost = memoryMost;
-    this.#directory = directory;
+    this.#store = store;
   }
 
   /** Octets received so far; once the body ended, its length. */
@@ -52,9 +66,8 @@ export class BodyReceiver {
     return this.#size;
   }
 
-  /** Whether more is waiting for the disk than should. */
-  get congested(): boolean {
-    return this.#file !== "none" && this.#held > waitingMost;
+  #isCongested(): boolean {
+    return this.#file !== "none" && this.#held > (this.#store.memory.scarce ? 0 : waitingMost);
   }
 
   /** Takes octets, which must not change afterwards. */
@@ -62,6 +75,7 @@ export class BodyReceiver {
     if (this.#file === "closed" || octets.length === 0) return;
     this.#chunks.push(octets);
     this.#held += octets.length;
+    this.#store.memory.take(octets.length);
     this.#size += octets.length;
     this.#pieces += 1;
     if (this.#pieces === piecesMost) {
@@ -69,13 +83,15 @@ export class BodyReceiver {
       this.#pieces = 0;
     }
     if (this.#file === "none") {
-      if (this.#held > this.#memoryMost) this.#open();
+      const { bodyMemory, memory } = this.#store;
+      if (this.#held > bodyMemory || (memory.scarce && this.#held > littleMemory)) this.#open();
     } else {
       this.#write();
     }
+    this.congested = this.#isCongested();
   }
 
-  /** There is no more. The body, or undefined where the disk must catch up first (`bodyWhole` or `bodyFailed` follow). */
+  /** There is no more. The body, whose memory is its exchange's to release from now on, or undefined where the disk must catch up first (`bodyWhole` or `bodyFailed` follow). */
   end(): Body | undefined {
     this.#ended = true;
     if (this.#file !== "none") {
@@ -86,6 +102,7 @@ export class BodyReceiver {
     if (first === undefined) return emptyBody;
     const bytes = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#size);
     this.#chunks = [];
+    this.#held = 0;
     return { kind: "memory", bytes };
   }
 
@@ -94,6 +111,7 @@ export class BodyReceiver {
     const file = this.#file;
     this.#file = "closed";
     this.#chunks = [];
+    this.#store.memory.free(this.#held);
     this.#held = 0;
     // While an operation is under way its callback closes the file: a descriptor closed under it could be another's already.
     if (file === "open") closeFile(this.#fd);
@@ -101,7 +119,7 @@ export class BodyReceiver {
 
   #open(): void {
     this.#file = "opening";
-    const path = join(this.#directory, `vivarium-body-${randomBytes(12).toString("hex")}`);
+    const path = join(this.#store.tempDir, `vivarium-body-${randomBytes(12).toString("hex")}`);
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     open(path, flags, 0o600, (openError, fd) => {
       if (openError !== null) {
@@ -110,7 +128,8 @@ export class BodyReceiver {
       }
       this.#fd = fd;
       unlink(path, (unlinkError) => {
-        if (this.#settled(unlinkError)) this.#write();
+        const scarce = fd >= this.#store.shortage.descriptors.requestsEnd;
+        if (this.#settled(unlinkError ?? (scarce ? noDescriptor : null))) this.#write();
       });
     });
   }
@@ -139,6 +158,8 @@ export class BodyReceiver {
       const wasCongested = this.congested;
       this.#written += octets;
       this.#held -= octets;
+      this.#store.memory.free(octets);
+      this.congested = this.#isCongested();
       // A file system may take less than it was given, as when it is nearly full.
       this.#chunks = [...remainder(chunks, octets), ...this.#chunks];
       this.#write();
@@ -156,15 +177,25 @@ export class BodyReceiver {
     const wanted = this.#file !== "closed";
     this.discard();
     if (!wanted) return;
+    const directory = this.#store.tempDir;
+    if (lacksDescriptor(cause)) {
+      this.#store.shortage.requestRefused();
+      const sentence = `A request body cannot be kept in ${directory}: ${cause.message}.`;
+      this.#owner.bodyFailed(vivariumError("ERR_INGRESS_DESCRIPTORS", sentence, { cause, status: 503 }));
+      return;
+    }
     const full = cause.code === "ENOSPC" || cause.code === "EDQUOT";
     const sentence = full
-      ? `A request body does not fit into ${this.#directory}: the disk is full (${cause.code}).`
-      : `A request body cannot be kept in ${this.#directory}: ${cause.message}.`;
+      ? `A request body does not fit into ${directory}: the disk is full (${cause.code}).`
+      : `A request body cannot be kept in ${directory}: ${cause.message}.`;
     log("error", "ingress", sentence);
     // RFC 4918 §11.5: 507 says that the server lacks room, for now.
     this.#owner.bodyFailed(vivariumError("ERR_INGRESS_BODY_DISK", sentence, { cause, status: full ? 507 : 500 }));
   }
 }
+
+/** There are descriptors, but the last ones are kept. */
+const noDescriptor: NodeJS.ErrnoException = Object.assign(new Error("too many open files"), { code: "EMFILE" });
 
 /** What is left of `chunks` behind the first `octets` octets. */
 function remainder(chunks: readonly Uint8Array[], octets: number): Uint8Array[] {

@@ -110,8 +110,8 @@ export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
   add(octets: Uint8Array): void {
     const received = this.#received;
     if (this.#over || this.#exchange !== undefined || received === undefined) return;
-    const { limits, bodyMemory, tempDir } = this.#owner.options;
-    this.#receiver ??= new BodyReceiver(this, bodyMemory, tempDir);
+    const { limits } = this.#owner.options;
+    this.#receiver ??= new BodyReceiver(this, this.#owner.options);
     const receiver = this.#receiver;
     const size = receiver.size + octets.length;
     if (received.contentLength >= 0 && size > received.contentLength) {
@@ -265,7 +265,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
   #finish(exchange: IncomingExchange): void {
     exchange.ended = true;
     this.#exchange = undefined;
-    if (exchange.request.body.kind === "file") exchange.request.body.release();
+    this.#owner.options.memory.release(exchange.request.body);
     this.#publish(exchange.status, exchange.started);
   }
 

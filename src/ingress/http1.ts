@@ -20,6 +20,7 @@ import type { IngressConnection, IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { Peer } from "./peer.js";
+import { littleMemory, noMemory } from "./request-memory.js";
 import { protocolOf, requestRecord } from "./request-record.js";
 import { StreamedBody, type StreamSource } from "./streamed-body.js";
 
@@ -67,6 +68,8 @@ class Connection
   #exchange: IncomingExchange | undefined;
   /** Writes of the current exchange that the socket has not reported yet. */
   #unflushed = 0;
+  /** Octets in the decoder, as they are counted in what all requests have of memory. */
+  #counted = 0;
   /** The tick since which nothing is awaited but what the client does. */
   #restsSince: number;
 
@@ -97,8 +100,9 @@ class Connection
     if (this.#phase === phases.lingering) return;
     this.#decoder.receive(memory, length);
     if (this.#phase.reads) this.#advance();
-    else if (this.#decoder.pending > pipelinedMost) this.#socket.pause();
+    else if (this.#decoder.pending > (this.#options.memory.scarce ? littleMemory : pipelinedMost)) this.#socket.pause();
     this.#decoder.keep();
+    if (this.#decoder.pending !== this.#counted) this.#count();
   }
 
   socketEnded(): void {
@@ -132,6 +136,7 @@ class Connection
     this.#phase = phases.closed;
     this.#options.deadlines.unwatch(this);
     this.#receiver?.discard();
+    this.#options.memory.free(this.#counted);
     const exchange = this.#exchange;
     if (exchange !== undefined) {
       const { onGone } = exchange;
@@ -190,6 +195,12 @@ class Connection
 
   // -- requests
 
+  #count(): void {
+    const { pending } = this.#decoder;
+    this.#options.memory.take(pending - this.#counted);
+    this.#counted = pending;
+  }
+
   /** Takes events from the decoder for as long as there are any and it is their turn. */
   #advance(): void {
     if (this.#advancing) return;
@@ -215,8 +226,9 @@ class Connection
 
   /** More octets are needed. True where there is something to do first. */
   #starve(): boolean {
-    const { deadlines, keepAlive, headTimeout, draining, drainIdle } = this.#options;
+    const { deadlines, keepAlive, headTimeout, draining, drainIdle, memory } = this.#options;
     const idle = this.#decoder.idle;
+    if (this.#decoder.pending !== this.#counted) this.#count();
     if (this.#inputEnded || (idle && draining && drainIdle === 0)) {
       this.#closeSoon();
       return false;
@@ -229,6 +241,9 @@ class Connection
         this.#phase = phases.head;
         this.deadline = deadlines.tick + headTimeout;
       }
+    }
+    if (this.#phase === phases.head) {
+      if (this.#counted > littleMemory && memory.scarce) throw noMemory;
     } else if (this.#phase === phases.body) {
       if (this.#stream !== undefined) {
         this.#begin({ kind: "empty" }, this.#stream.length);
@@ -281,7 +296,7 @@ class Connection
       this.#awaitsContinue = waits;
       return;
     }
-    this.#receiver = new BodyReceiver(this, this.#options.bodyMemory, this.#options.tempDir);
+    this.#receiver = new BodyReceiver(this, this.#options);
     // A client that has begun to send the body does not wait (RFC 9110 §10.1.1).
     if (waits) this.#socket.write(continue100());
   }
@@ -304,7 +319,7 @@ class Connection
       return;
     }
     if (stream !== undefined) {
-      if (this.#phase === phases.body) this.#begin(stream.whole(), stream.received);
+      if (this.#phase === phases.body) this.#begin(this.#options.memory.hold(stream.whole()), stream.received);
       else {
         this.#phase = phases.answering;
         if (this.#exchange?.status === 0) this.deadline = 0;
@@ -585,7 +600,7 @@ class Connection
     this.#exchange = undefined;
     this.#unflushed = 0;
     this.deadline = 0;
-    if (exchange.request.body.kind === "file") exchange.request.body.release();
+    this.#options.memory.release(exchange.request.body);
     if (requestEnded.hasSubscribers) this.#publish(this.#variables.remoteAddress, exchange.status, exchange.started);
   }
 

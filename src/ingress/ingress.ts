@@ -15,6 +15,7 @@ import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { RecurringRequests } from "./recurring-requests.js";
+import { RequestMemory } from "./request-memory.js";
 import { serveScgi } from "./scgi.js";
 import { noRoom, Shortage } from "./shortage.js";
 import { serveUwsgi } from "./uwsgi.js";
@@ -25,6 +26,7 @@ export type IngressConfig = Pick<
   | "trustedProxies"
   | "maxBody"
   | "bodyMemory"
+  | "requestMemoryTotal"
   | "tempDir"
   | "maxTarget"
   | "maxHead"
@@ -77,6 +79,7 @@ export class Ingress implements IngressOptions {
   readonly limits: RequestLimits;
   readonly bodyMemory: number;
   readonly tempDir: string;
+  readonly memory: RequestMemory;
   readonly trusted: TrustedProxies;
   readonly receivedFacts: ReceivedFacts;
   readonly recurring: RecurringRequests = new RecurringRequests(this);
@@ -107,6 +110,7 @@ export class Ingress implements IngressOptions {
     };
     this.bodyMemory = config.bodyMemory;
     this.tempDir = config.tempDir;
+    this.memory = new RequestMemory(config.requestMemoryTotal);
     const trusted = new TrustedProxies(config.trustedProxies);
     this.trusted = trusted;
     this.software = `vivarium/${facts.version}`;

@@ -3,15 +3,14 @@ import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
+import type { BodyStore } from "./body.js";
 import type { Pace } from "./pace.js";
 import type { RecurringRequests } from "./recurring-requests.js";
 
 /** What all connections of a front share, whatever is spoken on them. */
-export interface IngressOptions {
+export interface IngressOptions extends BodyStore {
   readonly router: Router;
   readonly limits: RequestLimits;
-  readonly bodyMemory: number;
-  readonly tempDir: string;
   readonly trusted: TrustedProxies;
   /** For requests that a web server in front describes. */
   readonly receivedFacts: ReceivedFacts;

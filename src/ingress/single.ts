@@ -18,9 +18,11 @@ import type { IngressConnection, IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { readReceived, receivedRecord } from "./received-request.js";
+import { littleMemory, noMemory } from "./request-memory.js";
 
 export interface SingleDecoder {
   readonly idle: boolean;
+  readonly pending: number;
   receive(chunk: Uint8Array): void;
   next(): RequestEvent | undefined;
 }
@@ -74,6 +76,8 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   #exchange: IncomingExchange | undefined;
   /** Writes of the response that the socket has not reported yet. */
   #unflushed = 0;
+  /** Octets in the decoder, as they are counted in what all requests have of memory. */
+  #counted = 0;
   /** The tick since which nothing is awaited but what the web server does. */
   #restsSince: number;
 
@@ -102,6 +106,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     // A copy: what was read is kept as long as the request.
     this.#decoder.receive(Buffer.from(memory.subarray(0, length)));
     this.#advance();
+    this.#count();
   }
 
   socketEnded(): void {
@@ -126,6 +131,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     this.#phase = phases.closed;
     this.#options.deadlines.unwatch(this);
     this.#receiver?.discard();
+    this.#options.memory.free(this.#counted);
     const exchange = this.#exchange;
     if (exchange !== undefined) {
       const { onGone } = exchange;
@@ -174,6 +180,13 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
 
   // -- the request
 
+  #count(): void {
+    const { pending } = this.#decoder;
+    if (pending === this.#counted) return;
+    this.#options.memory.take(pending - this.#counted);
+    this.#counted = pending;
+  }
+
   /** Takes events from the decoder until it needs more octets, or the request is whole. */
   #advance(): void {
     try {
@@ -195,11 +208,15 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   }
 
   #starve(): void {
-    const { deadlines, headTimeout } = this.#options;
+    const { deadlines, headTimeout, memory } = this.#options;
     if (this.#phase === phases.idle) {
       if (this.#decoder.idle) return;
       this.#phase = phases.head;
       this.deadline = deadlines.tick + headTimeout;
+    }
+    if (this.#phase === phases.head) {
+      this.#count();
+      if (this.#counted > littleMemory && memory.scarce) throw noMemory;
     } else if (this.#phase === phases.body) {
       if (this.#receiver?.congested === true) {
         // It is the disk that is slow now, not the web server in front.
@@ -223,7 +240,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     if (this.#route === undefined) throw notMounted();
     this.#phase = phases.body;
     this.deadline = 0;
-    this.#receiver = new BodyReceiver(this, options.bodyMemory, options.tempDir);
+    this.#receiver = new BodyReceiver(this, options);
   }
 
   #receiveEnd(): void {
@@ -397,7 +414,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     exchange.ended = true;
     this.#exchange = undefined;
     this.deadline = 0;
-    if (exchange.request.body.kind === "file") exchange.request.body.release();
+    this.#options.memory.release(exchange.request.body);
     if (requestEnded.hasSubscribers) this.#publish(exchange.status, exchange.started);
   }
 

@@ -6,7 +6,14 @@
 // What is below a net.Socket is no public interface of Node. So it is looked at before it is used, and where anything is not as
 // expected, which a test would notice first, connections are net.Sockets as ever (NetClientSocket).
 import type { Server } from "node:net";
-import { type ClientSocket, type ClientSocketOwner, type Encoded, type End, lengthOf } from "./client-socket.js";
+import {
+  type ClientSocket,
+  type ClientSocketOwner,
+  type Encoded,
+  type End,
+  lengthOf,
+  outflow,
+} from "./client-socket.js";
 import { untakenOf } from "./untaken.js";
 
 /** A connection as libuv has it. */
@@ -241,6 +248,7 @@ export class BareSocket implements ClientSocket {
       const length = lengthOf(octets);
       this.#writing += 1;
       this.#unsent += length;
+      outflow.unsent += length;
       request.octets = octets;
       request.oncomplete = (failed) => this.#written(failed, length, flushed);
     }
@@ -250,6 +258,7 @@ export class BareSocket implements ClientSocket {
     if (!this.#open) return;
     this.#writing -= 1;
     this.#unsent -= length;
+    outflow.unsent -= length;
     if (failed !== 0) {
       this.destroy();
       return;
@@ -289,6 +298,8 @@ export class BareSocket implements ClientSocket {
   #ceases(): boolean {
     if (!this.#open) return false;
     this.#open = false;
+    outflow.unsent -= this.#unsent;
+    this.#unsent = 0;
     this.#handle.onread = ignored;
     queueMicrotask(() => this.#owner?.socketClosed());
     return true;

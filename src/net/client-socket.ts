@@ -29,6 +29,9 @@ export interface ClientSocketOwner {
   socketClosed(): void;
 }
 
+/** Octets written to clients that the kernel has not taken, of all connections of this process: what slow clients cost it. */
+export const outflow: { unsent: number } = { unsent: 0 };
+
 export interface ClientSocket {
   /** The number of its descriptor; -1 where that cannot be told. */
   readonly descriptor: number;
@@ -109,7 +112,10 @@ export class NetClientSocket implements ClientSocket {
 
   write(octets: Encoded, flushed?: () => void): void {
     const socket = this.#socket;
+    const length = lengthOf(octets);
+    outflow.unsent += length;
     const written = (error?: Error | null): void => {
+      outflow.unsent -= length;
       // There is no error where it was destroyed here.
       if (error || socket.destroyed) return;
       flushed?.();

@@ -5,6 +5,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { outflow } from "../../src/net/client-socket.js";
+import { littleResponse } from "../../src/net/response-memory.js";
 import {
   answering,
   eventually,
@@ -286,6 +288,29 @@ describe("a client", () => {
     // the server is not to blame
     pass(60);
     assert.equal(exchange.ended, false);
+    exchange.takes = true;
+    exchange.onFlushed?.(held);
+    assert.equal((await exchange.end()).length, "200 whole ".length + size);
+  });
+
+  test("makes the server wait early, while slow clients have more memory than they may", async (context) => {
+    const size = 4 * 1024 * 1024;
+    const fast = await doing(context, (_, { socket }) => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+      socket.write(Buffer.alloc(size, "x"));
+      return "";
+    });
+    const { send } = groupOf(context, [fast.port], {}, { responseMemory: size, responseMemoryTotal: 1000 });
+    outflow.unsent += 1001;
+    context.after(() => {
+      outflow.unsent -= 1001;
+    });
+    const exchange = send();
+    exchange.takes = false;
+    await eventually(() => exchange.body.length > littleResponse);
+    await settle();
+    const held = exchange.body.length;
+    assert.ok(held <= 3 * littleResponse, `${held} octets`);
     exchange.takes = true;
     exchange.onFlushed?.(held);
     assert.equal((await exchange.end()).length, "200 whole ".length + size);

@@ -6,7 +6,7 @@ import type { Body } from "../../src/exchange.js";
 import { BodyReceiver } from "../../src/ingress/body.js";
 import { RequestDecoder as ScgiDecoder } from "../../src/protocol/scgi/request-decoder.js";
 import { RequestDecoder as UwsgiDecoder } from "../../src/protocol/uwsgi/request-decoder.js";
-import { answer, headOf, serve, variablesOf } from "../ingress/support.js";
+import { answer, headOf, serve, storeOf, variablesOf } from "../ingress/support.js";
 import { decodeRequest } from "../protocol/cgi/requests.js";
 import { defaultLimits } from "../protocol/http1/vectors.js";
 import { type Accepted, eventually, fakeServer, groupOf, logged, serverAt, settle } from "./support.js";
@@ -166,8 +166,7 @@ for (const { protocol, Decoder, ok, bad } of protocols) {
       );
       const receiver = new BodyReceiver(
         { bodyFlows() {}, bodyWhole: (body) => taken.push(body), bodyFailed: (error) => assert.fail(error) },
-        10,
-        served.tempDir,
+        storeOf(10, served.tempDir),
       );
       const taken: Body[] = [];
       receiver.add(Buffer.alloc(1_000_000, "abcdefg"));

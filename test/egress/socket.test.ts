@@ -45,7 +45,7 @@ function optionsFor(port: number, deadlines = new Deadlines(false)): DriverOptio
     multiplex: 1,
     maxHead: 1000,
     maxFields: 10,
-    responseMemory: 1000,
+    responses: { most: 1000 },
   };
 }
 

@@ -1,9 +1,10 @@
 // What there is not enough of: descriptors, memory, disk.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { Connection } from "../conformance/wsgi/connection.js";
 import { promised } from "../support/promises.js";
-import { request, type Server, until } from "./server.js";
+import { application, request, type Server, until } from "./server.js";
 
 /** The server and its processes may have so many descriptors. */
 const descriptors = 128;
@@ -80,5 +81,39 @@ for (const { mode, args } of modes) {
         await server.logged(/There are descriptors again/);
         assert.equal(await server.text("/after"), "after");
       }));
+  });
+}
+
+const mebibyte = 2 ** 20;
+
+/** Octets of memory that the front has, and the most that it had. */
+async function memoryOf(server: Server): Promise<{ readonly now: number; readonly most: number }> {
+  const { pid } = await server.front();
+  const text = readFileSync(`/proc/${pid}/status`, "latin1");
+  const octets = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]) * 1024;
+  return { now: octets("VmRSS"), most: octets("VmHWM") };
+}
+
+for (const { mode, args } of modes) {
+  describe(`with more requests than memory (${mode})`, () => {
+    // Together they send 312 MiB, none of them more than may be in memory of one request. A read brings up to 64 KiB of each.
+    test("of 2,000 clients that upload at once the front keeps as much as it may, and all are answered", () =>
+      promised(
+        { target: application, args: [...args, "--request-memory-total", "8m", "--queue", "4000"] },
+        async (server) => {
+          assert.equal((await server.get("/upload")).status, 200);
+          const before = await memoryOf(server);
+          const most = Buffer.alloc(163_839, "a");
+          const clients = Array.from({ length: 2000 }, () => server.connection());
+          for (const client of clients) client.send(`${request("/upload", "Content-Length: 163840\r\n", "PUT")}`);
+          for (const client of clients) client.send(most);
+          await until(() => clients.every((client) => client.unsent === 0), "all has been sent");
+          for (const client of clients) client.send("b");
+          for (const client of clients) assert.match((await client.response()).text, /^163840 /);
+          const after = await memoryOf(server);
+          const grown = after.most - before.now;
+          assert.ok(grown < 288 * mebibyte, `the front has grown by ${Math.round(grown / mebibyte)} MiB`);
+        },
+      ));
   });
 }

@@ -7,7 +7,14 @@ import { scoreboardName } from "../../src/front/messages.js";
 import { WorkerLink } from "../../src/front/worker-link.js";
 import { WorkerPool, type WorkerPoolSettings } from "../../src/front/worker-pool.js";
 import { Deadlines } from "../../src/net/deadline.js";
-import { responseFlag, toFront, toFrontHeader, toWorker, toWorkerHeader } from "../../src/python/wire/frames.js";
+import {
+  requestFlag,
+  responseFlag,
+  toFront,
+  toFrontHeader,
+  toWorker,
+  toWorkerHeader,
+} from "../../src/python/wire/frames.js";
 import { removeFolder, temporaryFolder } from "../support/tools.js";
 
 /** Lets every event that is under way arrive. */
@@ -79,6 +86,8 @@ export class FakeWorker {
   readonly #socket: Socket;
   readonly #board: string;
   #received: Buffer = Buffer.alloc(0);
+  /** Ids of requests of whose response little may be sent without credit. */
+  readonly little: number[] = [];
   /** What the front wrote: paths of requests by their id, and `cancel ID`, `credit ID OCTETS`. */
   readonly requests: Map<number, string> = new Map();
   readonly orders: string[] = [];
@@ -106,6 +115,7 @@ export class FakeWorker {
       if (end === 0 || octets.length < end) return;
       const [id, type, extra] = [octets.readUInt32LE(4), octets[8], octets.readUInt32LE(12)];
       if (type === toWorker.request) {
+        if (((octets[9] ?? 0) & requestFlag.littleMemory) !== 0) this.little.push(id);
         const variables = octets.toString("latin1", toWorkerHeader, toWorkerHeader + extra);
         this.requests.set(id, variables.split("\0").at(-1) ?? "");
       } else if (type === toWorker.limit) this.orders.push(`limit ${id} ${extra}`);
@@ -205,6 +215,7 @@ export class PoolBench {
         label: "",
         threads,
         responseMemory,
+        responseMemoryTotal: Number.POSITIVE_INFINITY,
         scoreboards: this.folder,
         generation: 1,
         queue: 1024,

@@ -1,12 +1,20 @@
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import type { WorkerPoolSettings } from "../../src/front/worker-pool.js";
+import { outflow } from "../../src/net/client-socket.js";
+import { littleResponse } from "../../src/net/response-memory.js";
 import { responseFlag } from "../../src/python/wire/frames.js";
 import { type FakeWorker, PoolBench, until } from "./fake-worker.js";
 
-function withPool(name: string, threads: number, act: (bench: PoolBench) => Promise<void>): void {
+function withPool(
+  name: string,
+  threads: number,
+  act: (bench: PoolBench) => Promise<void>,
+  settings: Partial<WorkerPoolSettings> = {},
+): void {
   test(name, async () => {
-    const bench = new PoolBench(threads);
+    const bench = new PoolBench(threads, settings);
     try {
       await act(bench);
     } finally {
@@ -140,6 +148,33 @@ describe("a pool with workers", () => {
       await until(() => credited() > 3300 - 250);
       assert.ok(credited() <= 3300);
     },
+  );
+
+  withPool(
+    "while slow clients have more memory than they may, workers are told to wait for them early, and are given credit in small steps",
+    4,
+    async (bench) => {
+      const worker = await bench.worker(1);
+      const before = bench.ask("/before");
+      const [early = 0] = await holding(worker, "/before");
+      outflow.unsent += 1001;
+      try {
+        const exchange = bench.ask("/stream");
+        const [id = 0] = await holding(worker, "/stream");
+        assert.deepEqual(worker.little, [id]);
+        for (const each of [early, id]) worker.answer(each, "one", { last: false });
+        await until(() => before.told.length === 1 && exchange.told.length === 1);
+        for (const each of [before, exchange]) each.onFlushed?.(littleResponse / 4);
+        await until(() => worker.orders.length > 0);
+        assert.deepEqual(worker.orders, [`credit ${id} ${littleResponse / 4}`]);
+      } finally {
+        outflow.unsent -= 1001;
+      }
+      bench.ask("/after");
+      await holding(worker, "/after");
+      assert.equal(worker.little.length, 1);
+    },
+    { responseMemory: 2 ** 20, responseMemoryTotal: 1000 },
   );
 
   withPool("at the end each link is closed behind what was written to it", 1, async (bench) => {

@@ -8,7 +8,8 @@ import { logLine } from "../../src/channels.js";
 import type { VivariumError } from "../../src/errors.js";
 import type { Body, Exchange } from "../../src/exchange.js";
 import { BodyReceiver } from "../../src/ingress/body.js";
-import { answer, eventually, openFilesIn, serve, settle } from "./support.js";
+import { RequestMemory } from "../../src/ingress/request-memory.js";
+import { answer, eventually, hello, openFilesIn, serve, settle, storeOf } from "./support.js";
 
 class Owner {
   body: Body | undefined;
@@ -44,7 +45,7 @@ describe("a body in memory", () => {
   test("is empty, one piece as it came, or several put together", (t) => {
     const directory = directoryFor(t);
     const receive = (...pieces: readonly string[]): Body | undefined => {
-      const receiver = new BodyReceiver(new Owner(), 1000, directory);
+      const receiver = new BodyReceiver(new Owner(), storeOf(1000, directory));
       for (const piece of pieces) receiver.add(Buffer.from(piece));
       return receiver.end();
     };
@@ -54,7 +55,7 @@ describe("a body in memory", () => {
   });
 
   test("that comes octet by octet is the same", (t) => {
-    const receiver = new BodyReceiver(new Owner(), 100_000, directoryFor(t));
+    const receiver = new BodyReceiver(new Owner(), storeOf(100_000, directoryFor(t)));
     const expected = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251));
     for (const octet of expected) receiver.add(Buffer.of(octet));
     assert.equal(receiver.size, 1000);
@@ -63,13 +64,66 @@ describe("a body in memory", () => {
 
   test("may be as large as the bound and no larger", (t) => {
     const directory = directoryFor(t);
-    const receiver = new BodyReceiver(new Owner(), 10, directory);
+    const receiver = new BodyReceiver(new Owner(), storeOf(10, directory));
     receiver.add(Buffer.alloc(10));
     assert.equal(receiver.end()?.kind, "memory");
-    const larger = new BodyReceiver(new Owner(), 10, directory);
+    const larger = new BodyReceiver(new Owner(), storeOf(10, directory));
     larger.add(Buffer.alloc(11));
     assert.equal(larger.end(), undefined);
     larger.discard();
+  });
+});
+
+describe("where all requests together have more memory than they may", () => {
+  test("a small body goes to a file, is not read faster than the disk takes it, and one that is little stays", async (t) => {
+    const directory = directoryFor(t);
+    const memory = new RequestMemory(10_000);
+    const store = storeOf(65_536, directory, memory);
+    const first = new BodyReceiver(new Owner(), store);
+    first.add(Buffer.alloc(9000));
+    const owner = new Owner();
+    const second = new BodyReceiver(owner, store);
+    second.add(Buffer.alloc(5000));
+    assert.equal(second.congested, true);
+    await eventually(() => owner.flows === 1);
+    assert.equal(second.congested, false);
+    // It is on the disk: there is memory again.
+    assert.equal(memory.used, 9000);
+    second.add(Buffer.alloc(500));
+    assert.equal(second.congested, false);
+    assert.equal(second.end(), undefined);
+    await eventually(() => owner.body !== undefined);
+    assert.equal(owner.body?.kind === "file" && owner.body.size, 5500);
+    first.add(Buffer.alloc(1000));
+    const little = new BodyReceiver(new Owner(), store);
+    little.add(Buffer.alloc(4000));
+    assert.equal(memory.scarce, true);
+    const body = little.end();
+    assert.equal(body?.kind, "memory");
+    const whole = first.end();
+    assert.equal(memory.used, 14_000);
+    for (const each of [body, whole, owner.body]) if (each !== undefined) memory.release(each);
+    assert.equal(memory.used, 0);
+  });
+
+  test("a head that does not come to its end is answered 503, one that does is served", async (t) => {
+    for (const protocol of ["http", "scgi"] as const) {
+      const served = await serve(t, (exchange) => answer(exchange, "seen"), { requestMemoryTotal: 1 }, false, protocol);
+      const long = await served.connect();
+      const head = { http: "GET / HTTP/1.1\r\nX-Long: ", scgi: "60000:REQUEST_METHOD\0GET\0X_LONG\0" }[protocol];
+      long.send(head, "a".repeat(5000));
+      await long.until(/503 Service Unavailable\r\n[\s\S]*as many requests in memory as it may/);
+      long.socket.end();
+      await long.untilEnd();
+      if (protocol === "http") {
+        const short = await served.connect();
+        short.send(hello);
+        await short.until("seen");
+        short.socket.end();
+        await short.untilEnd();
+      }
+      await eventually(() => served.ingress.memory.used === 0);
+    }
   });
 });
 
@@ -77,7 +131,7 @@ describe("a body in a file", () => {
   test("is whole and in order, has no name, and is nobody else's to read", async (t) => {
     const directory = directoryFor(t);
     const owner = new Owner();
-    const receiver = new BodyReceiver(owner, 1000, directory);
+    const receiver = new BodyReceiver(owner, storeOf(1000, directory));
     const pieces = Array.from({ length: 300 }, (_, i) => Buffer.alloc(1 + ((i * 37) % 5000), i));
     for (const [i, piece] of pieces.entries()) {
       receiver.add(piece);
@@ -98,7 +152,7 @@ describe("a body in a file", () => {
 
   test("asks for a pause while the disk is behind, and says when it is not any more", async (t) => {
     const owner = new Owner();
-    const receiver = new BodyReceiver(owner, 1000, directoryFor(t));
+    const receiver = new BodyReceiver(owner, storeOf(1000, directoryFor(t)));
     while (!receiver.congested) receiver.add(Buffer.alloc(65536));
     await eventually(() => owner.flows === 1);
     assert.equal(receiver.congested, false);
@@ -109,7 +163,7 @@ describe("a body in a file", () => {
     const directory = directoryFor(t);
     for (let turns = 0; turns < 12; turns++) {
       const owner = new Owner();
-      const receiver = new BodyReceiver(owner, 10, directory);
+      const receiver = new BodyReceiver(owner, storeOf(10, directory));
       receiver.add(Buffer.alloc(100_000));
       for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
       receiver.discard();
@@ -122,7 +176,7 @@ describe("a body in a file", () => {
   test("that cannot be opened is a 500, said in the log", async (t) => {
     const lines = logged(t);
     const owner = new Owner();
-    const receiver = new BodyReceiver(owner, 10, "/proc/nowhere");
+    const receiver = new BodyReceiver(owner, storeOf(10, "/proc/nowhere"));
     receiver.add(Buffer.alloc(11));
     await eventually(() => owner.error !== undefined);
     assert.deepEqual([owner.error?.code, owner.error?.status], ["ERR_INGRESS_BODY_DISK", 500]);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logLine } from "../../src/channels.js";
 import type { Exchange } from "../../src/exchange.js";
+import { outflow } from "../../src/net/client-socket.js";
 import { ticks } from "../../src/net/deadline.js";
 import { type Client, eventually, headOf, hello, openFilesIn, serve } from "./support.js";
 
@@ -59,7 +60,8 @@ for (const seed of [1, 2, 3]) {
     t.after(() => logLine.unsubscribe(silence));
     const exchanges: Exchange[] = [];
     const gone = new Map<Exchange, number>();
-    const served = await serve(t, (exchange) => {
+    const requestMemoryTotal = seed === 3 ? 20_000 : 2 ** 26;
+    const handler = (exchange: Exchange): void => {
       exchanges.push(exchange);
       exchange.onGone = () => {
         assert.equal(exchange.ended, true);
@@ -68,7 +70,8 @@ for (const seed of [1, 2, 3]) {
       exchange.onFlushed = () => assert.equal(exchange.ended, false);
       if (random(4) === 0) handlerMoves[random(handlerMoves.length)]?.(exchange);
       if (random(100) === 0) throw new Error("a mistake in the handler");
-    });
+    };
+    const served = await serve(t, handler, { requestMemoryTotal });
     const clients: Client[] = [];
     for (let move = 0; move < 1500; move++) {
       if (clients.length < 120 && random(8) === 0) clients.push(await served.connect());
@@ -95,5 +98,6 @@ for (const seed of [1, 2, 3]) {
     assert.ok(exchanges.every((exchange) => exchange.ended));
     assert.ok([...gone.values()].every((times) => times === 1));
     await eventually(() => openFilesIn(served.tempDir).length === 0);
+    assert.deepEqual([served.ingress.memory.used, outflow.unsent], [0, 0]);
   });
 }

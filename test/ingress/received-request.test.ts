@@ -11,6 +11,7 @@ const ingress = new Ingress(
     trustedProxies: ["10.0.0.0/8", "unix"],
     maxBody: 1000,
     bodyMemory: 65536,
+    requestMemoryTotal: 2 ** 26,
     tempDir: "/nowhere",
     maxTarget: 100,
     maxHead: 65536,

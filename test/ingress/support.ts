@@ -7,10 +7,13 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { ListenProtocol } from "../../src/config/config.js";
 import type { Exchange, Handler, ResponseHead } from "../../src/exchange.js";
+import type { BodyStore } from "../../src/ingress/body.js";
 import { Ingress, type IngressConfig, serverOptions } from "../../src/ingress/ingress.js";
+import { RequestMemory } from "../../src/ingress/request-memory.js";
+import { Shortage } from "../../src/ingress/shortage.js";
 import { NetClientSocket } from "../../src/net/client-socket.js";
 import { Deadlines } from "../../src/net/deadline.js";
-import type { Descriptors } from "../../src/net/descriptors.js";
+import { Descriptors } from "../../src/net/descriptors.js";
 import { Router } from "../../src/routing/router.js";
 
 export interface Served {
@@ -44,6 +47,7 @@ export async function serve(
     trustedProxies: [],
     maxBody: 2 ** 30,
     bodyMemory: 65536,
+    requestMemoryTotal: 2 ** 26,
     tempDir,
     maxTarget: 8192,
     maxHead: 65536,
@@ -91,6 +95,16 @@ export async function serve(
       return client;
     },
   };
+}
+
+/** Where bodies are kept, for a receiver without an ingress. */
+export function storeOf(
+  bodyMemory: number,
+  tempDir: string,
+  memory: RequestMemory = new RequestMemory(2 ** 26),
+): BodyStore {
+  const deadlines = new Deadlines(false);
+  return { bodyMemory, tempDir, memory, shortage: new Shortage(new Descriptors(), deadlines, []) };
 }
 
 export class Client {

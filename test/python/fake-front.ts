@@ -79,7 +79,9 @@ export function configuration(folder: string): Config {
     control: join(folder, "control"),
     maxBody: 2 ** 30,
     bodyMemory: 2 ** 18,
+    requestMemoryTotal: 2 ** 26,
     responseMemory: 2 ** 20,
+    responseMemoryTotal: 2 ** 29,
     tempDir: folder,
     maxTarget: 8192,
     maxHead: 65_536,
@@ -222,14 +224,18 @@ export class FakeFront implements ResponseListener, SpawnerListener {
       handOver?: boolean;
       body?: Uint8Array;
       inFile?: boolean;
+      littleMemory?: boolean;
       limit?: number;
     }[]
   ): void {
-    for (const { id, path, handOver = false, body, inFile = false, limit } of requests) {
+    for (const { id, path, handOver = false, body, inFile = false, littleMemory = false, limit } of requests) {
       if (limit !== undefined) this.#wire.limit(id, limit);
       this.answers.set(id, { id, status: 0, body: "", state: "open", late: [], stack: "", wall: 0, cpu: 0 });
       const variables = `REQUEST_METHOD\0GET\0SERVER_NAME\0test\0PATH_INFO\0${path}`;
-      const flags = (handOver ? requestFlag.handOver : 0) | (inFile ? requestFlag.bodyInFile : 0);
+      const flags =
+        (handOver ? requestFlag.handOver : 0) |
+        (inFile ? requestFlag.bodyInFile : 0) |
+        (littleMemory ? requestFlag.littleMemory : 0);
       this.#wire.request(id, flags, variables, variables.indexOf("\0PATH_INFO"), body);
     }
   }

@@ -188,6 +188,15 @@ for (const { version, path } of pythons()) {
         });
       }
 
+      withWorker(`${among}: where memory is little, credit is waited for early`, { threads }, async (front) => {
+        front.send({ id: 1, path: "/block/1048576", littleMemory: true }, { id: 2, path: "/block/1048576" });
+        front.flush();
+        await front.until(() => front.answer(1).body.length === 65_536, "as much as there is room for");
+        front.credit(1, 2 ** 20);
+        front.flush();
+        for (const { body } of await front.over(1, 2)) assert.equal(body.length, 2 ** 20);
+      });
+
       withWorker(
         `${among}: who waits for credit learns that the client left`,
         { threads, responseMemory: 1000 },

@@ -4,7 +4,14 @@ export const toWorkerHeader = 16;
 export const toFrontHeader = 24;
 
 export const toWorker = { request: 1, cancel: 2, credit: 3, limit: 4, end: 5, body: 8 } as const;
-export const requestFlag = { handOver: 1, bodyInFile: 2, bodyFollows: 4, takesHints: 16, takesTrailers: 32 } as const;
+export const requestFlag = {
+  handOver: 1,
+  bodyInFile: 2,
+  bodyFollows: 4,
+  takesHints: 16,
+  takesTrailers: 32,
+  littleMemory: 64,
+} as const;
 
 export const bodyFlag = { last: 1 } as const;
 

@@ -64,6 +64,11 @@ export class Connection {
     this.#socket.write(typeof octets === "string" ? Buffer.from(octets, "latin1") : octets);
   }
 
+  /** Octets that the system has not taken yet. */
+  get unsent(): number {
+    return this.#socket.writableLength;
+  }
+
   /** Leaves at once, in the midst of whatever is under way. */
   leave(): void {
     this.#socket.resetAndDestroy();
