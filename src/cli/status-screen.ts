@@ -205,6 +205,7 @@ const statePaint: ReadonlyMap<string, Paint> = new Map<string, Paint>([
   ["up", "green"],
   ["booting", "yellow"],
   ["waiting", "yellow"],
+  ["lost", "yellow"],
   ["draining", "yellow"],
   ["trial", "yellow"],
   ["empty", "red"],

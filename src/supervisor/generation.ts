@@ -129,6 +129,7 @@ export class Generation implements SpawnerListener {
       if (this.#ending || !this.#settings.connectable() || busy.length === 0) return;
       for (const slot of busy) {
         const { number, pid } = this.slots.leave(slot);
+        this.#settings.restarts.expect(pid, "front");
         this.endLater(number, pid, "still executes what the front that ended gave it");
       }
       this.#owner.generationChanged(this);
@@ -386,11 +387,10 @@ export class Generation implements SpawnerListener {
     const ready = slot.state === "ready" || slot.state === "lost";
     const delay = this.slots.exited(slot, this.#machine.now());
     if (this.#ending) return;
-    const connectable = this.#settings.connectable();
     if (this.#state !== "draining") {
-      this.#settings.restarts.add(expected ?? (!connectable ? "front" : ready ? "died" : "boot"), worker, pid, why);
+      this.#settings.restarts.add(expected ?? (ready ? "died" : "boot"), worker, pid, why);
     }
-    if (connectable) {
+    if (this.#settings.connectable()) {
       const then = delay === 0 ? "another takes its place" : `another takes its place in ${delay / 1000} s`;
       log("error", "supervisor", `${this.#name(worker)} (pid ${pid}) ${why}; ${then}.`);
       if (!ready && this.number > 1) this.#fail(`Worker ${worker} ${why} before it was ready.`, "");

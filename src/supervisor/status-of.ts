@@ -159,13 +159,14 @@ function frontState({ number, process, state }: KnownFront, { reports, stopping 
   return stopping ? "draining" : "ready";
 }
 
-function workersOf({ generations }: KnownPool, stopping: boolean): readonly KnownWorker[] {
+function workersOf({ generations, restarts }: KnownPool, stopping: boolean): readonly KnownWorker[] {
   return generations.flatMap(({ number: generation, state, slots }) => [
     ...slots.leaving.map(
       ({ told, ...worker }): KnownWorker => ({
         ...worker,
         generation,
-        state: told || stopping ? "draining" : "ready",
+        // Until its successor is ready it takes requests, unless it has no front.
+        state: told || stopping || restarts.expected(worker.pid) === "front" ? "draining" : "ready",
       }),
     ),
     ...slots.all.flatMap((slot): readonly KnownWorker[] => {

@@ -56,7 +56,7 @@ export interface WorkerStatus {
   readonly replaced: WorkerCause | "";
   /** ISO 8601. */
   readonly startedAt: string;
-  /** Requests answered since it started. */
+  /** Requests answered since it connected to the front. */
   readonly requests: number;
   /** Requests it executes at this moment: busy threads. */
   readonly busy: number;
