@@ -115,7 +115,7 @@ export class Attempt implements UpstreamEvents {
     const member = this.#member;
     if (member === undefined) return;
     const stale = failure.kind === "stale";
-    this.#end(stale || failure.kind === "slow-client" ? "gone" : "failed", failure);
+    this.#end(stale || blameless.has(failure.kind) ? "gone" : "failed", failure);
     if (this.#responded) {
       this.#exchange.cut();
       return;
@@ -170,9 +170,13 @@ function upstreamRequest({ request }: Exchange, forwarder: Forwarder): UpstreamR
 const unanswered: readonly [number, string] = [502, "The application did not answer this request."];
 const late: readonly [number, string] = [504, "The application did not answer this request in time."];
 
+/** What says nothing about the server. */
+const blameless: ReadonlySet<FailureKind> = new Set(["slow-client", "exhausted"]);
+
 /** What a client is answered whose request failed. */
 const answers: Readonly<Record<FailureKind, readonly [number, string]>> = {
   refused: unanswered,
+  exhausted: [503, "The server has as many connections as it can. Try again later."],
   "connect-timeout": unanswered,
   "send-timeout": late,
   "first-byte-timeout": late,

@@ -27,6 +27,8 @@ export interface UpstreamRequest {
 export type FailureKind =
   /** There is no connection: refused, unreachable, no such socket. */
   | "refused"
+  /** This process has no descriptor left for a connection. Says nothing about the server. */
+  | "exhausted"
   | "connect-timeout"
   /** The server stopped taking the request. */
   | "send-timeout"

@@ -303,9 +303,10 @@ export class UpstreamGroup implements AttemptOwner {
     outcome: "answered" | "failed" | "gone",
     failure?: UpstreamFailure,
   ): void {
-    const now = outcome === "failed" ? this.now() : 0;
+    const told = outcome === "failed" || failure?.kind === "exhausted";
+    const now = told ? this.now() : 0;
     const change = this.#balancer.ended(member, trial, outcome, now);
-    if (outcome === "failed" && failure !== undefined) this.#failures.report(now, member.server.name, failure.sentence);
+    if (told && failure !== undefined) this.#failures.report(now, member.server.name, failure.sentence);
     if (change !== undefined) this.#tellChange(member, change);
   }
 

@@ -17,6 +17,8 @@ export function isIdempotent(method: string): boolean {
  * long enough. Not over when nobody got it: then no time was spent.
  */
 export function mayRetry(failure: UpstreamFailure, idempotent: boolean): boolean {
+  // Another server's connection would want a descriptor, too.
+  if (failure.kind === "exhausted") return false;
   if (failure.unprocessed) return true;
   return idempotent && (failure.kind === "closed" || failure.kind === "malformed" || failure.kind === "stale");
 }

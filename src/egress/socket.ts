@@ -91,7 +91,8 @@ export class UpstreamSocket implements Timed, ConnectionOwner {
       });
       return;
     }
-    this.#lose(connecting ? "refused" : "closed", sentenceOf(code));
+    const kind = code === "EMFILE" || code === "ENFILE" ? "exhausted" : "refused";
+    this.#lose(connecting ? kind : "closed", sentenceOf(code));
   }
 
   /** The deadline passed. */
@@ -211,6 +212,9 @@ function sentenceOf(code: string): string {
       return "The server cannot be reached.";
     case "ECONNRESET":
       return "The connection was reset.";
+    case "EMFILE":
+    case "ENFILE":
+      return "No descriptor is left for a connection (ulimit -n, LimitNOFILE=).";
     case "EPIPE":
       return "The connection was closed while the request was sent.";
     default:

@@ -5,7 +5,7 @@ import type { VivariumError } from "../errors.js";
 import { acceptBare } from "../net/bare-socket.js";
 import { type ClientSocket, NetClientSocket } from "../net/client-socket.js";
 import { Deadlines, ticks } from "../net/deadline.js";
-import { Descriptors } from "../net/descriptors.js";
+import { type Descriptors, ownDescriptors } from "../net/descriptors.js";
 import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import { claimedOrigin, plainAddress, TrustedProxies } from "../routing/forwarded.js";
@@ -121,7 +121,7 @@ export class Ingress implements IngressOptions {
     };
     this.#shared = facts.shared === true;
     this.deadlines = facts.deadlines ?? new Deadlines();
-    this.shortage = new Shortage(facts.descriptors ?? new Descriptors(), this.deadlines, this.#connections);
+    this.shortage = new Shortage(facts.descriptors ?? ownDescriptors(), this.deadlines, this.#connections);
     this.keepAlive = ticks(config.keepAlive);
     this.headTimeout = ticks(config.headTimeout);
     this.pace = new Pace(this.deadlines, config.stallTimeout, config.minRate);

@@ -1,9 +1,12 @@
 // Connections made to somewhere else, without the machinery of a net.Socket, as bare-socket.ts has those that are accepted:
 // to make, use and close one for a request costs half of what it does with net.Socket. What is below a net.Socket is no public
 // interface, so it is looked at before it is used, and where anything is not as expected connections are net.Sockets.
+
 import { isIPv6 } from "node:net";
+import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { type Connect, type Connection, type ConnectionOwner, connectSocket, type Destination } from "./connection.js";
+import { ownDescriptors } from "./descriptors.js";
 
 interface Request {
   oncomplete?: (status: number) => void;
@@ -17,6 +20,7 @@ type RequestClass = new () => Request;
 interface Handle {
   /** Must always be a function: Node ends the process otherwise. */
   onread: () => void;
+  readonly fd?: number;
   /** What is received goes there, at its beginning. */
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
@@ -180,6 +184,8 @@ class BareConnection implements Connection {
       status = isIPv6(host) ? handle.connect6(request, host, port) : handle.connect(request, host, port);
       if (noDelay && status === 0) handle.setNoDelay(true);
     }
+    // The last descriptors are kept (descriptors.ts).
+    if (status === 0 && (this.#handle.fd ?? -1) >= ownDescriptors().requestsEnd) status = -constants.errno.EMFILE;
     this.#handle.onread = () => this.#read();
     this.#handle.useUserBuffer(incoming);
     if (status !== 0) queueMicrotask(() => this.#lose(status));

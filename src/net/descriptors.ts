@@ -23,6 +23,14 @@ export class Descriptors {
   }
 }
 
+let own: Descriptors | undefined;
+
+/** Those of this process. */
+export function ownDescriptors(): Descriptors {
+  own ??= new Descriptors();
+  return own;
+}
+
 /** proc_pid_limits(5); infinite where it is unlimited, or there is nothing to read. */
 function limitOfThisProcess(): number {
   try {

@@ -1,9 +1,12 @@
 // What there is not enough of: descriptors, memory, disk.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
 import { describe, test } from "node:test";
-import type { Connection } from "../conformance/wsgi/connection.js";
+import { Connection } from "../conformance/wsgi/connection.js";
 import { promised } from "../support/promises.js";
+import { startGateway } from "../support/vivarium.js";
 import { application, request, type Server, until } from "./server.js";
 
 /** The server and its processes may have so many descriptors. */
@@ -117,3 +120,42 @@ for (const { mode, args } of modes) {
       ));
   });
 }
+
+describe("a gateway with more requests than descriptors", () => {
+  test("what there is no connection to a server for is answered 503, and the server is not blamed", async () => {
+    const held: ServerResponse[] = [];
+    let holding = true;
+    const behind = createServer((_, response) => {
+      if (holding) held.push(response);
+      else response.end("right");
+    });
+    behind.listen(0, "127.0.0.1");
+    await once(behind, "listening");
+    const address = behind.address();
+    const port = typeof address === "object" ? address?.port : 0;
+    const args = ["--fronts", "1", "--upstream", `http://127.0.0.1:${port}`, "--access-log", "off"];
+    const gateway = await startGateway({ args, through });
+    const clients = Array.from({ length: descriptors }, () => new Connection(gateway.port));
+    try {
+      for (const client of clients) client.send(request("/"));
+      await gateway.process.line(/No descriptor is left for a connection \(ulimit -n, LimitNOFILE=\)\./);
+      await gateway.process.line(/Descriptors run short/);
+      holding = false;
+      for (const response of held) response.end("right");
+      const answers = await Promise.all(clients.map((client) => client.response().catch(() => undefined)));
+      const statuses = answers.flatMap((answer) => (answer === undefined ? [] : [answer.status]));
+      assert.deepEqual([...new Set(statuses)].sort(), [200, 503]);
+      for (const client of clients) client.close();
+      const client = new Connection(gateway.port);
+      client.send(request("/"));
+      assert.equal((await client.response()).text, "right");
+      client.close();
+      assert.doesNotMatch(gateway.output, /left out/);
+    } finally {
+      for (const client of clients) client.close();
+      await gateway.stop();
+      behind.closeAllConnections();
+      behind.close();
+    }
+  });
+});
