@@ -177,6 +177,8 @@ export interface Config {
   readonly responseMemoryTotal: number;
   /** The directory for temporary files. Default: the system's. */
   readonly tempDir: string;
+  /** Octets of responses that wait in files for clients that are slower than `responseMemory` covers, in sum. Default 1 GiB. */
+  readonly responseDisk: number;
   /** The longest request target, octets. Default 8192. Beyond it: 414. */
   readonly maxTarget: number;
   /** The largest request head (request line and fields), octets. Default 65536. Beyond it: 431. */

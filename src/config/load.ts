@@ -100,6 +100,7 @@ class Loader {
       requestMemoryTotal: this.#pick("requestMemoryTotal", context),
       responseMemory: this.#pick("responseMemory", context),
       responseMemoryTotal: this.#pick("responseMemoryTotal", context),
+      responseDisk: this.#pick("responseDisk", context),
       tempDir: this.#pick("tempDir", context),
       maxTarget: this.#pick("maxTarget", context),
       maxHead: this.#pick("maxHead", context),

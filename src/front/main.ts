@@ -6,6 +6,7 @@ import { log } from "../channels.js";
 import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, serverOptions } from "../ingress/ingress.js";
 import { Deadlines, later } from "../net/deadline.js";
+import { ResponseMemory } from "../net/response-memory.js";
 import { version } from "../package.js";
 import { LoadFailed } from "../python/embedded/bridge.js";
 import { TrustedProxies } from "../routing/forwarded.js";
@@ -16,6 +17,7 @@ import { Handlers } from "./handlers.js";
 import { HealthCheck } from "./health-check.js";
 import type { Drained, FromFront, FrontReport, ToFront } from "./messages.js";
 import { poolReport, workerReports } from "./pool-report.js";
+import { SpoolSpace } from "./response-spool.js";
 import { WorkerLink } from "./worker-link.js";
 import { type PoolOwner, WorkerPool } from "./worker-pool.js";
 
@@ -57,6 +59,12 @@ class Front {
     const { responseMemory, responseMemoryTotal } = config;
     const pools = new Map<PoolConfig, WorkerPool>();
     const deadlines = new Deadlines();
+    const spoolSpace = new SpoolSpace(
+      config.tempDir,
+      config.responseDisk,
+      new ResponseMemory(responseMemory, responseMemoryTotal),
+      deadlines,
+    );
     const answering = new Map<PoolConfig, Pick<WorkerPool, "handle" | "streams">>();
     const [only] = config.pools;
     let application: EmbeddedApplication | undefined;
@@ -80,6 +88,7 @@ class Front {
         limits: config.limits,
         hangTimeout: config.hangTimeout,
         deadlines,
+        spoolSpace,
         generation,
       };
       const workers = new WorkerPool(settings, poolOwner);

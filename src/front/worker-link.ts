@@ -8,6 +8,7 @@ import { lateFlag, requestFlag } from "../python/wire/frames.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
 import { encodeScope } from "./asgi-scope.js";
+import { ResponseSpool, type SpoolSpace } from "./response-spool.js";
 import { sendPath } from "./send-path.js";
 
 /** A request on its way through the pool. */
@@ -27,10 +28,13 @@ export interface Ticket {
   flushed: number;
   /** Octets of it that the worker may send without credit. */
   window: number;
+  /** What of a response that comes in parts waits for its client. */
+  spool: ResponseSpool | undefined;
 }
 
 /** What a link tells its pool. */
 export interface LinkOwner {
+  readonly spoolSpace: SpoolSpace;
   /** How the worker is called in the log. */
   name(link: WorkerLink): string;
   /** The worker said hello: it may be given requests. */
@@ -238,7 +242,10 @@ export class WorkerLink implements ResponseListener {
     this.#count(status);
     const read = this.#heads.read(status, flags, head);
     if (last) this.#answers.push({ exchange, head: read, body });
-    else exchange.respond(read, body, false);
+    else {
+      ticket.spool = new ResponseSpool(exchange, this.#owner.spoolSpace);
+      ticket.spool.respond(read, body);
+    }
   }
 
   #count(status: number): void {
@@ -255,9 +262,7 @@ export class WorkerLink implements ResponseListener {
   }
 
   data(id: number, octets: Buffer, last: boolean): void {
-    const exchange = this.#tickets.get(id)?.exchange;
-    if (exchange === undefined || exchange.ended) return;
-    exchange.write(octets, last);
+    this.#tickets.get(id)?.spool?.write(octets, last);
   }
 
   fail(id: number): void {

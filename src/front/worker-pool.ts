@@ -11,6 +11,7 @@ import { type Member, Pool } from "../pool/pool.js";
 import { HealthCheck } from "./health-check.js";
 import { scoreboardName } from "./messages.js";
 import { Overload } from "./overload.js";
+import type { SpoolSpace } from "./response-spool.js";
 import { hasBegun, type Noted, Scoreboard } from "./scoreboard.js";
 import { type LimitSettings, type LimitsOwner, TimeLimits } from "./time-limits.js";
 import type { LinkOwner, Tally, Ticket, WorkerLink } from "./worker-link.js";
@@ -45,6 +46,8 @@ export interface WorkerPoolSettings extends LimitSettings {
   /** Requests after which a worker is replaced, and up to a tenth more; 0: never. */
   readonly maxRequests: number;
   readonly deadlines: Deadlines;
+  /** Where responses wait for slow clients, and how many. */
+  readonly spoolSpace: SpoolSpace;
   /** Which load of the code serves. */
   readonly generation: number;
 }
@@ -66,6 +69,7 @@ export interface PoolOwner {
 
 export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly pool: Pool<Ticket, WorkerLink>;
+  readonly spoolSpace: SpoolSpace;
   readonly #owner: PoolOwner;
   readonly #label: string;
   readonly #scoreboards: string;
@@ -101,6 +105,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#responses = new ResponseMemory(settings.responseMemory, settings.responseMemoryTotal);
     this.#maxRequests = settings.maxRequests;
     this.#deadlines = settings.deadlines;
+    this.spoolSpace = settings.spoolSpace;
     this.#scoreboards = settings.scoreboards;
     this.#serving = settings.generation;
     this.#owner = owner;
@@ -459,6 +464,7 @@ function ticketOf(exchange: Exchange, now: number): Ticket {
     id: 0,
     flushed: 0,
     window: 0,
+    spool: undefined,
   };
 }
 

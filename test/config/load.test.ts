@@ -80,6 +80,7 @@ describe("configuration", () => {
       requestMemoryTotal: 2 ** 26,
       responseMemory: 2 ** 20,
       responseMemoryTotal: 2 ** 29,
+      responseDisk: 2 ** 30,
       maxTarget: 8192,
       maxHead: 65536,
       maxFields: 128,

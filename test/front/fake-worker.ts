@@ -4,9 +4,11 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Body, Exchange, ResponseHead } from "../../src/exchange.js";
 import { scoreboardName } from "../../src/front/messages.js";
+import { SpoolSpace } from "../../src/front/response-spool.js";
 import { WorkerLink } from "../../src/front/worker-link.js";
 import { WorkerPool, type WorkerPoolSettings } from "../../src/front/worker-pool.js";
 import { Deadlines } from "../../src/net/deadline.js";
+import { ResponseMemory } from "../../src/net/response-memory.js";
 import {
   requestFlag,
   responseFlag,
@@ -228,6 +230,7 @@ export class PoolBench {
         hangTimeout: 60,
         limits: [],
         deadlines: this.deadlines,
+        spoolSpace: new SpoolSpace(this.folder, 2 ** 20, new ResponseMemory(2 ** 20, 2 ** 29), this.deadlines),
         ...settings,
       },
       {

@@ -82,6 +82,7 @@ export function configuration(folder: string): Config {
     requestMemoryTotal: 2 ** 26,
     responseMemory: 2 ** 20,
     responseMemoryTotal: 2 ** 29,
+    responseDisk: 2 ** 30,
     tempDir: folder,
     maxTarget: 8192,
     maxHead: 65_536,
