@@ -143,7 +143,7 @@ export function none(what: string, count: number): Check {
 }
 
 export function atLeast(what: string, value: number, bound: number): Check {
-  return { target: `${what} ≥ ${bound}`, found: `${what} ${value.toFixed(2)}`, reached: value >= bound };
+  return { target: `${what} ≥ ${bound}`, found: `${what} ${value.toFixed(3)}`, reached: value >= bound };
 }
 
 export function atMost(what: string, value: number | "never", bound: number, unit: string): Check {

@@ -125,7 +125,7 @@ async function stopping(subject: Subject, scale: number): Promise<Finding> {
   let found: number | undefined;
   const options = { port: subject.port, ask: mixed(), quiet: quietSeconds(scale), watch: 5 };
   const course = await underLoad(options, async () => {
-    const [victim] = subject.workers();
+    const victim = subject.busiest();
     if (victim === undefined) throw new Error("no worker is there to be stopped");
     const began = performance.now();
     signal(victim, "SIGSTOP");
@@ -156,7 +156,7 @@ async function stopping(subject: Subject, scale: number): Promise<Finding> {
 }
 
 async function hanging(subject: Subject, scale: number): Promise<Finding> {
-  const options = { port: subject.port, ask: gets(), quiet: quietSeconds(scale), watch: 6, patience: 5000 };
+  const options = { port: subject.port, ask: gets(), quiet: quietSeconds(scale), watch: 5, patience: 5000 };
   let hung: Load | undefined;
   let ended: Promise<void> = Promise.resolve();
   let printed = 0;
@@ -209,7 +209,7 @@ export const deathEvents: readonly FaultEvent[] = [
   {
     name: "stop",
     title: `A worker is stopped for ${stopped} s (SIGSTOP)`,
-    text: "It goes on after that, where it has not been replaced. What tells that a worker is stopped is set to 2 s, where there is such a setting. One client in four sends POSTs.",
+    text: "The one that has used most CPU time so far; it goes on after that, where it has not been replaced. What tells that a worker is stopped is set to 2 s, where there is such a setting. One client in four sends POSTs.",
     need: "stopped",
     drawn: true,
     happen: stopping,

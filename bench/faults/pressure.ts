@@ -24,13 +24,15 @@ const crowd = 2000;
 const manySlow = 500;
 /** Milliseconds. */
 const connecting = 2000;
+/** Milliseconds in which slow readers have the beginning of their answers, where a server gets that far. */
+const beginning = 5000;
 /** What 16 threads can answer when a request takes 20 ms, a second. */
 const capacity: number = slots / 0.02;
 
 async function slowly(subject: Subject, scale: number): Promise<Finding> {
   const share = { senders: Number.NaN, readers: Number.NaN };
   const ended = { senders: 0, readers: 0 };
-  const seconds = Math.max(2, 4 * scale);
+  const seconds = Math.max(2, 3 * scale);
   const options = { port: subject.port, ask: gets(), quiet: 3 * Math.max(scale, 0.4), watch: 5 };
   const shares: (readonly ["senders" | "readers", number, number])[] = [];
   const course = await underLoad(options, async () => {
@@ -38,8 +40,11 @@ async function slowly(subject: Subject, scale: number): Promise<Finding> {
       const slow = new SlowClients(subject.port, manySlow, (client) =>
         who === "readers" ? "reads" : client % 2 === 0 ? "sends a head" : "sends a body",
       );
-      // What it takes to make the connections and the answers is not what they cost afterwards.
-      await delay(2000);
+      // What it takes to make the connections, and the answers of readers, is not what they cost afterwards.
+      await delay(1000);
+      const begun = performance.now();
+      while (who === "readers" && slow.answered < manySlow && performance.now() - begun < beginning) await delay(50);
+      await delay(500);
       const from = performance.now();
       await delay(seconds * 1000);
       shares.push([who, from, performance.now()]);
@@ -112,7 +117,7 @@ async function crowding(subject: Subject, scale: number): Promise<Finding> {
   // So many connections, made at once, keep this process busy: what is answered then says nothing.
   await delay(connecting);
   const connected = performance.now();
-  await delay(Math.max(4, 10 * scale) * 1000 - connecting);
+  await delay(Math.max(4, 8 * scale) * 1000 - connecting);
   const to = performance.now();
   await load.stop();
   const after = await underLoad(
@@ -160,7 +165,8 @@ export const pressureEvents: readonly FaultEvent[] = [
     name: "slow",
     title: `${manySlow} slow senders, then ${manySlow} slow readers`,
     text: `Half of the senders send a head, half a body, an octet a second; readers ask for 1 MiB and read a block a second; whom the server closes comes again. Beside
-them ${clients} clients ask as ever. Goodput is the lesser of the two.`,
+them ${clients} clients ask as ever. Goodput is the lesser of the two, from when all of the slow are there and have the
+beginning of their answers, or 5 s have gone by.`,
     need: "slow",
     drawn: false,
     happen: slowly,

@@ -8,7 +8,7 @@ import type { Subject } from "./subject.js";
 import { sumCounts } from "./trace.js";
 
 /** Milliseconds for which nothing but a version has to be answered for it to be everywhere. */
-const settled = 400;
+const settled = 300;
 /** Milliseconds that a version is waited for. */
 const patience = 10_000;
 

@@ -16,6 +16,7 @@ export class SlowClients {
   #group = 0;
   /** Connections that the server ended, with an answer or without. */
   ended = 0;
+  readonly #answered = new Set<number>();
 
   constructor(port: number, clients: number, manner: (client: number) => Manner) {
     this.#port = port;
@@ -33,10 +34,19 @@ export class SlowClients {
       this.#sockets[client] = undefined;
       this.ended += 1;
     });
-    if (manner === "reads") socket.on("data", () => socket.pause());
-    else socket.resume();
+    if (manner === "reads") {
+      socket.on("data", () => {
+        this.#answered.add(client);
+        socket.pause();
+      });
+    } else socket.resume();
     socket.write(beginnings[manner]);
     return socket;
+  }
+
+  /** Of those that read, how many have something of an answer. */
+  get answered(): number {
+    return this.#answered.size;
   }
 
   #turn(): void {

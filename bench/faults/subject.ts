@@ -43,6 +43,17 @@ function mostMemory(pid: number): number {
   }
 }
 
+/** Fields 14 and 15 of proc_pid_stat(5): utime and stime. */
+function ticks(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  } catch {
+    return 0;
+  }
+}
+
 export class Subject {
   readonly contestant: Contestant;
   readonly #place: Place;
@@ -94,6 +105,11 @@ export class Subject {
 
   workers(): readonly number[] {
     return this.contestant.workers(this.#processes.map(({ pid }) => pid)).filter(alive);
+  }
+
+  /** The one that did most so far: some servers have workers with no connection at all. */
+  busiest(): number | undefined {
+    return this.workers().toSorted((one, other) => ticks(other) - ticks(one))[0];
   }
 
   /** The largest of the workers since it began, octets. */
