@@ -77,6 +77,7 @@ class Output:
 class Spawner:
     def __init__(self, settings):
         self._settings = settings
+        self._parent = os.getppid()
         self._control = socket.socket(fileno=CONTROL)
         os.set_inheritable(CONTROL, False)  # not for the programs the application starts
         self._control.setblocking(True)
@@ -269,6 +270,11 @@ class Spawner:
         while self._workers:
             self._reap()
             time.sleep(0.005)
+        if os.getppid() != self._parent:
+            # The supervisor died. A front removes its folder, but there may be none at the moment.
+            import shutil
+
+            shutil.rmtree(os.path.dirname(self._settings["scoreboards"]), ignore_errors=True)
 
 
 def main(settings):

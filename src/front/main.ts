@@ -145,6 +145,8 @@ class Front {
   }
 
   async drain(gently: boolean): Promise<void> {
+    // Of a front that takes this one's place the sockets are open.
+    if (!gently) await this.#ingress.windUp();
     for (const server of this.#servers) server.close();
     await this.#ingress.drain(gently);
     await this.#accessLog?.close();

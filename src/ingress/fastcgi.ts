@@ -12,7 +12,7 @@ import { RequestDecoder, type RequestEvent } from "../protocol/fastcgi/request-d
 import { encodeEnd, encodeUnknownType, encodeValues } from "../protocol/fastcgi/response-encoder.js";
 import { plainAddress } from "../routing/forwarded.js";
 import { FastCgiRequest, type RequestOwner } from "./fastcgi-request.js";
-import { lingerDrainingTicks, lingerTicks } from "./http1-phases.js";
+import { idleDrainingTicks, lingerDrainingTicks, lingerTicks } from "./http1-phases.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import type { Paced } from "./pace.js";
 import type { ReadRequest } from "./recurring-requests.js";
@@ -143,8 +143,12 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
   }
 
   drain(): void {
-    if (this.#decoder.idle) this.#closeSoon();
-    else if (this.#lingering && this.#awaits !== "octets") this.#awaitEnd();
+    const { deadlines, drainIdle } = this.options;
+    if (this.#decoder.idle) {
+      const until = drainIdle > 0 ? deadlines.tick + drainIdle : this.#restsSince + idleDrainingTicks;
+      if (until > deadlines.tick && !this.#lingering) this.deadline = Math.min(this.deadline, until);
+      else this.#closeSoon();
+    } else if (this.#lingering && this.#awaits !== "octets") this.#awaitEnd();
   }
 
   get restingSince(): number {

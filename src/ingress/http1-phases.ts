@@ -62,3 +62,8 @@ export const lingerTicks: number = ticks(30);
 export const lingerDrainingTicks: number = ticks(2);
 /** Octets of a body that are read although its response is whole, so that the connection can be used again; with more it is closed. */
 export const discardedMost: number = 256 * 1024;
+/**
+ * When the server stops, a connection on which nothing runs, and was not a moment ago, is closed at once. Of one that was just opened, or
+ * just had an answer, the client's next request may be on its way: it stays for so long.
+ */
+export const idleDrainingTicks: number = ticks(0.25);

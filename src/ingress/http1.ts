@@ -14,7 +14,15 @@ import { claimedOrigin } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
-import { discardedMost, lingerDrainingTicks, lingerTicks, type Phase, phases, pipelinedMost } from "./http1-phases.js";
+import {
+  discardedMost,
+  idleDrainingTicks,
+  lingerDrainingTicks,
+  lingerTicks,
+  type Phase,
+  phases,
+  pipelinedMost,
+} from "./http1-phases.js";
 import { IncomingExchange, type ResponseExtras, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
@@ -178,10 +186,11 @@ class Connection
 
   drain(): void {
     const { deadlines, drainIdle } = this.#options;
-    if (this.#phase === phases.idle && drainIdle > 0)
-      this.deadline = Math.min(this.deadline, deadlines.tick + drainIdle);
-    else if (this.#phase === phases.idle) this.#closeSoon();
-    else if (this.#phase === phases.lingering && this.#socket.unsent === 0) this.deadline = this.#lingerDeadline();
+    if (this.#phase === phases.idle) {
+      const until = drainIdle > 0 ? deadlines.tick + drainIdle : this.#restsSince + idleDrainingTicks;
+      if (until > deadlines.tick) this.deadline = Math.min(this.deadline, until);
+      else this.#closeSoon();
+    } else if (this.#phase === phases.lingering && this.#socket.unsent === 0) this.deadline = this.#lingerDeadline();
   }
 
   get restingSince(): number {

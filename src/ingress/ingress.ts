@@ -70,6 +70,14 @@ const doors: Readonly<Record<ListenProtocol, Serve>> = {
 const giveWayFor = 0.05;
 const still = new Int32Array(new SharedArrayBuffer(4));
 
+/** Milliseconds in which clients that come faster than they can be accepted are accepted all the same, when the server stops. */
+const windUpMost = 250;
+
+/** One whole turn of the event loop, in which each listening socket is looked at. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+}
+
 /** Clients that keep a connection busy send the next request within so long. */
 const gentleTicks = ticks(5);
 
@@ -95,6 +103,8 @@ export class Ingress implements IngressOptions {
   readonly #shared: boolean;
   /** The most connections since there was none. */
   #most = 0;
+  /** Connections accepted, in all. */
+  #accepted = 0;
   #draining = false;
   drainIdle = 0;
   #drained: Promise<void> | undefined;
@@ -156,6 +166,7 @@ export class Ingress implements IngressOptions {
       log("warning", "ingress", `A connection from ${peer} was closed: FCGI_WEB_SERVER_ADDRS does not name it.`);
       return;
     }
+    this.#accepted += 1;
     const admits = this.shortage.admits(socket.descriptor);
     const connection = doors[protocol](socket, this, admits ? undefined : noRoom);
     if (!admits) this.shortage.refuse(connection);
@@ -172,6 +183,19 @@ export class Ingress implements IngressOptions {
     if (size <= this.#most) return;
     this.#most = size;
     if (size > 1) Atomics.wait(still, 0, 0, giveWayFor);
+  }
+
+  /**
+   * From now on each answer closes its connection. Resolves when none waits to be accepted: closed before, the listening sockets would
+   * reset the connections of clients that have sent their requests already.
+   */
+  async windUp(): Promise<void> {
+    this.#draining = true;
+    const until = performance.now() + windUpMost;
+    for (let before = -1; before !== this.#accepted && performance.now() < until; ) {
+      before = this.#accepted;
+      await turn();
+    }
   }
 
   /**

@@ -25,7 +25,7 @@ export interface IngressOptions extends BodyStore {
   readonly pace: Pace;
   /** Whether connections close after the response they are at. */
   readonly draining: boolean;
-  /** How long idle connections are left open then, in ticks; 0: they are closed at once. */
+  /** How long idle connections are left open then, in ticks; 0: no longer than it takes to see that they are. */
   readonly drainIdle: number;
   /** A request is whole and goes to its handler. */
   requestBegan(): void;
@@ -34,7 +34,7 @@ export interface IngressOptions extends BodyStore {
 }
 
 export interface IngressConnection {
-  /** `draining` has become true: closes now if no request is under way, else after its response. */
+  /** `draining` has become true: closes now, or soon, if no request is under way, else after its response. */
   drain(): void;
   /** The tick since which nothing happens on it, and nothing is lost when it is closed; infinite where something is under way. */
   readonly restingSince: number;

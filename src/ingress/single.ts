@@ -12,7 +12,7 @@ import type { RequestEvent, RequestHead } from "../protocol/uwsgi/request-decode
 import { plainAddress } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
-import { lingerDrainingTicks, lingerTicks, type Phase, phases } from "./http1-phases.js";
+import { idleDrainingTicks, lingerDrainingTicks, lingerTicks, type Phase, phases } from "./http1-phases.js";
 import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
@@ -165,8 +165,11 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   }
 
   drain(): void {
-    if (this.#phase === phases.idle) this.destroy();
-    else if (this.#phase === phases.lingering && this.#socket.unsent === 0) this.deadline = this.#lingerDeadline();
+    if (this.#phase === phases.idle) {
+      const until = this.#restsSince + idleDrainingTicks;
+      if (until > this.#options.deadlines.tick) this.deadline = Math.min(this.deadline, until);
+      else this.destroy();
+    } else if (this.#phase === phases.lingering && this.#socket.unsent === 0) this.deadline = this.#lingerDeadline();
   }
 
   get restingSince(): number {

@@ -12,6 +12,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_TYPE = 3;
+export const SO_ATTACH_FILTER = 26;
 export const SO_ACCEPTCONN = 30;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
@@ -37,6 +38,8 @@ export interface Libc {
   getsockopt(fd: number, level: number, option: number): number;
   bind(fd: number, address: Uint8Array): void;
   listen(fd: number, backlog: number): void;
+  /** From now on a TCP socket that listens is sent nothing that begins a connection. Nothing where the system cannot do that. */
+  admitNoMore(fd: number): void;
   /** The `struct sockaddr` the socket is bound to. */
   getsockname(fd: number): Buffer;
   closeOnExec(fd: number): void;
@@ -74,6 +77,9 @@ async function load(): Promise<Libc> {
   const entry = koffi.struct({ name: "str", password: "str", id: "uint" });
   const getpwnam = library.func("void *getpwnam(str)");
   const getgrnam = library.func("void *getgrnam(str)");
+  // struct sock_fprog (socket(7)): the number of instructions, and where they are.
+  const program = koffi.struct({ count: "ushort", instructions: "const void *" });
+  const attachFilter = library.func("setsockopt", "int", ["int", "int", "int", koffi.pointer(program), "uint"]);
   const inetPton = library.func("int inet_pton(int, const char *, void *)");
 
   function checked(call: string, result: number): number {
@@ -99,6 +105,10 @@ async function load(): Promise<Libc> {
     listen(fd, backlog) {
       checked("listen", listen(fd, backlog));
     },
+    admitNoMore(fd) {
+      const count = noNewConnections.length / instructionSize;
+      attachFilter(fd, SOL_SOCKET, SO_ATTACH_FILTER, { count, instructions: noNewConnections }, koffi.sizeof(program));
+    },
     getsockname(fd) {
       const address = Buffer.alloc(128); // sizeof(struct sockaddr_storage)
       const length = word(address.length);
@@ -123,6 +133,27 @@ async function load(): Promise<Libc> {
     userId: (name) => idIn(getpwnam(name)),
     groupId: (name) => idIn(getgrnam(name)),
   };
+}
+
+/** sizeof(struct sock_filter): code, where to go on if it holds and if not, and the value. */
+const instructionSize = 8;
+
+/** A filter over TCP segments, the header first (RFC 9293 §3.1): those with SYN and without ACK are dropped, others pass. */
+const noNewConnections: Buffer = Buffer.concat([
+  instruction(0x30, 0, 0, 13), // load the octet of the flags
+  instruction(0x54, 0, 0, 0x12), // of these ACK and SYN
+  instruction(0x15, 0, 1, 0x02), // SYN alone?
+  instruction(0x06, 0, 0, 0), // drop
+  instruction(0x06, 0, 0, 0xffffffff), // pass
+]);
+
+function instruction(code: number, then: number, otherwise: number, value: number): Buffer {
+  const octets = Buffer.alloc(instructionSize);
+  octets.writeUInt16LE(code, 0);
+  octets[2] = then;
+  octets[3] = otherwise;
+  octets.writeUInt32LE(value, 4);
+  return octets;
 }
 
 function word(value: number): Buffer {

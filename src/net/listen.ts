@@ -41,7 +41,10 @@ export interface Listener {
   readonly address: ListenAddress;
   /** Whether other machines may be able to connect. */
   readonly exposed: boolean;
-  /** Closes this process's descriptor and removes the socket file it made. Harmless when repeated. */
+  /**
+   * Lets no client connect any more, by whichever process's descriptor, unless the socket was inherited; removes the socket file it
+   * made, and closes this process's descriptor. Harmless when repeated.
+   */
   close(): void;
 }
 
@@ -125,7 +128,11 @@ function listenTcp(calls: Libc, address: ListenAddress, host: string, port: numb
     calls.bind(fd, v6 ? sockaddrV6(calls, host, port) : sockaddrV4(calls, host, port));
     calls.listen(fd, BACKLOG);
     const name = calls.getsockname(fd);
-    return listener(calls, address, fd, tcpUrl(address, name.readUInt16BE(2)), isExposed(name), () => {});
+    return listener(calls, address, fd, tcpUrl(address, name.readUInt16BE(2)), isExposed(name), () => {
+      // Others have the socket, and accept what waits there before they close it. A client whose first segment is dropped
+      // sends it again a second later, and is refused then.
+      calls.admitNoMore(fd);
+    });
   } catch (error) {
     calls.close(fd);
     throw error;
@@ -221,7 +228,7 @@ function listener(
   fd: number,
   url: string,
   exposed: boolean,
-  removeFile: () => void,
+  admitNoMore: () => void,
 ): Listener {
   let open = true;
   return {
@@ -232,8 +239,8 @@ function listener(
     close() {
       if (!open) return;
       open = false;
-      // The file first: a client then meets "no such file" and never a socket that refuses.
-      removeFile();
+      // This first: where a socket has a file, a client then meets "no such file" and never a socket that refuses.
+      admitNoMore();
       calls.close(fd);
     },
   };

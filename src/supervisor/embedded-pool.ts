@@ -68,6 +68,7 @@ export class EmbeddedPool {
       return { pool, generation: made, problem: "", traceback: "" };
     }
     const { problem, traceback } = failure;
+    if (fronts.stopping) return { pool, generation: made, problem, traceback };
     const goesOn = `generation ${this.#generation} goes on serving`;
     this.reloads.ended(made, "failed", problem, traceback);
     log("error", "supervisor", `${traceback}Generation ${made} cannot serve, so ${goesOn}: ${problem}`);

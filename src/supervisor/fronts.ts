@@ -45,6 +45,8 @@ export interface FrontSlot {
   failures: number;
 }
 
+const stopping: Failure = { problem: "The server is stopping.", traceback: "" };
+
 export class Fronts {
   readonly #settings: FrontsSettings;
   readonly #machine: Machine;
@@ -56,6 +58,7 @@ export class Fronts {
   #stopping = false;
   /** Those that finish what they have, and those that are to take others' places. */
   readonly #beside = new Set<FrontHandle>();
+  #successors: readonly Successor[] = [];
 
   /** Starts them. */
   constructor(settings: FrontsSettings, owner: FrontsOwner) {
@@ -77,6 +80,10 @@ export class Fronts {
   get listening(): boolean {
     return this.slots.every(({ state }) => state === "listening");
   }
+  /** Whether they were told to end, so that none is replaced any more. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
   /** Whether there is a process. */
   get running(): boolean {
     return this.#processes.length > 0;
@@ -87,6 +94,7 @@ export class Fronts {
   /** They finish what they have and end; none is replaced any more. */
   drain(): void {
     this.#stopping = true;
+    for (const successor of this.#successors) successor.giveUp(stopping.problem);
     for (const front of this.#processes) front.drain();
   }
 
@@ -181,6 +189,7 @@ export class Fronts {
   async renew(path: string, overlap: number | "all"): Promise<Failure | undefined> {
     const step = overlap === "all" ? this.slots.length : overlap;
     for (let from = 0; from < this.slots.length; from += step) {
+      if (this.#stopping) return stopping;
       const batch = this.slots.slice(from, from + step);
       const failure = await this.#renew(batch, path);
       if (failure !== undefined) return failure;
@@ -192,8 +201,11 @@ export class Fronts {
     const successors = batch.map((slot) => ({ slot, successor: this.#prepare(slot, path) }));
     const all = async (each: (successor: Successor) => Promise<Failure | undefined>): Promise<Failure | undefined> =>
       (await Promise.all(successors.map(({ successor }) => each(successor)))).find((failure) => failure !== undefined);
+    this.#successors = successors.map(({ successor }) => successor);
     const failure =
-      (await all((successor) => successor.whenLoaded())) ?? (await all((successor) => successor.listen()));
+      (await all((successor) => successor.whenLoaded())) ??
+      (this.#stopping ? stopping : await all((successor) => successor.listen()));
+    this.#successors = [];
     if (failure !== undefined) {
       for (const { successor } of successors) successor.process.kill();
       return failure;

@@ -24,7 +24,7 @@ const tellStacksWithin = 300;
 const exitWithin = 1000;
 
 /** A worker that executes nothing has found the next front within so many milliseconds after that listens. */
-const comeWithin = 1000;
+const comeWithin = 2000;
 
 /** Requests wait for a worker that is started within so many milliseconds; otherwise they are answered 503 at once. */
 const worthWaiting = 1000;

@@ -215,7 +215,11 @@ export class PoolProcess implements GenerationOwner {
     this.#cancelBoot?.();
     this.#cancelLook?.();
     this.#cancelProbation?.();
-    for (const generation of this.#generations) generation.stop();
+    for (const generation of this.#generations) {
+      generation.stop();
+      // One that has never served has nothing to finish.
+      if (generation === this.#next && generation !== this.#previous) generation.kill();
+    }
     this.#settle(this.#outcome(this.#next?.number ?? this.generation, "The server is stopping."));
   }
 

@@ -253,8 +253,8 @@ export class Service implements PoolOwner, FrontsOwner {
     const { machine } = this.#settings;
     log("info", "supervisor", "Stopping: running requests finish first.");
     for (const pool of this.#pools) pool.stop();
-    this.#fronts.drain();
     this.#owner.draining();
+    this.#fronts.drain();
     this.#cancelDeadline = machine.later(this.#config.gracefulTimeout * 1000, () => {
       log(
         "warning",

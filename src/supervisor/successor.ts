@@ -37,6 +37,11 @@ export class Successor {
     this.#happen("failed");
   }
 
+  /** It is not wanted any more, unless it has what it is to serve: then it finishes what it is given. */
+  giveUp(why: string): void {
+    if (this.#state === "loading") this.failed(why, "");
+  }
+
   /** Resolves when it has loaded the code; with what went wrong, if anything has. */
   async whenLoaded(): Promise<Failure | undefined> {
     return await this.#when("loaded");

@@ -126,7 +126,7 @@ class Supervisor implements ServiceOwner {
     this.#exitStatus = 1;
   }
 
-  /** Whoever connects now is refused, instead of waiting in a backlog that nobody looks at. */
+  /** Whoever connects now is refused, instead of waiting in a backlog that nobody looks at; who waits there already is served. */
   draining(): void {
     for (const listener of this.#listeners) listener.close();
   }

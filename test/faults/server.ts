@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** See VivariumOptions. */
   readonly through?: readonly string[];
+  /** It leads a group of processes of its own. */
+  readonly detached?: boolean;
 }
 
 /** Waits for what another process brings about. Throws when it does not happen. */
@@ -71,10 +73,10 @@ export class Server {
     for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), text);
     const own = ["--access-log", "off", ...(options.args ?? [])];
     const args = ["--chdir", folder, ...own];
-    const { through = [] } = options;
-    const env = options.env === undefined ? {} : { env: options.env };
-    if (options.gateway === true) return new Server(await startGateway({ args: own, through, ...env }), folder);
-    return new Server(await startVivarium(options.target ?? application, { args, through, ...env }), folder);
+    const { through = [], detached = false } = options;
+    const start = { through, detached, ...(options.env === undefined ? {} : { env: options.env }) };
+    if (options.gateway === true) return new Server(await startGateway({ args: own, ...start }), folder);
+    return new Server(await startVivarium(options.target ?? application, { args, ...start }), folder);
   }
 
   private constructor(vivarium: Vivarium, folder: string) {

@@ -703,6 +703,7 @@ describe("a drain", () => {
     const busy = await served.connect();
     busy.send(request(1), request(2));
     await eventually(() => exchanges.length === 2 && served.ingress.connections === 2);
+    served.deadlines.advance(ticks(1));
     const drained = served.ingress.drain();
     await idle.untilEnd();
     busy.send(request(3));

@@ -650,6 +650,8 @@ describe("draining", () => {
     const open: Exchange[] = [];
     const served = await serve(t, (exchange) => open.push(exchange));
     const [idle, busy] = [await served.connect(), await served.connect()];
+    await eventually(() => served.ingress.connections === 2);
+    served.deadlines.advance(ticks(1));
     busy.send(hello);
     await eventually(() => open.length === 1 && served.ingress.connections === 2);
     let drained = false;
@@ -666,6 +668,39 @@ describe("draining", () => {
     await draining;
     assert.match(busy.received, /Connection: close\r\n[\s\S]*finished$/);
     assert.equal(served.ingress.connections, 0);
+  });
+
+  test("a connection that was used a moment ago gets its next request answered, or closes soon", async (t) => {
+    const served = await serve(t, (exchange) => answer(exchange, "hello"));
+    const [next, none] = [await served.connect(), await served.connect()];
+    next.send(hello);
+    await next.until(/hello$/);
+    await eventually(() => served.ingress.connections === 2);
+    const drained = served.ingress.drain();
+    await settle();
+    assert.equal(served.ingress.connections, 2);
+    next.send(hello);
+    await next.untilEnd();
+    next.socket.end();
+    assert.match(next.received, /Connection: close\r\n[\s\S]*hello$/);
+    served.deadlines.advance(ticks(0.25));
+    await none.untilEnd();
+    await drained;
+  });
+
+  test("before the end connections that wait are accepted, and what they sent is answered", async (t) => {
+    const served = await serve(t, (exchange) => answer(exchange, "hello"));
+    const clients = await Promise.all(Array.from({ length: 20 }, () => served.connect()));
+    for (const client of clients) client.send(hello);
+    await served.ingress.windUp();
+    assert.equal(served.ingress.connections, 20);
+    const drained = served.ingress.drain();
+    for (const client of clients) await client.untilEnd();
+    for (const client of clients) {
+      client.socket.end();
+      assert.match(client.received, /hello$/);
+    }
+    await drained;
   });
 
   test("with no connection it is done at once", async (t) => {

@@ -430,6 +430,7 @@ for (const [door, bare] of doors.flatMap((each) => [[each, true] as const, [each
       const busy = await served.connect();
       busy.send(request());
       await eventually(() => exchanges.length === 1 && served.ingress.connections === 2);
+      served.deadlines.advance(ticks(1));
       const drained = served.ingress.drain();
       await idle.untilEnd();
       assert.equal(busy.ended, false);

@@ -138,6 +138,28 @@ describe("a TCP listener", () => {
   });
 });
 
+test("a TCP listener that was closed lets nobody connect any more, whoever else has its socket", async () => {
+  const listener = await open("http://127.0.0.1:0");
+  const port = Number(new URL(listener.url).port);
+  // Another process, as a front that accepts what waits there.
+  const other = spawn("sleep", ["600"], { stdio: ["ignore", "ignore", "ignore", listener.fd] });
+  const before = connect({ port, host: "127.0.0.1" });
+  await once(before, "connect");
+  listener.close();
+  let connected = false;
+  const after = connect({ port, host: "127.0.0.1" }, () => {
+    connected = true;
+  });
+  const refused = once(after, "error");
+  await new Promise((resolve) => setTimeout(resolve, 50)); // its first segment was sent
+  assert.deepEqual([connected, before.readyState], [false, "open"]);
+  before.destroy();
+  other.kill("SIGKILL");
+  const [error] = await refused;
+  assert.equal(error.code, "ECONNREFUSED");
+  assert.equal(connected, false);
+});
+
 describe("a TCP address that cannot be had is one sentence", () => {
   test("a port in use, with the process that has it", async () => {
     const listener = await open("127.0.0.1:0");
