@@ -12,7 +12,7 @@ def main(arguments):
     options = dict(zip(arguments[::2], arguments[1::2]))
     prepare(options["--target"], options["--chdir"])
     try:
-        _, name = load(options["--target"])
+        _, name, interface = load(options["--target"], options.get("--interface", "auto"))
     except LoadError as error:
         print("\n" + json.dumps({"ok": False, "problem": error.problem, "traceback": error.trace}), flush=True)
         return 1
@@ -20,7 +20,7 @@ def main(arguments):
         "ok": True,
         "python": python_version(),
         "application": name,
-        "interface": "wsgi",
+        "interface": interface,
         "threads_started": threads_started(),
     }
     print("\n" + json.dumps(verdict), flush=True)

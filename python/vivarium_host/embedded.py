@@ -275,7 +275,11 @@ def boot(settings):
     prepare(settings["target"], settings["chdir"])
     problem = None
     try:
-        application, name = load(settings["target"])
+        application, name, interface = load(settings["target"], settings["interface"])
+        if interface == "asgi":
+            raise LoadError(
+                "The application %s is an ASGI application, and --embedded runs WSGI applications: leave it out." % settings["target"]
+            )
     except LoadError as error:
         problem = error
     if process.forked:

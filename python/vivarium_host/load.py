@@ -6,7 +6,9 @@ import re
 import sys
 
 TARGET = re.compile(r"(?P<place>.+?)(?::(?P<callable>[A-Za-z_][\w.]*(?:\(\))?))?$").match
-CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
+# As in inspect, whose import takes its time.
+CO_VARARGS = 0x04
+CO_COROUTINE = 0x80
 DEFAULT_CALLABLES = ("application", "app")
 
 
@@ -93,13 +95,37 @@ def _find(module, name, target):
     return found, name
 
 
-def is_asgi(application):
-    """Whether a callable looks like an ASGI application: awaitable when called with three arguments."""
+def _code(function):
+    """The code that a call of it runs, and how many arguments it takes beside its object; (None, 0) where that is not Python's."""
+    while hasattr(function, "func") and not hasattr(function, "__code__"):
+        function = function.func  # functools.partial
+    bound = getattr(function, "__func__", None)
+    code = getattr(bound or function, "__code__", None)
+    if code is None:
+        return None, 0
+    defaults = getattr(bound or function, "__defaults__", None) or ()
+    return code, code.co_argcount - (bound is not None) - len(defaults)
+
+
+def interface_of(application):
+    """How a callable wants to be called: "asgi", "wsgi", or "asgi2", which is of the past."""
+    if isinstance(application, type):
+        # An instance is made with the scope, and called or awaited then.
+        call, _ = _code(application.__dict__.get("__call__"))
+        if call is not None and call.co_flags & CO_COROUTINE:
+            return "asgi2"
+        return "asgi" if hasattr(application, "__await__") else "wsgi"
     for candidate in (application, getattr(application, "__call__", None)):
-        code = getattr(getattr(candidate, "__func__", candidate), "__code__", None)
-        if code is not None and code.co_flags & CO_COROUTINE:
-            return True
-    return False
+        code, arguments = _code(candidate)
+        if code is None:
+            continue
+        if code.co_flags & CO_COROUTINE:
+            return "asgi"
+        # One that passes the call on to a coroutine function. WSGI has two arguments.
+        if arguments == 3:
+            return "asgi"
+        return "asgi2" if arguments == 1 and not code.co_flags & CO_VARARGS else "wsgi"
+    return "wsgi"
 
 
 def prepare(target, directory):
@@ -110,8 +136,8 @@ def prepare(target, directory):
     sys.argv[:] = [target]
 
 
-def load(target):
-    """Imports the application. Returns ``(callable, "module:name")``; raises LoadError."""
+def load(target, interface="auto"):
+    """Imports the application. Returns ``(callable, "module:name", "wsgi" or "asgi")``; raises LoadError."""
     match = TARGET(target)
     if match is None:
         raise LoadError("%r is not a target; give package.module:callable or path/to/file.py:callable." % target)
@@ -120,6 +146,10 @@ def load(target):
     application, name = _find(module, match.group("callable"), target)
     if not callable(application):
         raise LoadError("The target %s names %s, which is %s and cannot be called." % (target, name, type(application).__name__))
-    if is_asgi(application):
-        raise LoadError("The application %s is an ASGI application; this version of Vivarium runs WSGI applications." % target)
-    return application, "%s:%s" % (module.__name__ if not is_path(place) else place, name)
+    found = interface_of(application) if interface == "auto" else interface
+    if found == "asgi2":
+        raise LoadError(
+            "The application %s takes the scope alone, as ASGI 2 had it: make it ASGI 3, or wrap it with asgiref.compatibility.guarantee_single_callable."
+            % target
+        )
+    return application, "%s:%s" % (module.__name__ if not is_path(place) else place, name), found

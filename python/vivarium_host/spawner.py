@@ -5,7 +5,7 @@ It has one thread and one loop. Commands come as JSON lines over descriptor 3, e
     {"do": "spawn", "worker": 1}    fork a worker
     (end of file)                   the supervisor is gone: end every worker, then itself
 
-    {"event": "loaded", "preload": true, "python": "3.11.7", "application": "shop:app"}
+    {"event": "loaded", "preload": true, "python": "3.11.7", "application": "shop:app", "interface": "asgi"}
     {"event": "failed", "problem": "…", "traceback": "…"}
     {"event": "forked", "worker": 1, "pid": 4711}
     {"event": "unforked", "worker": 1, "problem": "Resource temporarily unavailable"}
@@ -98,9 +98,17 @@ class Spawner:
             pass  # the supervisor is gone: the loop reads the end of file
 
     def make_host(self):
-        application, name = load(self._settings["target"])
-        threads = self._settings["threads"]
-        return Host(application, threads > 1, self._settings["workers"] > 1), name
+        settings = self._settings
+        application, name, interface = load(settings["target"], settings["interface"])
+        if interface == "asgi":
+            from .asgi.host import Host as AsgiHost
+
+            try:
+                return AsgiHost(application, settings["eventLoop"]), name
+            except ImportError as error:
+                raise LoadError("--event-loop uvloop: it cannot be imported (%s); install it, or leave the option out." % error)
+        threads = settings["threads"]
+        return Host(application, threads > 1, settings["workers"] > 1), name
 
     def load(self):
         """Imports the application here if workers are to share it. False: it cannot be loaded."""
@@ -111,12 +119,14 @@ class Spawner:
             from . import memory
         prepare(settings["target"], settings["chdir"])
         name = settings["target"]
+        interface = ""  # nobody knows before it is imported
         if settings["preload"]:
             try:
                 self._host, name = self.make_host()
             except LoadError as error:
                 self.tell(event="failed", problem=error.problem, traceback=error.trace)
                 return False
+            interface = self._host.interface
             if threads_started():
                 # A forked child has one thread only, and locks that the others held stay locked in it.
                 settings["preload"] = False
@@ -127,7 +137,11 @@ class Spawner:
             gc.collect()
             gc.freeze()
         self.tell(
-            event="loaded", preload=settings["preload"], python=python_version(), application=name
+            event="loaded",
+            preload=settings["preload"],
+            python=python_version(),
+            application=name,
+            interface=interface,
         )
         return True
 
@@ -294,5 +308,4 @@ def main(settings):
         except LoadError as error:
             report(error.trace + error.problem)
             return LOAD_FAILED
-    worker.run(host, own)
-    return 0
+    return worker.run(host, own)

@@ -500,7 +500,7 @@ class Worker:
 
 
 def run(host, settings):
-    """The whole life of a worker process."""
+    """The whole life of a worker process. Returns its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # the application may have put something else in its place
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -508,4 +508,7 @@ def run(host, settings):
     faulthandler.register(signal.SIGUSR2, file=2)
     if not faulthandler.is_enabled():
         faulthandler.enable(file=2)
+    if host.interface == "asgi":
+        return host.run(settings)
     Worker(host, settings).serve()
+    return 0

@@ -266,6 +266,8 @@ class Call:
 class Host:
     """A WSGI application with the part of its environment that is the same for every request."""
 
+    interface = "wsgi"
+
     def __init__(self, application, multithread, multiprocess):
         self._application = application
         self._base = {

@@ -35,9 +35,10 @@ export type Verdict = Loads | { readonly ok: false; readonly problem: string; re
 /** Rejects with ERR_CLI_CHECK where the process gives no verdict. What the application prints goes to standard error. */
 export async function importApplication(pool: PoolConfig): Promise<Verdict> {
   const { python, chdir, target, bootTimeout } = pool;
+  const named = ["--target", target, "--chdir", chdir, "--interface", pool.interface];
   const host = `${packageRoot}python/vivarium_host`;
   // The verdict is in the last line of standard output; what comes before it is the application's own.
-  const child = spawn(python, [host, "check", "--target", target, "--chdir", chdir], {
+  const child = spawn(python, [host, "check", ...named], {
     stdio: ["ignore", "pipe", "inherit"],
     timeout: bootTimeout * 1000,
     killSignal: "SIGKILL",

@@ -88,6 +88,12 @@ export interface PoolConfig {
   readonly workers: number;
   /** The most requests one worker executes at once; "auto" is up to 8, as many as the scheduler finds useful. */
   readonly threads: number | "auto";
+  /** How the application wants to be called; "auto" is found from the callable. */
+  readonly interface: "auto" | "wsgi" | "asgi";
+  /** ASGI: the most requests one worker has at once whose responses have not begun. Default 1000. */
+  readonly concurrency: number;
+  /** ASGI: which event loop; "auto" is uvloop where it can be imported. */
+  readonly eventLoop: "auto" | "asyncio" | "uvloop";
   /** The Python interpreter, absolute. */
   readonly python: string;
   /** The directory the application runs in, first on its `sys.path`. Absolute. */

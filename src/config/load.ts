@@ -196,6 +196,9 @@ class Loader {
         ` executes one request at a time in each process, so that threads can only be 1, not ${pool.threads}; raise workers, or leave embedded out.`,
       );
     }
+    if (pool.interface === "asgi") {
+      throw wrong({ where }, " runs WSGI applications, and interface is asgi; leave one of them out.");
+    }
     const limit =
       (pool.requestTimeout > 0 && "request-timeout") ||
       (pool.logSlow > 0 && "log-slow") ||
@@ -233,6 +236,9 @@ class Loader {
       target: readSource(target, wanted, context),
       workers: this.#pick("workers", context, own),
       threads: this.#pick("threads", context, own),
+      interface: this.#pick("interface", context, own),
+      concurrency: this.#pick("concurrency", context, own),
+      eventLoop: this.#pick("eventLoop", context, own),
       python: this.#pick("python", context, own),
       chdir,
       preload: this.#pick("preload", context, own),

@@ -53,14 +53,21 @@ export class EmbeddedApplication {
 
   private constructor(
     { responseMemory, responseMemoryTotal }: Config,
-    { target, chdir, workers }: PoolConfig,
+    { target, chdir, workers, interface: wanted }: PoolConfig,
     interpreter: Interpreter,
     listeners: readonly number[],
   ) {
     this.#responses = new ResponseMemory(responseMemory, responseMemoryTotal);
     this.#interpreter = interpreter;
     const take = (result: number): boolean => this.#take(result);
-    this.#bridge = new Bridge(interpreter, `${packageRoot}python`, { target, chdir, workers, listeners, take });
+    this.#bridge = new Bridge(interpreter, `${packageRoot}python`, {
+      target,
+      chdir,
+      workers,
+      interface: wanted,
+      listeners,
+      take,
+    });
     this.facts = this.#bridge.facts;
   }
 

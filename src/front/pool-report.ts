@@ -9,6 +9,8 @@ import { hasBegun } from "./scoreboard.js";
 import type { Ticket, WorkerLink } from "./worker-link.js";
 import type { WorkerPool } from "./worker-pool.js";
 
+/** Requests of an ASGI worker that are told, the oldest: it may have thousands. */
+const tasksMost = 20;
 /** Characters of a request's target that are told: many threads may have a long one each. */
 const targetMost = 1000;
 
@@ -72,5 +74,7 @@ function executedBy(link: WorkerLink, workers: WorkerPool, now: number): readonl
   const lasting = others.filter(({ givenAt }) => givenAt <= now - pace.patience);
   const latest = others.slice(lasting.length);
   const executing = [...lasting, ...(pace.slow ? latest : latest.slice(-1))];
-  return [...late, ...executing.slice(0, link.threads)].sort((one, other) => one.givenAt - other.givenAt);
+  return [...late, ...executing.slice(0, link.interface === "asgi" ? tasksMost : link.threads)].sort(
+    (one, other) => one.givenAt - other.givenAt,
+  );
 }

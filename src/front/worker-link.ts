@@ -19,6 +19,7 @@ export interface Ticket {
   waitingSince: number;
   givenAt: number;
   suspect: boolean;
+  streaming: boolean;
   /** Something of an answer was given to the exchange. */
   begun: boolean;
   /** The worker it was given to, and its id there; undefined and 0 before. */
@@ -40,6 +41,8 @@ export interface LinkOwner {
   /** The worker said hello: it may be given requests. */
   linkReady(link: WorkerLink): void;
   linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void;
+  /** ASGI: the response to a ticket has begun, and goes on. */
+  linkBegan(link: WorkerLink, ticket: Ticket): void;
   linkReturned(link: WorkerLink, ticket: Ticket): void;
   linkDropped(link: WorkerLink, ticket: Ticket): void;
   /** The time limit of a request that has another than its pool, ms. */
@@ -242,7 +245,11 @@ export class WorkerLink implements ResponseListener {
     this.#count(status);
     const read = this.#heads.read(status, flags, head);
     if (last) this.#answers.push({ exchange, head: read, body });
-    else {
+    else if (this.interface === "asgi") {
+      // A task that waits for its client occupies nobody.
+      this.#owner.linkBegan(this, ticket);
+      exchange.respond(read, body, false);
+    } else {
       ticket.spool = new ResponseSpool(exchange, this.#owner.spoolSpace);
       ticket.spool.respond(read, body);
     }
@@ -262,7 +269,9 @@ export class WorkerLink implements ResponseListener {
   }
 
   data(id: number, octets: Buffer, last: boolean): void {
-    this.#tickets.get(id)?.spool?.write(octets, last);
+    const ticket = this.#tickets.get(id);
+    if (ticket?.spool !== undefined) ticket.spool.write(octets, last);
+    else ticket?.exchange.write(octets, last);
   }
 
   fail(id: number): void {

@@ -7,6 +7,8 @@ import type { Exchange, Request } from "../exchange.js";
 import { type Deadlines, later, type Timed, ticks } from "../net/deadline.js";
 import { ResponseMemory } from "../net/response-memory.js";
 import { version } from "../package.js";
+import { Concurrency } from "../pool/concurrency.js";
+import { Pace } from "../pool/pace.js";
 import { type Member, Pool } from "../pool/pool.js";
 import { HealthCheck } from "./health-check.js";
 import { scoreboardName } from "./messages.js";
@@ -14,7 +16,7 @@ import { Overload } from "./overload.js";
 import type { SpoolSpace } from "./response-spool.js";
 import { hasBegun, type Noted, Scoreboard } from "./scoreboard.js";
 import { type LimitSettings, type LimitsOwner, TimeLimits } from "./time-limits.js";
-import type { LinkOwner, Tally, Ticket, WorkerLink } from "./worker-link.js";
+import type { Interface, LinkOwner, Tally, Ticket, WorkerLink } from "./worker-link.js";
 
 /** Generations whose answers are counted: the one that serves, the one before it, the one that comes. */
 const talliesMost = 3;
@@ -32,6 +34,8 @@ export interface WorkerPoolSettings extends LimitSettings {
   readonly label: string;
   /** The most threads a worker has. */
   readonly threads: number;
+  /** The most requests at once of a worker that speaks ASGI. */
+  readonly concurrency: number;
   /** Octets of a response a worker sends without credit. */
   readonly responseMemory: number;
   /** The same of all responses of this process together, beyond which each has `littleResponse` of it. */
@@ -91,13 +95,17 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #checks = new Map<WorkerLink, HealthCheck>();
   /** Workers that have too much memory, for `restMost` after they said so. */
   readonly #oversized = new Map<WorkerLink, Timed>();
-  /** Whether the generation that serves speaks ASGI. */
-  #streams = false;
+  readonly #threads: number;
+  readonly #concurrency: number;
+  /** What the generation that serves speaks; undefined before its first worker. */
+  #interface: Interface | undefined;
   #flushPlanned = false;
   #lookPlanned = false;
 
   constructor(settings: WorkerPoolSettings, owner: PoolOwner) {
     this.pool = new Pool(settings.threads, settings.queue);
+    this.#threads = settings.threads;
+    this.#concurrency = settings.concurrency;
     this.#overload = new Overload(this.pool, settings);
     this.#retry = new Set(settings.retry);
     this.#limits = new TimeLimits(settings, settings.deadlines, this);
@@ -134,7 +142,11 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   /** Whether its workers take requests whose body has not arrived yet. */
   get streams(): boolean {
-    return this.#streams;
+    return this.#interface === "asgi";
+  }
+
+  get interface(): Interface | undefined {
+    return this.#interface;
   }
 
   /** The handler (src/exchange.ts). */
@@ -172,7 +184,10 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   #admit(link: WorkerLink): void {
     link.member = this.pool.ready(link);
-    this.#streams = link.interface === "asgi";
+    if (this.#interface !== link.interface) {
+      this.#interface = link.interface;
+      this.pool.pace = link.interface === "asgi" ? new Concurrency(this.#concurrency) : new Pace(this.#threads);
+    }
     this.#spare();
     link.quota = Math.round(this.#maxRequests * (1 + jitter * Math.random()));
     this.#overload.down = { why: "", againIn: 0 };
@@ -240,7 +255,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     }
     if (this.pool.queueLength === 0) return;
     this.#overload.waiting();
-    if (!this.#lookPlanned) this.#planLook();
+    if (!this.#lookPlanned && Number.isFinite(this.pool.pace.patience)) this.#planLook();
   }
 
   /** While requests wait, time alone can make room for them (`Pace.patience`). */
@@ -325,6 +340,10 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     const tally = { generation, answers: 0, errors: 0 };
     this.#tallies = [...this.#tallies, tally].slice(-talliesMost);
     return tally;
+  }
+
+  linkBegan(link: WorkerLink, ticket: Ticket): void {
+    if (link.member !== undefined) this.pool.streams(link.member, ticket);
   }
 
   linkReturned(link: WorkerLink, ticket: Ticket): void {
@@ -459,6 +478,7 @@ function ticketOf(exchange: Exchange, now: number): Ticket {
     waitingSince: now,
     givenAt: 0,
     suspect: false,
+    streaming: false,
     begun: false,
     link: undefined,
     id: 0,

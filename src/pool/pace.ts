@@ -38,7 +38,23 @@ const utilisationHigh = 0.85;
 const patienceLeast = 5;
 const patiencePerCpu = 8;
 
-export class Pace {
+/** What the pool asks of it. */
+export interface Pacing {
+  readonly most: number;
+  readonly patience: number;
+  readonly slow: boolean;
+  readonly limit: number;
+  readonly ahead: number;
+  readonly threads: number;
+  readonly wall: number;
+  readonly cpu: number;
+  ended(wall: number, cpu: number): void;
+  busy(milliseconds: number): void;
+  demand(): void;
+  decide(now: number): void;
+}
+
+export class Pace implements Pacing {
   /** Threads a worker may use at once. */
   readonly most: number;
   #threads = 1;

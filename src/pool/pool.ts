@@ -13,7 +13,7 @@
 // A request that was executed when its worker died may be what killed it: a suspect. Those that were executed beside it are
 // suspects, too, and nobody knows which is to blame. They are run again before all others, but no two on the same worker at the
 // same time, so that the one does not take the others with it once more.
-import { Pace } from "./pace.js";
+import { Pace, type Pacing } from "./pace.js";
 import { Queue, type Queueable } from "./queue.js";
 import { WaitTimes } from "./wait-times.js";
 
@@ -26,6 +26,8 @@ export interface Poolable extends Queueable {
   givenAt: number;
   /** It was executed when a worker died, and is run again. */
   suspect: boolean;
+  /** Its response goes on, and counts no longer against what its worker is given. */
+  streaming: boolean;
 }
 
 /** A worker as the pool sees it. The fields are the pool's; drivers read. */
@@ -36,6 +38,8 @@ export interface Member<R, W> {
   admission: "ready" | "resting" | "draining";
   /** Requests it was given and has not answered. */
   outstanding: number;
+  /** Of these, those whose response goes on without counting (`streams`). */
+  streaming: number;
   /** It gave requests back and has answered none since: it executes something slow and cannot take more. */
   stalled: boolean;
   /** Requests it has answered. */
@@ -59,7 +63,8 @@ export class Pool<R extends Poolable, W> {
   readonly #suspects = new Queue<R>();
   readonly #most: number;
   readonly #members: Member<R, W>[] = [];
-  readonly pace: Pace;
+  /** Whoever drives it puts another in its place where the workers are of another kind. */
+  pace: Pacing;
   /** How long those waited that were given to a worker. */
   readonly waits: WaitTimes = new WaitTimes();
   /** Where the search for the least busy worker starts, so that equals take turns. */
@@ -94,6 +99,7 @@ export class Pool<R extends Poolable, W> {
       worker,
       admission: "ready",
       outstanding: 0,
+      streaming: 0,
       stalled: false,
       answered: 0,
       suspectAt: Number.NEGATIVE_INFINITY,
@@ -121,6 +127,7 @@ export class Pool<R extends Poolable, W> {
     const lost = [...member.requests];
     member.requests.clear();
     member.outstanding = 0;
+    member.streaming = 0;
     return lost;
   }
 
@@ -181,7 +188,7 @@ export class Pool<R extends Poolable, W> {
     const request = queue.shift();
     if (request === undefined) return undefined;
     const { pace } = this;
-    const beside = member.outstanding >= pace.limit;
+    const beside = member.outstanding - member.streaming >= pace.limit;
     if (member.outstanding++ === 0) member.busySince = now;
     request.givenAt = now;
     this.waits.add(now - request.waitingSince, now);
@@ -197,6 +204,13 @@ export class Pool<R extends Poolable, W> {
     this.#release(member, request, now);
     this.pace.ended(wall, cpu);
     this.pace.decide(now);
+  }
+
+  /** The response of a request has begun, and may go on for hours: it occupies nobody who waits for its turn. */
+  streams(member: Member<R, W>, request: R): void {
+    if (request.streaming || !member.requests.has(request)) return;
+    request.streaming = true;
+    member.streaming++;
   }
 
   /** A worker did not begin a request because it was cancelled. */
@@ -215,6 +229,8 @@ export class Pool<R extends Poolable, W> {
   #release(member: Member<R, W>, request: R, now: number): void {
     if (!member.requests.delete(request)) return;
     member.outstanding--;
+    if (request.streaming) member.streaming--;
+    request.streaming = false;
     member.stalled = false;
     if (request.suspect) member.suspectAt = Number.NEGATIVE_INFINITY;
     this.pace.busy(now - member.busySince);
@@ -243,7 +259,7 @@ export class Pool<R extends Poolable, W> {
       const member = members[(this.#turn + i) % count];
       if (member === undefined || member.stalled || member.admission !== "ready") continue;
       if (suspect && member.suspectAt > now - suspicion) continue;
-      let busy = member.outstanding;
+      let busy = member.outstanding - member.streaming;
       if (busy >= limit) {
         const stuck = this.#stuck(member, now);
         if (stuck >= this.pace.most) continue;

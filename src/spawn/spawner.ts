@@ -37,6 +37,8 @@ export interface Loaded {
   readonly python: string;
   /** `module:callable`. */
   readonly application: string;
+  /** "wsgi" or "asgi"; "" where each worker imports the application, and nobody knows yet. */
+  readonly interface: string;
 }
 
 export interface SpawnerListener {
@@ -86,6 +88,8 @@ export class Spawner {
       preload: pool.preload,
       workers: pool.workers,
       threads: settings.threads,
+      interface: pool.interface,
+      eventLoop: pool.eventLoop,
       responseMemory: settings.responseMemory,
       // Milliseconds; 0 is none.
       requestTimeout: pool.requestTimeout * 1000,

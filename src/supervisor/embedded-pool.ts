@@ -76,7 +76,7 @@ export class EmbeddedPool {
   }
 
   loaded(facts: EmbeddedFacts): void {
-    this.#facts = { ...facts, preload: false };
+    this.#facts = { ...facts, preload: false, interface: "wsgi" };
   }
 
   /** Once the server serves: the front that could not load it ends, and is replaced. */

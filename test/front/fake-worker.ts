@@ -216,6 +216,7 @@ export class PoolBench {
       {
         label: "",
         threads,
+        concurrency: 1000,
         responseMemory,
         responseMemoryTotal: Number.POSITIVE_INFINITY,
         scoreboards: this.folder,

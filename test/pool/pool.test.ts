@@ -9,13 +9,14 @@ interface Request {
   waitingSince: number;
   givenAt: number;
   suspect: boolean;
+  streaming: boolean;
 }
 
 type Worker = number;
 type TestPool = Pool<Request, Worker>;
 
 function request(name: number): Request {
-  return { name, queued: false, waitingSince: 0, givenAt: 0, suspect: false };
+  return { name, queued: false, waitingSince: 0, givenAt: 0, suspect: false, streaming: false };
 }
 
 /** All that can be given now, in order. */

@@ -28,7 +28,7 @@ describe("vivarium run, where it cannot start", () => {
     write("killed.py", "import os\nos.kill(os.getpid(), 9)\n");
     write("empty.py", "other = 1\n");
     write("number.py", "app = 5\n");
-    write("asgi.py", "async def app(scope, receive, send):\n    pass\n");
+    write("asgi2.py", "def app(scope):\n    pass\n");
     write("slow.py", "import time\ntime.sleep(600)\n");
     write("factory.py", "def create():\n    raise RuntimeError('no database')\n");
   });
@@ -73,7 +73,7 @@ describe("vivarium run, where it cannot start", () => {
     ["a module without a callable", ["empty.py"], /neither `application` nor `app`; name the callable/],
     ["a callable that is not there", ["good:missing"], /names `missing`, which good does not have/],
     ["something that cannot be called", ["number:app"], /names app, which is int and cannot be called/],
-    ["an ASGI application", ["asgi:app"], /asgi:app is an ASGI application; this version .* WSGI/],
+    ["an ASGI 2 application", ["asgi2:app"], /asgi2:app takes the scope alone, as ASGI 2 had it/],
     [
       "a factory that raises",
       ["factory:create()"],

@@ -28,6 +28,8 @@ const responseSize = 256 * 1024;
 
 export interface BridgeSettings {
   readonly target: string;
+  /** "auto" or "wsgi". */
+  readonly interface: string;
   readonly chdir: string;
   /** Processes that run the application. */
   readonly workers: number;
@@ -86,6 +88,7 @@ export class Bridge {
     let answer = nothing();
     const asked = {
       target: settings.target,
+      interface: settings.interface,
       chdir: settings.chdir,
       workers: settings.workers,
       listeners: settings.listeners,

@@ -1,0 +1,403 @@
+"""One HTTP request: what its application is given as ``receive`` and ``send``, and what becomes of it.
+
+Life of a response, by ``_state``: NOTHING, then STARTED by http.response.start, whose head waits for the first octets of the body
+(so that what fails before is still answered with 500), then SENDING, and DONE; TRAILERS between these where the application announced
+some. ``gone`` is beside it: the client has left, or was answered by others, and nobody is told anything any more.
+"""
+
+import asyncio
+import os
+import traceback
+from time import perf_counter_ns
+
+from .. import wire
+from ..wsgi import ERROR_BODY, ERROR_HEAD, ClientGone, report
+from .scope import field_lines, response_head
+
+NOTHING, STARTED, SENDING, TRAILERS, DONE = range(5)
+
+STEP = 262144  # octets of a large body sent in one frame
+CREDIT_STEP = 32768  # octets of a request's body that are taken before the front is told
+FILE_STEP = 65536  # octets of a body in a file given in one message
+
+
+class Http:
+    """A request, from its frame to the end of the application's call."""
+
+    __slots__ = (
+        "_worker",
+        "id",
+        "scope",
+        "task",
+        "gone",
+        "late",
+        "interrupted",
+        "told_slow",
+        "limit",
+        "begun",
+        "_waits_since",
+        "_state",
+        "_head",
+        "_length",
+        "_sent",
+        "_trailers",
+        "_trailer_lines",
+        "_room",
+        "_chunks",
+        "_more",
+        "_file",
+        "_over",
+        "_asked",
+        "_taken",
+        "_waiters",
+        "__weakref__",
+    )
+
+    def __init__(self, worker, id, scope, flags, body):
+        self._worker = worker
+        self.id = id
+        self.scope = scope
+        self.task = None
+        self.gone = False
+        self.late = 0  # when it was found to be late; 0 if it was not
+        self.interrupted = False
+        self.told_slow = False
+        self.limit = 0  # nanoseconds it may be executed; 0 is none
+        self.begun = perf_counter_ns()
+        self._waits_since = 0  # it waits for its client, whose time is not the application's
+        self._state = NOTHING
+        self._head = None
+        self._length = -1
+        self._sent = 0
+        self._trailers = False
+        self._trailer_lines = b""
+        self._room = worker.response_memory  # octets of the body that the front has room for
+        self._chunks = [body] if body else []
+        self._more = bool(flags & wire.FLAG_BODY_FOLLOWS)
+        self._file = None
+        if flags & wire.FLAG_BODY_IN_FILE:
+            self._chunks = []
+            self._more = True
+            self._file = open(body, "rb", 0)
+        self._over = False  # the last of it was given to the application
+        self._asked = False  # the front knows that the application takes it
+        self._taken = 0  # octets given and not told to the front
+        self._waiters = []
+
+    # ---- what the front says
+
+    def body(self, octets, last):
+        if octets:
+            self._chunks.append(octets)
+        if last:
+            self._more = False
+        self._wake()
+
+    def credit(self, octets):
+        self._room += octets
+        self._wake()
+
+    def leave(self):
+        """The client left, or was answered by others."""
+        self.gone = True
+        self._wake()
+
+    def leave_quietly(self):
+        """As leave, on another thread than the loop's: who waits is woken later, or never, as what blocks the loop does not wait."""
+        self.gone = True
+
+    def orphan(self):
+        """The front is gone: what is said to it is said to nobody."""
+        self._state = DONE
+        self.leave()
+
+    def _wake(self):
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def _changed(self):
+        waiter = self._worker.loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    async def _client(self):
+        """As _changed, where it is the client that is waited for: that is not the application's time."""
+        if self._waits_since:  # so does another of its tasks
+            await self._changed()
+            return
+        self._waits_since = perf_counter_ns()
+        try:
+            await self._changed()
+        finally:
+            self.begun += perf_counter_ns() - self._waits_since
+            self._waits_since = 0
+
+    def executing(self, now):
+        """Nanoseconds the application has taken so far."""
+        return (self._waits_since or now) - self.begun
+
+    @property
+    def answered(self):
+        return self._state == DONE
+
+    # ---- what the application asks
+
+    async def receive(self):
+        while not self.gone and self._state != DONE:
+            if self._chunks or self._file is not None or not (self._more or self._over):
+                return self._request()
+            if self._over:
+                await self._changed()  # until the client leaves
+            else:
+                if self._taken or not self._asked:
+                    # 0: a client that waits for 100 (Continue) is to get it.
+                    self._asked = True
+                    self._worker.put(wire.frame(wire.BODY_CREDIT, self.id, wall=self._taken))
+                    self._taken = 0
+                await self._client()
+        return {"type": "http.disconnect"}
+
+    def _request(self):
+        if self._file is not None:
+            octets = self._file.read(FILE_STEP)
+            if not octets or self._file.tell() >= os.fstat(self._file.fileno()).st_size:
+                self._close_file()
+                self._more = False
+        else:
+            chunks = self._chunks
+            octets = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self._chunks = []
+            if self._more:
+                self._asked = True
+                self._taken += len(octets)
+                if self._taken >= CREDIT_STEP:
+                    self._worker.put(wire.frame(wire.BODY_CREDIT, self.id, wall=self._taken))
+                    self._taken = 0
+        self._over = not self._more
+        return {"type": "http.request", "body": octets, "more_body": self._more}
+
+    def _close_file(self):
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    async def send(self, message):
+        try:
+            type = message["type"]
+        except (TypeError, KeyError):
+            raise _no_message(message) from None
+        if self.gone:
+            raise ClientGone("the client left")
+        if type == "http.response.body":
+            state = self._state
+            if state == STARTED or state == SENDING:
+                body = message.get("body", b"")
+                if body.__class__ is not bytes:
+                    body = _octets(body)
+                more = message.get("more_body", False)
+                if state == STARTED and not more and not self._trailers:
+                    room = len(body) <= self._room
+                    length = self._length
+                    if room and (length < 0 or length == len(body)):
+                        # What nearly every application does.
+                        status, flags, head, _ = self._head
+                        self._end(wire.RESPONSE, flags | wire.FLAG_LAST, status, head, body)
+                        return
+                await self._body(body, more)
+                return
+        elif type == "http.response.start":
+            if self._state == NOTHING:
+                self._start(message)
+                return
+        elif type == "http.response.pathsend":
+            if self._state == STARTED:
+                self._path(message)
+                return
+        elif type == "http.response.trailers":
+            if self._state == TRAILERS:
+                self._trail(message)
+                return
+        elif type == "http.response.early_hint":
+            if self._state == NOTHING:
+                self._hint(message)
+                return
+        else:
+            raise RuntimeError("%r is no message that answers an HTTP request" % (type,))
+        raise RuntimeError(_out_of_order(type, self._state))
+
+    def _start(self, message):
+        self._head = head = response_head(message)
+        self._length = head[3]
+        self._trailers = bool(message.get("trailers", False))
+        self._state = STARTED
+
+    def _without_body(self):
+        """Whether the body is not sent, whatever it is: then its length says nothing of it."""
+        return self.scope["method"] == "HEAD" or self._head[0] in (204, 205, 304)
+
+    async def _body(self, body, more):
+        """Sends octets of the body, the head before the first, as the front has room for them."""
+        length = self._length
+        size = len(body)
+        if length >= 0 and not self._without_body():
+            sent = self._sent + size
+            if sent > length:
+                raise RuntimeError("the body is longer than content-length says (%d octets)" % length)
+            if not more and sent < length:
+                raise RuntimeError("the body ended after %d octets, and content-length says %d" % (sent, length))
+        last = not more and not self._trailers
+        position = 0
+        while size - position > self._room:
+            step = min(self._room, STEP)
+            if step > 0:
+                self._put(body[position : position + step], False)
+                position += step
+            else:
+                await self._client()
+                if self.gone:
+                    raise ClientGone("the client left")
+        if position:
+            body = body[position:]
+        self._put(body, last)
+        if not last:
+            if not more:
+                self._state = TRAILERS
+            if self._worker.congested:
+                await self._worker.drained()
+
+    def _put(self, octets, last):
+        """Octets that there is room for, in one frame."""
+        size = len(octets)
+        self._room -= size
+        self._sent += size
+        if self._state == STARTED:
+            status, flags, head, _ = self._head
+            if last:
+                self._end(wire.RESPONSE, flags | wire.FLAG_LAST, status, head, octets)
+            else:
+                self._state = SENDING
+                self._worker.put(
+                    wire.TO_FRONT.pack(len(head) + size, self.id, wire.RESPONSE, flags, status, len(head), 0, 0),
+                    head,
+                    octets,
+                )
+        elif last:
+            self._end(wire.DATA, wire.FLAG_LAST, 0, b"", octets)
+        elif size:
+            self._worker.put(wire.TO_FRONT.pack(size, self.id, wire.DATA, 0, 0, 0, 0, 0), octets)
+
+    def _end(self, type, flags, status, head, payload):
+        """The frame with which the response is whole."""
+        wall = (perf_counter_ns() - self.begun) // 1000
+        header = wire.TO_FRONT.pack(
+            len(head) + len(payload),
+            self.id,
+            type,
+            flags,
+            status,
+            len(head),
+            wall if wall < wire.MICROSECONDS_MOST else wire.MICROSECONDS_MOST,
+            0,
+        )
+        self._state = DONE
+        worker = self._worker
+        worker.put(header, head, payload)
+        worker.answered(self)
+        if self._waiters:
+            self._wake()
+
+    def _path(self, message):
+        path = message.get("path")
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError("http.response.pathsend has the path %r; it takes an absolute one, as a str" % (path,))
+        status, flags, head, _ = self._head
+        self._end(wire.PATH, flags, status, head, os.fsencode(path))
+
+    def _trail(self, message):
+        lines, _, _ = field_lines(message.get("headers", ()), "http.response.trailers")
+        self._trailer_lines += lines
+        if not message.get("more_trailers", False):
+            self._end(wire.TRAILERS, 0, 0, b"", self._trailer_lines)
+
+    def _hint(self, message):
+        lines, _, _ = field_lines([(b"link", link) for link in message.get("links", ())], "http.response.early_hint")
+        self._worker.put(wire.frame(wire.INFORM, self.id, status=103, payload=lines))
+
+    # ---- the call
+
+    async def run(self, application):
+        """What the request's task executes."""
+        try:
+            await application(self.scope, self.receive, self.send)
+            if self._state != DONE and not self.gone:
+                what = "an answer" if self._state == NOTHING else "the end of its answer"
+                report("the application returned without %s to %s\n" % (what, self))
+        except ClientGone:
+            pass
+        except asyncio.CancelledError:
+            if self._state != DONE and not self.gone:
+                report("the application cancelled its own task while answering %s\n" % self)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are no reason to end a worker either
+            if not (self.gone and isinstance(error, OSError)):
+                report("exception while answering %s\n%s" % (self, _traceback(error)))
+        finally:
+            self._close_file()
+            if self._state != DONE:
+                self._conclude()
+            self._worker.over(self)
+
+    def _conclude(self):
+        """The application will say nothing more, and the response is not whole."""
+        if self.late:
+            self._state = DONE
+            self._worker.put(wire.frame(wire.LATE, self.id, wire.FLAG_OVER))
+            self._worker.answered(self)
+        elif self._state < SENDING and not self.gone:
+            self._end(wire.RESPONSE, wire.FLAG_LAST | wire.FLAG_HAS_LENGTH, 500, ERROR_HEAD, ERROR_BODY)
+        else:
+            self._end(wire.FAIL, 0, 0, b"", b"")
+
+    def __str__(self):
+        scope = self.scope
+        query = scope["query_string"]
+        target = scope["raw_path"] + (b"?" + query if query else b"")
+        return "%s %s" % (scope["method"], target.decode("latin-1"))
+
+
+def _traceback(error):
+    """From the application's first line on."""
+    trace = error.__traceback__
+    if trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _octets(body):
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise TypeError("the body of http.response.body is to be a byte string, not %s" % type(body).__name__)
+
+
+def _no_message(message):
+    if isinstance(message, dict):
+        return ValueError("a message has a type, and this one none: %r" % (message,))
+    return TypeError("send() takes a message, which is a dict, not %s" % type(message).__name__)
+
+
+def _out_of_order(type, state):
+    if state == DONE:
+        return "%s comes after the response was complete" % type
+    if type == "http.response.start":
+        return "http.response.start comes a second time"
+    if state == NOTHING:
+        return "%s comes before http.response.start" % type
+    if type == "http.response.early_hint":
+        return "http.response.early_hint comes after http.response.start"
+    if state == TRAILERS:
+        return "%s comes after the body was complete; http.response.trailers was announced" % type
+    if type == "http.response.trailers":
+        return "http.response.trailers comes without trailers in http.response.start, or before the body was complete"
+    return "%s comes in the middle of the body" % type

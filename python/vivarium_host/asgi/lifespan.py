@@ -1,0 +1,119 @@
+"""The application's start-up and shutdown (ASGI lifespan protocol)."""
+
+import asyncio
+import sys
+import traceback
+
+from ..wsgi import report
+from .scope import SPEC_VERSION
+
+
+class StartupFailed(Exception):
+    """The application says that it cannot start, or raised while it did; ``trace`` is a traceback or ""."""
+
+    def __init__(self, problem, trace=""):
+        Exception.__init__(self, problem)
+        self.trace = trace
+
+
+class Lifespan:
+    """An application that does not know the protocol raises before it asks for anything, or answers with something else: then it has
+    none. One that raises after it was told to start has failed."""
+
+    def __init__(self, application, loop):
+        self._application = application
+        self._loop = loop
+        self._task = None
+        self._told = []  # messages for the application
+        self._waiter = None
+        self._asked = False  # it was told to start
+        self._foreign = False  # it answered with a message of another protocol
+        self._started = loop.create_future()
+        self._stopped = loop.create_future()
+        self.state = {}
+
+    async def startup(self):
+        """The state that each request's scope gets a copy of, None where there is no lifespan. Raises StartupFailed."""
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
+            "state": self.state,
+        }
+        self._told.append({"type": "lifespan.startup"})
+        self._task = self._loop.create_task(self._run(scope))
+        problem = await self._started
+        if problem is not None:
+            raise problem
+        return self.state
+
+    async def shutdown(self):
+        if self._task is None or self._task.done():
+            return
+        self._told.append({"type": "lifespan.shutdown"})
+        self._wake()
+        await self._stopped
+
+    async def _run(self, scope):
+        try:
+            await self._application(scope, self._receive, self._send)
+            self._settle(None)
+        except BaseException as error:
+            if self._started.done():
+                if not self._stopped.done():
+                    report("exception in the application's lifespan\n%s" % _traceback(error))
+            elif self._asked and not self._foreign:
+                self._settle(StartupFailed("it raised %s" % _described(error), _traceback(error)))
+            else:
+                self._settle(None)
+        finally:
+            if not self._stopped.done():
+                self._stopped.set_result(None)
+
+    def _settle(self, problem):
+        if not self._started.done():
+            self._started.set_result(problem)
+
+    def _wake(self):
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _receive(self):
+        while not self._told:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        self._asked = True
+        return self._told.pop(0)
+
+    async def _send(self, message):
+        type = message["type"]
+        if type == "lifespan.startup.complete":
+            if self._started.done():
+                raise RuntimeError("lifespan.startup.complete comes a second time")
+            self._settle(None)
+        elif type == "lifespan.startup.failed":
+            if self._started.done():
+                raise RuntimeError("lifespan.startup.failed comes after the start-up was complete")
+            said = str(message.get("message", ""))
+            lines = said.strip().split("\n")
+            # Frameworks put a whole traceback there.
+            self._settle(StartupFailed("it said %s" % (lines[-1] or "not why"), said if len(lines) > 1 else ""))
+        elif type in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            if type.endswith("failed"):
+                report("the application's shutdown failed: %s\n" % message.get("message", ""))
+            if not self._stopped.done():
+                self._stopped.set_result(None)
+        else:
+            self._foreign = not self._started.done()
+            raise RuntimeError("%r is no message of the lifespan protocol" % (type,))
+
+
+def _described(error):
+    message = str(error).strip().split("\n")[0].rstrip(".")
+    return type(error).__name__ + (": " + message if message else "")
+
+
+def _traceback(error):
+    trace = error.__traceback__
+    if trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))

@@ -1,0 +1,161 @@
+"""Makes scopes of what a REQUEST frame says (src/python/wire/README.md), and messages' headers of what applications give."""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from .. import wire
+from ..wsgi import HOP_BY_HOP
+
+# The newest that is implemented: with 2.4 send() raises OSError once the client has left.
+SPEC_VERSION = "2.5"
+PARTS_MOST = 512  # connections, and paths, whose part of the scope is kept
+HEADS_MOST = 512  # heads of responses
+
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+# Visible octets, spaces, tabs and obs-text (RFC 9110 section 5.5): no CR, LF, NUL or other control octet.
+VALUE = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
+DIGITS = re.compile(rb"[0-9]{1,18}").fullmatch
+DROPPED = frozenset(name.encode() for name in HOP_BY_HOP)
+
+_parts = {}
+_paths = {}
+_heads = {}
+
+
+def _end(host, port):
+    """One end of a connection; None for a unix socket's."""
+    return (host.decode("latin-1"), int(port or 0)) if host else None
+
+
+def _part(shared):
+    """What the requests of a connection share: the scope as far as it goes, and its headers."""
+    scheme, client, client_port, server, server_port, *fields = shared.split(b"\0")
+    names = iter(fields)
+    base = {
+        "scheme": scheme.decode("latin-1"),
+        "client": _end(client, client_port),
+        "server": _end(server, server_port),
+    }
+    if len(_parts) >= PARTS_MOST:
+        _parts.clear()
+    part = _parts[shared] = (base, list(zip(names, names)))
+    return part
+
+
+def _path(own):
+    """What a request says of itself."""
+    method, root, raw, query, version = own.split(b"\0")
+    path = unquote_to_bytes(raw) if b"%" in raw else raw
+    if len(_paths) >= PARTS_MOST:
+        _paths.clear()
+    found = _paths[own] = {
+        "http_version": version.decode("latin-1"),
+        "method": method.decode("latin-1").upper(),
+        "path": path.decode("utf-8", "replace"),
+        "raw_path": raw,
+        "query_string": query,
+        "root_path": root.decode("utf-8", "replace"),
+    }
+    return found
+
+
+def http_scope(shared, own, flags, state):
+    """The scope of a request. What is mutable in it is the request's own."""
+    base, headers = _parts.get(shared) or _part(shared)
+    extensions = {"http.response.pathsend": {}}
+    if flags & wire.FLAG_TAKES_HINTS:
+        extensions["http.response.early_hint"] = {}
+    if flags & wire.FLAG_TAKES_TRAILERS:
+        extensions["http.response.trailers"] = {}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
+        **(_paths.get(own) or _path(own)),
+        **base,
+        "headers": headers.copy(),
+        "extensions": extensions,
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope
+
+
+def field_lines(headers, what):
+    """Validates headers and encodes them as field lines: ``(octets, flags, content length or -1)``.
+
+    Raises TypeError or ValueError with a sentence for the application's author.
+    """
+    flags = 0
+    length = -1
+    lines = []
+    try:
+        pairs = [tuple(pair) for pair in headers]
+    except TypeError:
+        raise TypeError("the headers of %s are to be pairs of byte strings, not %r" % (what, headers)) from None
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ValueError("a header is a name and a value, not %r" % (pair,))
+        name, value = pair
+        if not isinstance(name, bytes) or not isinstance(value, bytes):
+            raise TypeError("name and value of a header are byte strings, not %r" % (pair,))
+        if TOKEN(name) is None:
+            raise ValueError("%r is not a header name" % (name,))
+        value = value.strip(b" \t")
+        if VALUE(value) is None:
+            raise ValueError("the value of the header %r has characters that a header cannot have: %r" % (name, value))
+        lowered = name.lower()
+        if lowered in DROPPED:
+            continue  # it speaks of the connection, which is the server's
+        if lowered == b"content-length":
+            if DIGITS(value) is None:
+                raise ValueError("content-length is %r, not a number of octets" % (value,))
+            if length >= 0:
+                if length != int(value):
+                    raise ValueError("content-length is given twice, and differently")
+                continue
+            length = int(value)
+            flags |= wire.FLAG_HAS_LENGTH
+        elif lowered == b"date":
+            flags |= wire.FLAG_HAS_DATE
+        lines += (name, b": ", value, b"\r\n")
+    return b"".join(lines), flags, length
+
+
+def response_head(message):
+    """``(status, flags, head as in the wire's RESPONSE frame, content length or -1)`` of http.response.start."""
+    status = message.get("status")
+    headers = message.get("headers", ())
+    key = None
+    try:
+        key = (status, *map(tuple, headers))
+        known = _heads.get(key)
+        if known is not None and type(status) is int:  # 200 == 200.0
+            return known
+    except TypeError:
+        pass  # one of them is something that cannot be: what, is said below
+    if not isinstance(status, int) or isinstance(status, bool):
+        said = "has no status" if status is None else "has the status %r" % (status,)
+        raise TypeError("http.response.start %s; it takes a number" % said)
+    if not 200 <= status <= 999:
+        raise ValueError("http.response.start has the status %d; it takes one from 200 to 999" % status)
+    if not hasattr(headers, "__iter__"):
+        raise TypeError("the headers of http.response.start are %r, not pairs of byte strings" % (headers,))
+    if not isinstance(headers, (list, tuple)):
+        headers = list(headers)
+        key = None
+    lines, flags, length = field_lines(headers, "http.response.start")
+    head = (status, flags, REASONS.get(status, b"") + b"\r\n" + lines, length)
+    if key is not None and len(head[2]) < 2048:
+        if len(_heads) >= HEADS_MOST:
+            _heads.clear()
+        _heads[key] = head
+    return head
+
+
+def _reasons():
+    from http import HTTPStatus
+
+    return {int(each): each.phrase.encode() for each in HTTPStatus}
+
+
+REASONS = _reasons()
