@@ -12,6 +12,7 @@ gil       it sleeps, and no other thread can do anything
 stubborn=NAME until somebody makes the file NAME, whatever is raised meanwhile
 leak=KIB  so much is never freed
 long=KIB  so much more is in the answer
+stream=NAME the answer has no length, and ends when somebody makes the file NAME
 
 The body of a request follows its token in the answer.
 """
@@ -55,6 +56,12 @@ def stubborn(token, name):
             note("%s caught" % token)
 
 
+def stream(token, name):
+    yield token.encode("latin-1")
+    while not os.path.exists(name):
+        time.sleep(0.001)
+
+
 def app(environ, start_response):
     token = environ["PATH_INFO"][1:]
     more = b""
@@ -81,6 +88,9 @@ def app(environ, start_response):
             stubborn(token, value)
         elif verb == "leak":
             leaked.append(b"." * (int(value) * 1024))
+        elif verb == "stream":
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return stream(token, value)
         elif verb == "long":
             more = b"." * (int(value) * 1024)
     body = token.encode("latin-1") + environ["wsgi.input"].read() + more
