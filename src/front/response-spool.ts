@@ -9,11 +9,15 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { log } from "../channels.js";
 import type { Exchange, ResponseHead } from "../exchange.js";
-import { type Deadlines, type Timed, ticks } from "../net/deadline.js";
+import { type Deadlines, later, type Timed, ticks } from "../net/deadline.js";
 import type { ResponseMemory } from "../net/response-memory.js";
 
-/** A client that takes less than this in one tick or two, while there is more, is behind. */
-const behindMost = 1024 * 1024;
+/** Milliseconds after which is looked whether a client that has much to take is behind; a worker may be waiting meanwhile. */
+const lookAfter = 20;
+/** It is if it has taken less than this in that time, 6 MB/s, */
+const behindMost = 128 * 1024;
+/** and has more than this to take. */
+const muchToTake = 32 * 1024;
 /** How often is looked whether a response that waits in a file was cut. */
 const lookTicks = ticks(1);
 /** Octets read at once, and given to the client before the next are read; less where memory is scarce. */
@@ -23,6 +27,8 @@ const pieceMost = 256 * 1024;
 export class SpoolSpace {
   readonly directory: string;
   readonly deadlines: Deadlines;
+  /** Calls an action after a moment. */
+  readonly soon: (action: () => void) => void;
   readonly #memory: ResponseMemory;
   /** Octets on the disk, of all responses, that may not be exceeded. */
   readonly #most: number;
@@ -30,7 +36,14 @@ export class SpoolSpace {
   /** Once is enough: a disk that is full stays so for a while. */
   complained = false;
 
-  constructor(directory: string, most: number, memory: ResponseMemory, deadlines: Deadlines) {
+  constructor(
+    directory: string,
+    most: number,
+    memory: ResponseMemory,
+    deadlines: Deadlines,
+    soon: SpoolSpace["soon"] = inTime,
+  ) {
+    this.soon = soon;
     this.#memory = memory;
     this.directory = directory;
     this.#most = most;
@@ -82,6 +95,7 @@ export class ResponseSpool implements Timed {
   #forgiven = 0;
   /** Octets that have left since the last look. */
   #taken = 0;
+  #looksSoon = false;
   /** What waits for the disk, or in memory where there is no room on it. */
   #held: Buffer[] = [];
   #file: FileHandle | undefined;
@@ -133,10 +147,10 @@ export class ResponseSpool implements Timed {
   }
 
   #wait(): void {
-    if (this.deadline !== 0 || this.#ahead === 0) return;
-    this.deadline = this.#space.deadlines.tick + 2;
+    if (this.#looksSoon || this.#ahead < muchToTake) return;
+    this.#looksSoon = true;
     this.#taken = 0;
-    this.#space.deadlines.watch(this);
+    this.#space.soon(() => this.#look());
   }
 
   #flushed(octets: number): void {
@@ -148,29 +162,25 @@ export class ResponseSpool implements Timed {
     if (this.#mode !== "direct") this.#work();
   }
 
-  expire(): void {
-    if (this.#exchange.ended) {
-      this.#close();
-      return;
-    }
-    if (this.#mode !== "direct") {
-      this.deadline = this.#space.deadlines.tick + lookTicks;
-      return;
-    }
-    if (this.#ahead === 0) {
-      this.#space.deadlines.unwatch(this);
-      return;
-    }
-    if (this.#taken >= behindMost) {
+  #look(): void {
+    this.#looksSoon = false;
+    if (this.#closed || this.#exchange.ended || this.#mode !== "direct") return;
+    if (this.#taken >= behindMost || this.#ahead < muchToTake) {
       this.#wait();
       return;
     }
-    this.deadline = this.#space.deadlines.tick + lookTicks;
     this.#mode = "file";
+    this.deadline = this.#space.deadlines.tick + lookTicks;
+    this.#space.deadlines.watch(this);
     // What the client has not taken stays in memory; the worker need not wait for that.
     const owed = this.#ahead - this.#forgiven;
     this.#forgiven += owed;
     this.#credit?.(owed);
+  }
+
+  expire(): void {
+    if (this.#exchange.ended) this.#close();
+    else this.deadline = this.#space.deadlines.tick + lookTicks;
   }
 
   /** Does what is to be done next, one operation on the file at a time. */
@@ -214,6 +224,7 @@ export class ResponseSpool implements Timed {
     }
     this.#mode = "direct";
     this.deadline = 0;
+    this.#space.deadlines.unwatch(this);
     this.#wait();
     this.#space.give(this.#written);
     this.#written = 0;
@@ -277,6 +288,10 @@ export class ResponseSpool implements Timed {
 }
 
 const nothing = Buffer.alloc(0);
+
+function inTime(action: () => void): void {
+  later(lookAfter, action);
+}
 
 async function openUnnamed(directory: string): Promise<FileHandle> {
   const path = join(directory, `vivarium-response-${randomBytes(12).toString("hex")}`);

@@ -89,16 +89,24 @@ interface Bench {
   readonly folder: string;
   readonly deadlines: Deadlines;
   readonly space: SpoolSpace;
+  /** A moment has passed: looks whether clients are behind. */
+  look(): void;
 }
 
 function bench(context: TestContext, most = 64 * 1024 * kibibyte, directory?: string): Bench {
   const folder = temporaryFolder("spool");
   const deadlines = new Deadlines(false);
+  const planned: (() => void)[] = [];
+  const soon = (action: () => void): void => void planned.push(action);
+  const look = (): void => {
+    for (const action of planned.splice(0)) action();
+  };
   context.after(() => removeFolder(folder));
   return {
     folder,
     deadlines,
-    space: new SpoolSpace(directory ?? folder, most, new ResponseMemory(2 ** 20, 2 ** 29), deadlines),
+    look,
+    space: new SpoolSpace(directory ?? folder, most, new ResponseMemory(2 ** 20, 2 ** 29), deadlines, soon),
   };
 }
 
@@ -120,7 +128,7 @@ describe("a response whose client is behind", () => {
     const all = bench(t);
     const source = new Worker(all.space);
     assert.equal(source.send(size, true), false);
-    all.deadlines.advance(2);
+    all.look();
     await eventually(() => source.send(size, true));
     assert.deepEqual(readdirSync(all.folder), []);
     await eventually(() => filesOf(all) === 1);
@@ -138,7 +146,7 @@ describe("a response whose client is behind", () => {
     const all = bench(t);
     const source = new Worker(all.space);
     source.send(2 * size, false);
-    all.deadlines.advance(2);
+    all.look();
     await eventually(() => source.send(size, false));
     await eventually(() => {
       source.reader.take();
@@ -155,7 +163,7 @@ describe("a response whose client is behind", () => {
     for (const end of ["leaves", "is cut"]) {
       const source = new Worker(all.space);
       source.send(size, false);
-      all.deadlines.advance(2);
+      all.look();
       await eventually(() => source.send(size, false));
       if (end === "leaves") source.reader.leave();
       else source.reader.exchange.cut();
@@ -174,7 +182,7 @@ test("a response that is taken fast does not get to the disk", async (t) => {
     source.send(8 * size, false);
     source.reader.take();
     source.send(8 * size, false);
-    all.deadlines.advance();
+    all.look();
     await settle();
   }
   assert.equal(filesOf(all), 0);
@@ -185,7 +193,7 @@ describe("where there is no room for a file", () => {
     const all = bench(t, 1024 * kibibyte);
     const source = new Worker(all.space);
     source.send(size, true);
-    all.deadlines.advance(2);
+    all.look();
     for (let times = 0; times < 20; times += 1) {
       source.send(size, true);
       await settle();
@@ -194,7 +202,7 @@ describe("where there is no room for a file", () => {
     await eventually(() => {
       source.reader.take();
       source.send(size, true);
-      all.deadlines.advance();
+      all.look();
       return source.reader.whole;
     });
     assert.equal(source.reader.received, source.sent);
@@ -213,12 +221,12 @@ describe("where there is no room for a file", () => {
       await eventually(() => {
         source.reader.take();
         source.send(size, true);
-        all.deadlines.advance();
+        all.look();
         return source.reader.whole;
       });
       const slow = new Worker(all.space);
       slow.send(size, true);
-      all.deadlines.advance(2);
+      all.look();
       for (let turns = 0; turns < 20; turns += 1) {
         slow.send(size, true);
         await settle();
