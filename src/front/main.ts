@@ -24,6 +24,9 @@ import { type PoolOwner, WorkerPool } from "./worker-pool.js";
 /** Milliseconds that workers have to end their connections after the last answer; the spawner ends who takes longer. */
 const workersMercy = 2000;
 
+/** Milliseconds that clients wait to be accepted for workers of the front before, which may be executing something long. */
+const workersCome = 500;
+
 type Start = Extract<ToFront, { type: "start" }>;
 type DrainServer = Extract<ToFront, { type: "drain-server" }>;
 
@@ -58,6 +61,7 @@ class Front {
     const { config, scoreboards, embedded } = start;
     const { responseMemory, responseMemoryTotal } = config;
     const pools = new Map<PoolConfig, WorkerPool>();
+    const awaited: Promise<void>[] = [];
     const deadlines = new Deadlines();
     const spoolSpace = new SpoolSpace(
       config.tempDir,
@@ -76,7 +80,7 @@ class Front {
       answering.set(only, application);
     }
     for (const [index, pool] of (application === undefined ? config.pools : []).entries()) {
-      const generation = start.generations[index] ?? 1;
+      const { generation, awaited: comes } = start.pools[index] ?? { generation: 1, awaited: false };
       const label = poolLabel(config, pool);
       const settings = {
         ...pool,
@@ -93,6 +97,7 @@ class Front {
       };
       const workers = new WorkerPool(settings, poolOwner);
       pools.set(pool, workers);
+      if (comes) awaited.push(workers.whenStaffed);
       answering.set(pool, workers);
     }
     const handlers = await Handlers.open(config, answering, {
@@ -104,6 +109,12 @@ class Front {
     });
     const front = new Front(start, pools, application, handlers, deadlines);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
+    // Clients have a better place to wait than a queue that may be too short for all who came meanwhile.
+    if (awaited.length > 0)
+      await Promise.race([
+        Promise.all(awaited),
+        new Promise((resolve) => later(workersCome, () => resolve(undefined))),
+      ]);
     if (start.held === undefined) front.listen();
     return front;
   }

@@ -20,8 +20,8 @@ export type ToFront =
       readonly drained: readonly string[];
       /** In embedded mode. */
       readonly embedded?: EmbeddedStart | undefined;
-      /** The generation that serves, of each pool. */
-      readonly generations: readonly number[];
+      /** Of each pool. */
+      readonly pools: readonly PoolStart[];
       /** In embedded mode: answer this path, if it is none other than "", tell "loaded" and accept no clients before "listen". */
       readonly held?: { readonly healthPath: string } | undefined;
     }
@@ -77,6 +77,13 @@ export type ToFront =
       readonly generation: number;
       readonly path: string;
     };
+
+export interface PoolStart {
+  /** The generation that serves. */
+  readonly generation: number;
+  /** Workers of the front before are on their way: clients are accepted when one is there, or after a moment. */
+  readonly awaited: boolean;
+}
 
 /** What a front needs to have the application inside. */
 export interface EmbeddedStart {

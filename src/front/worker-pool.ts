@@ -99,6 +99,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #concurrency: number;
   /** What the generation that serves speaks; undefined before its first worker. */
   #interface: Interface | undefined;
+  #staffed: () => void = () => {};
   #flushPlanned = false;
   #lookPlanned = false;
 
@@ -135,6 +136,11 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   isLate(ticket: Ticket): boolean {
     return this.#limits.isLate(ticket);
   }
+  /** Resolves when there is a worker. */
+  readonly whenStaffed: Promise<void> = new Promise((resolve) => {
+    this.#staffed = resolve;
+  });
+
   /** What the last generations have answered. */
   get tallies(): readonly Tally[] {
     return this.#tallies;
@@ -188,6 +194,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
       this.#interface = link.interface;
       this.pool.pace = link.interface === "asgi" ? new Concurrency(this.#concurrency) : new Pace(this.#threads);
     }
+    this.#staffed();
     this.#spare();
     link.quota = Math.round(this.#maxRequests * (1 + jitter * Math.random()));
     this.#overload.down = { why: "", againIn: 0 };

@@ -7,6 +7,7 @@ import type {
   EmbeddedFacts,
   FromFront,
   FrontReport,
+  PoolStart,
   ToFront,
   WorkerNews,
   WorkerSpent,
@@ -52,8 +53,7 @@ export interface FrontSettings {
   readonly python?: Libpython | undefined;
   /** Upstream servers that are drained. */
   readonly drained: readonly string[];
-  /** The generation that serves, of each pool. */
-  readonly generations: readonly number[];
+  readonly pools: readonly PoolStart[];
   /** In embedded mode, where it is to take another's place: it accepts no clients before `listen`, and answers this path first. */
   readonly held?: { readonly healthPath: string } | undefined;
 }
@@ -166,7 +166,7 @@ export class FrontProcess {
       runtime: settings.runtime,
       drained: settings.drained,
       embedded: python && { python, environment: applicationEnvironment, output: own, error: own + 1 },
-      generations: settings.generations,
+      pools: settings.pools,
       held: settings.held,
     });
     // What it loads may take so long, too.

@@ -1,7 +1,7 @@
 // The fronts of a server: processes that do all the same, with the same listening sockets, each in a slot with a number. One
 // that dies takes its own connections with it and nothing else: the others serve on, and another takes its slot.
 import { log } from "../channels.js";
-import type { Drained, EmbeddedFacts, FrontReport, WorkerNews, WorkerSpent } from "../front/messages.js";
+import type { Drained, EmbeddedFacts, FrontReport, PoolStart, WorkerNews, WorkerSpent } from "../front/messages.js";
 import type { FrontSettings } from "./front-process.js";
 import { type FrontSlotEvent, type FrontSlotState, frontSlotLife } from "./lifecycles.js";
 import { endedLoading, notReady } from "./load-problems.js";
@@ -28,10 +28,9 @@ export interface FrontsOwner {
   frontGone(): void;
 }
 
-export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "generations" | "held"> {
+export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "pools" | "held"> {
   readonly machine: Machine;
-  /** The generation that serves, of each pool. */
-  generations(): readonly number[];
+  pools(): readonly PoolStart[];
 }
 
 export interface FrontSlot {
@@ -267,7 +266,7 @@ export class Fronts {
         ...this.#settings,
         number: slot.number,
         drained: this.#drained,
-        generations: this.#settings.generations(),
+        pools: this.#settings.pools(),
         held,
       },
       {

@@ -122,6 +122,10 @@ export class PoolProcess implements GenerationOwner {
   get generations(): readonly Generation[] {
     return this.#generations;
   }
+  /** Whether workers that lost their front are to come to the next. */
+  get awaited(): boolean {
+    return this.#generations.some(({ slots }) => slots.all.some(({ state }) => state === "lost"));
+  }
   /** The number of the generation that serves, or is the first to. */
   get generation(): number {
     return this.#serving?.number ?? 1;

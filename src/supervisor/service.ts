@@ -112,7 +112,7 @@ export class Service implements PoolOwner, FrontsOwner {
         runtime: runtime.path,
         machine,
         python,
-        generations: () => this.#pools.map((pool) => pool.generation),
+        pools: () => this.#pools.map(({ generation, awaited }) => ({ generation, awaited })),
       },
       this,
     );

@@ -23,7 +23,7 @@ async function firstNews(config: Config, folder: string): Promise<unknown> {
         scoreboards: folder,
         runtime: folder,
         drained: [],
-        generations: [1],
+        pools: [{ generation: 1, awaited: false }],
       },
       {
         frontListening: () => resolve("listening"),
