@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { alive, waitUntilGone } from "../support/processes.js";
+import { promisesApplication } from "../support/promises.js";
 import { python } from "../support/tools.js";
-import { Server, type ServerOptions, until } from "./server.js";
+import { request, Server, type ServerOptions, until } from "./server.js";
 
 function started(workers: number, options: ServerOptions = {}): Promise<Server> {
   const args = ["--embedded", "--python", python(), "--workers", `${workers}`, ...(options.args ?? [])];
@@ -72,6 +73,41 @@ describe("an embedded application that ends its process", () => {
       await server.stop();
     }
   });
+});
+
+test("of a request that ends its process nothing is run again, and what others have asked of it is lost with it", async () => {
+  const server = await started(1, { target: promisesApplication });
+  try {
+    const before = server.connection();
+    before.send(request("/before"));
+    assert.equal((await before.response()).text, "before");
+    const deadly = server.begin("/deadly?note&wait=go&die");
+    await until(() => server.record().includes("deadly"), "it is executed");
+    before.send(request("/behind?note"));
+    server.release("go");
+    await assert.rejects(deadly.response());
+    await assert.rejects(before.response());
+    assert.equal(await server.text("/after?note"), "after");
+    assert.deepEqual(server.record(), ["deadly", "after"]);
+  } finally {
+    assert.equal((await server.stop()).code, 0);
+  }
+});
+
+test("more requests than an embedded application can execute wait, and --queue refuses none of them", async () => {
+  const server = await started(1, { target: promisesApplication, args: ["--queue", "0", "--queue-timeout", "1"] });
+  try {
+    const waiting = Array.from({ length: 8 }, (_, n) => server.begin(`/${n}?note&wait=go`));
+    await until(() => server.record().length === 1, "one is executed");
+    server.release("go");
+    const answers = await Promise.all(waiting.map((connection) => connection.response()));
+    assert.deepEqual(
+      answers.map(({ status, text }) => [status, text]),
+      waiting.map((_, n) => [200, `${n}`]),
+    );
+  } finally {
+    assert.equal((await server.stop()).code, 0);
+  }
 });
 
 test("SystemExit ends no process of an embedded application: 500, and the traceback in the log", async () => {
