@@ -45,9 +45,13 @@ export const errorCodes = [
   "ERR_LISTEN_DESCRIPTOR",
   "ERR_LISTEN_OWNER",
   "ERR_LISTEN_FAILED",
+  "ERR_PROXY_HEADER",
   "ERR_PYTHON_LIBRARY",
   "ERR_ROUTING_NOT_MOUNTED",
   "ERR_ROUTING_TRUSTED_PROXY",
+  "ERR_TLS_EXPIRED",
+  "ERR_TLS_FILE",
+  "ERR_TLS_KEY",
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

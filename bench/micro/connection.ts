@@ -70,7 +70,7 @@ const browser = [
 
 function serve(name: string, chunks: readonly Buffer[]): void {
   const sockets = Array.from({ length: 32 }, () => new Quiet());
-  for (const socket of sockets) ingress.accept(socket, "http");
+  for (const socket of sockets) ingress.accept(socket, { protocol: "http" });
   let turn = 0;
   measure(name, () => {
     const chunk = chunks[(turn >> 5) % chunks.length] as Buffer;

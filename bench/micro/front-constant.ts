@@ -54,7 +54,7 @@ function count(): void {
 
 const bare = process.argv[2] === "net";
 const server = createServer(serverOptions);
-if (!bare) ingress.attach(server, "http");
+if (!bare) ingress.attach(server, { protocol: "http" });
 else
   server.on("connection", (socket) => {
     socket.on("data", () => {

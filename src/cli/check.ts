@@ -12,7 +12,7 @@ const HELP = `
 Takes the options of vivarium run. Each application is imported in a Python process of its own, which then ends; no
 address is taken, so a running server is not disturbed, and no upstream server is asked.
 
-Exit status: 0 it would run, 1 an application does not load, 2 the configuration is wrong.`;
+Exit status: 0 it would run, 1 an application does not load or a certificate is no good, 2 the configuration is wrong.`;
 
 export function define(command: Command, done: (status: ExitStatus) => void): void {
   addConfigOptions(addTarget(command))
@@ -20,6 +20,12 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
     .addHelpText("after", HELP)
     .action(async (target: string | undefined, flags: Flags) => {
       const { config, file } = await loadConfig(given(target, flags));
+      if (config.tls !== undefined) {
+        const { inspect } = await import("../supervisor/certificates.js");
+        for (const warning of inspect(config.tls)) {
+          process.stderr.write(`${paint(process.stderr, "yellow", "vivarium:")} ${warning}\n`);
+        }
+      }
       const verdicts = await Promise.all(config.pools.map(importApplication));
       const failed = verdicts.filter((verdict) => !verdict.ok);
       for (const { traceback, problem } of failed) {
@@ -47,6 +53,7 @@ function describe(config: Config, file: string | undefined, verdicts: readonly L
   const lines: readonly Fact[] = [
     ...(application === undefined ? [] : [application]),
     ["address", addresses],
+    ...(config.tls === undefined ? [] : [["certificate", config.tls.certificates.map(({ cert }) => cert)] as const]),
     ...(isPlain(config) ? [] : [["mounts", mountLines(config)] as const]),
     ...rest,
     ...(single ? [] : config.pools.flatMap((pool, index) => severalFacts(pool, facts[index] ?? []))),

@@ -9,7 +9,7 @@ import { print } from "./terminal.js";
 const HELP = `
 The application is loaded anew beside the old one, which goes on serving. When the new workers are ready (and have answered
 --health-path, if there is one), they take over, and the old ones finish what they have. No request is lost. If the new code
-does not load, nothing changes, and this command says why.
+does not load, nothing changes, and this command says why. Certificates are read anew, too, as they are when their files change.
 
 The server reads its configuration when it starts: to change that, stop and start it.
 
@@ -21,6 +21,7 @@ Exit status: 0 the new code serves, 1 it does not or no server is running, 2 wro
 
 const answerSchema = v.object({
   pools: v.array(v.object({ pool: v.string(), generation: v.number(), problem: v.string(), traceback: v.string() })),
+  certificates: v.array(v.object({ file: v.string(), problem: v.string() })),
 });
 
 interface ReloadFlags {
@@ -40,8 +41,8 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
       if (!answer.success) {
         throw vivariumError("ERR_CONTROL_ANSWER", `The server at ${path} does not know how to reload.`);
       }
-      const { pools } = answer.output;
-      if (pools.length === 0) {
+      const { pools, certificates } = answer.output;
+      if (pools.length === 0 && certificates.length === 0) {
         throw vivariumError("ERR_CONTROL_RELOAD", "This server runs no application, so there is nothing to reload.");
       }
       const whose = (pool: string): string => (pools.length === 1 ? "" : `${pool}: `);
@@ -49,12 +50,16 @@ export function define(command: Command, done: (status: ExitStatus) => void): vo
       for (const { pool, generation, problem } of pools) {
         if (problem === "") print(`${whose(pool)}generation ${generation} serves, after ${took} s.\n`);
       }
-      const failed = pools.filter(({ problem }) => problem !== "");
-      if (failed.length > 0) {
-        for (const { traceback } of failed) process.stderr.write(traceback);
-        const why = failed.map(({ pool, problem }) => `${whose(pool)}${problem}`).join("\n");
-        throw vivariumError("ERR_CONTROL_RELOAD", why);
+      for (const { file, problem } of certificates) {
+        if (problem === "") print(`The certificate in ${file} is in use.\n`);
       }
+      const failed = pools.filter(({ problem }) => problem !== "");
+      for (const { traceback } of failed) process.stderr.write(traceback);
+      const problems = [
+        ...failed.map(({ pool, problem }) => `${whose(pool)}${problem}`),
+        ...certificates.flatMap(({ problem }) => (problem === "" ? [] : [`${problem} The one before stays in use.`])),
+      ];
+      if (problems.length > 0) throw vivariumError("ERR_CONTROL_RELOAD", problems.join("\n"));
       done(0);
     });
 }

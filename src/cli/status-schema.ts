@@ -46,6 +46,9 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
     }),
   ),
   frontRestarts: restarts(frontCauses),
+  certificates: v.array(
+    v.object({ file: v.string(), names: v.array(v.string()), expires: v.string(), problem: v.string() }),
+  ),
   mounts: v.array(v.object({ host: v.string(), path: v.string(), tries: v.array(v.string()) })),
   pools: v.array(
     v.object({

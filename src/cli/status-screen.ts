@@ -22,6 +22,9 @@ const executingMost = 8;
 /** Characters of a request's id: those of proxies may be longer. */
 const idMost = 36;
 
+/** Seconds: renewed later than this before it expires, a certificate may come too late. */
+const expiresSoon = 14 * 86_400;
+
 /** `now` in milliseconds since 1970, for ages. */
 export function describe(status: Status, now: number): string {
   const { fronts, mounts, pools } = status;
@@ -52,12 +55,26 @@ function serverFacts(status: Status, only: PoolStatus | undefined, now: number):
       name: "uptime",
       text: `${duration(status.uptime)} (Vivarium ${status.version}${only === undefined ? "" : `, Python ${only.python}`})`,
     },
+    ...certificateFacts(status, now),
     { name: "directory", text: status.chdir },
     { name: "supervisor", text: `process ${status.pid}` },
     frontsFact(status.fronts),
     ...(frontRestarts.total === 0 ? [] : [{ name: "", text: restartsText(frontRestarts, "front", now) }]),
     ...(only === undefined ? [] : [...poolFacts(only), ...poolEvents(status, only, now)]),
   ];
+}
+
+function certificateFacts({ certificates }: Status, now: number): readonly Fact[] {
+  return certificates.map(({ file, names, expires, problem }, index) => {
+    const left = (Date.parse(expires) - now) / 1000;
+    const [first = file, ...others] = names;
+    const name = others.length === 0 ? first : `${first} and ${counted(others.length, "other name")}`;
+    const date = expires.slice(0, 10);
+    const good = left < 0 ? `expired on ${date}` : `good until ${date}, ${duration(left)}`;
+    const wrong = problem === "" ? "" : `; what the file holds now is refused: ${problem}`;
+    const fact = { name: index === 0 ? "certificate" : "", text: `${name}, ${good}${wrong}` };
+    return left < expiresSoon || problem !== "" ? { ...fact, paint: "red" as const } : fact;
+  });
 }
 
 /** The only front, or what all of them have together. */

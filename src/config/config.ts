@@ -3,7 +3,7 @@
 import type { FileRedirectRoots, FilesConfig } from "../static/config.js";
 
 /** What is spoken on a listening socket. */
-export type ListenProtocol = "http" | "fastcgi" | "scgi" | "uwsgi";
+export type ListenProtocol = "http" | "https" | "fastcgi" | "scgi" | "uwsgi";
 
 /** Where to listen, and which protocol to speak there. */
 export interface ListenAddress {
@@ -20,6 +20,26 @@ export interface ListenAddress {
    * Who connects to a unix socket is its permissions' affair, as with php-fpm.
    */
   readonly peers?: readonly string[];
+  /** Addresses, networks or "unix" whose connections begin with a PROXY header, and have to. Default none. */
+  readonly proxies?: readonly string[];
+}
+
+/** A certificate and the key that belongs to it: absolute paths of PEM files, which may be one. */
+export interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What https listeners have in common. */
+export interface TlsConfig {
+  /** At least one. A client gets the first that has the name it asks for, else the first. */
+  readonly certificates: readonly CertificateFiles[];
+  /** Certificates, in a PEM file, of those whose signature makes a client's certificate good; "": none is asked for. */
+  readonly clientCa: string;
+  /** Whether clients must show one. Default "required". */
+  readonly clientCert: "required" | "optional";
+  /** The oldest version that is spoken. Default "1.2". */
+  readonly minVersion: "1.2" | "1.3";
 }
 
 /** One server of an upstream group, or one name that stands for several. */
@@ -159,6 +179,8 @@ export interface LimitConfig {
 export interface Config {
   /** Addresses to listen on. Default `http://127.0.0.1:8000`. */
   readonly listen: readonly ListenAddress[];
+  /** Where something listens for https. */
+  readonly tls?: TlsConfig;
   /** Permissions of the unix sockets in `listen` that are made. Default 0660. */
   readonly socketMode: number;
   /** Their owner: `USER`, `USER:GROUP` or `:GROUP`, names or numbers; "" for the process's own. */
@@ -250,6 +272,6 @@ export function workerArea(label: string, worker: number): string {
 /** Where a browser finds what is served, as far as that is one place: `url` is that of the listening socket. */
 export function siteUrl(config: Config, address: ListenAddress, url: string): string {
   const [mount, ...others] = config.mounts;
-  const alone = others.length === 0 && address.protocol === "http" && address.endpoint.kind === "tcp";
+  const alone = others.length === 0 && /^https?$/u.test(address.protocol) && address.endpoint.kind === "tcp";
   return alone ? `${url}${mount?.path ?? ""}` : url;
 }

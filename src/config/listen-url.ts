@@ -2,40 +2,56 @@
 import { isIP, isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import type { ListenAddress, ListenProtocol } from "./config.js";
-import { Expected, type ReadContext } from "./read.js";
+import { Expected, list, peer, type ReadContext } from "./read.js";
 
 const PROTOCOLS: Readonly<Record<string, ListenProtocol>> = {
   http: "http",
+  https: "https",
   fastcgi: "fastcgi",
   fcgi: "fastcgi",
   scgi: "scgi",
   uwsgi: "uwsgi",
 };
-const EXAMPLES = "such as http://127.0.0.1:8000, fastcgi://unix:/run/site.sock or http://fd:3";
+const EXAMPLES = "such as http://127.0.0.1:8000, https://:443, fastcgi://unix:/run/site.sock or http://fd:3";
 
 /**
- * `http://HOST:PORT`, `http://unix:PATH`, `http://fd:N`, and the same with `fastcgi` (or `fcgi`), `scgi` and `uwsgi`;
+ * `http://HOST:PORT`, `http://unix:PATH`, `http://fd:N`, and the same with `https`, `fastcgi` (or `fcgi`), `scgi` and `uwsgi`;
  * `http://` may be left out. `PORT` alone is this machine's loopback, `:PORT` and `*:PORT` are every address. Without a
- * port an http URL means 80, as everywhere.
+ * port an http URL means 80 and an https URL 443, as everywhere. Behind it may stand
+ * `?proxy-protocol=ADDRESSES`.
  */
 export function listenUrl(value: unknown, context: ReadContext): ListenAddress | Expected {
   if (typeof value === "number") return listenUrl(String(value), context);
   if (typeof value !== "string") return new Expected(`an address ${EXAMPLES}`);
-  const [, scheme, rest = ""] = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/su.exec(value.trim()) ?? [];
+  const [, text = "", query] = /^(.*?)(?:\?(proxy-protocol=.*))?$/su.exec(value.trim()) ?? [];
+  const [, scheme, rest = ""] = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/su.exec(text) ?? [];
   const name = scheme?.toLowerCase() ?? "http";
   const protocol = Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;
-  // Said so, rather than called a mistake.
-  if (name === "https") return new Expected("an http:// address (this version does not speak https)");
   if (protocol === undefined) return new Expected(`an address ${EXAMPLES}`);
   const place = rest.replace(/^(?!unix:)(.*)\/$/su, "$1");
   const found =
     unix(protocol, place, context) ??
     inherited(protocol, place) ??
-    tcp(protocol, place, scheme !== undefined && protocol === "http");
+    tcp(protocol, place, scheme === undefined ? undefined : standardPorts[protocol]);
   if (found === undefined) return new Expected(`an address ${EXAMPLES}`);
   const peers = protocol === "fastcgi" ? webServers(context) : undefined;
   if (peers instanceof Expected) return peers;
-  return Object.freeze(peers === undefined ? found : { ...found, peers });
+  const parameters = query === undefined ? {} : readParameters(query, context);
+  if (parameters instanceof Expected) return parameters;
+  return Object.freeze({ ...found, ...parameters, ...(peers && { peers }) });
+}
+
+const proxies = list(peer, /\s*,\s*/u);
+
+/** What stands behind the "?". */
+function readParameters(query: string, context: ReadContext): Pick<ListenAddress, "proxies"> | Expected {
+  const [, named] = /^proxy-protocol=(.+)$/u.exec(query) ?? [];
+  const found = named === undefined ? undefined : proxies(named, context);
+  return found === undefined || found instanceof Expected
+    ? new Expected(
+        "an address with proxies' addresses behind proxy-protocol, such as http://:80?proxy-protocol=10.0.0.7,unix",
+      )
+    : { proxies: found };
 }
 
 /** What FCGI_WEB_SERVER_ADDRS says (FastCGI 1.0 §3.2): addresses with commas between them. */
@@ -82,13 +98,15 @@ function inherited(protocol: ListenProtocol, place: string): ListenAddress | und
   return digits === undefined ? undefined : address(protocol, `fd:${digits}`, { kind: "fd", fd: Number(digits) });
 }
 
-/** `portless`: the port may be left out. */
-function tcp(protocol: ListenProtocol, place: string, portless: boolean): ListenAddress | undefined {
+const standardPorts: { readonly [Protocol in ListenProtocol]?: number } = { http: 80, https: 443 };
+
+/** `standard`: the port where none is said; undefined where it has to be. */
+function tcp(protocol: ListenProtocol, place: string, standard: number | undefined): ListenAddress | undefined {
   const [, text = "", digits] = /^(\d{1,5})$/u.test(place)
     ? ["", "127.0.0.1", place]
     : (/^(\[[^\]]+\]|[^:[\]/?#@\s]*)(?::(\d{1,5}))?$/u.exec(place) ?? ["", "?"]);
-  if (digits === undefined && (!portless || text === "")) return undefined;
-  const port = digits === undefined ? 80 : Number(digits);
+  const port = digits === undefined ? standard : Number(digits);
+  if (port === undefined || (digits === undefined && text === "")) return undefined;
   const host = text === "*" ? "" : text.replace(/^\[(.*)\]$/u, "$1");
   // Only what stands in brackets is asked about: Node's isIPv6 compiles its expression first, for milliseconds.
   const literal = text.startsWith("[");

@@ -12,6 +12,9 @@ import type { ReadContext } from "./read.js";
 import { readSource, refuseUnknownKeys, type Source, sourceIn, type Table, tableAt, wrong } from "./table.js";
 import type { UpstreamOptionName } from "./upstream-options.js";
 
+/** What stands at the file's top level beside the options. */
+const tableKeys = ["target", "pool", "upstream", "limit", "certificate"];
+
 export const CONFIG_FILE = "vivarium.toml";
 
 /** What the command line names has this name: the pool of TARGET, or the upstream group of --upstream. */
@@ -61,6 +64,8 @@ class Loader {
   #upstreams: ReadonlyMap<string, Table> = new Map();
   /** The file, if it has [[mount]]. */
   #mounts: Table | undefined;
+  /** The file, if it has [[certificate]]. */
+  #certificates: Table | undefined;
   /** The file, if it has [[limit]]. */
   #limits: Table | undefined;
 
@@ -81,6 +86,7 @@ class Loader {
     const upstreams = await this.#readUpstreams(outside);
     const mounts = await this.#readMounts(pools, upstreams, outside);
     const context: ReadContext = { ...outside, target: pools[0]?.target ?? "gateway" };
+    const listen = this.#pick("listen", context);
     const config: Config = {
       embedded,
       pools,
@@ -89,7 +95,8 @@ class Loader {
       limits: await this.#readLimits(context),
       fronts: this.#readFronts(pools, embedded, outside),
       chdir,
-      listen: this.#pick("listen", context),
+      listen,
+      ...(await this.#readTls(listen, context)),
       socketMode: this.#pick("socketMode", context),
       socketOwner: this.#pick("socketOwner", context),
       trustedProxies: this.#pick("trustedProxies", context),
@@ -117,15 +124,16 @@ class Loader {
   }
 
   #openFile(file: string, values: Readonly<Record<string, unknown>>): void {
-    const { pool, upstream, mount, limit, ...rest } = values;
+    const { pool, upstream, mount, limit, certificate, ...rest } = values;
     const { base } = this.#outside;
     const whole: Table = { values, where: `${file}: `, base };
-    refuseUnknownKeys(whole, ["target", "pool", "upstream", "limit", ...optionNames.map((name) => options[name].key)]);
+    refuseUnknownKeys(whole, [...tableKeys, ...optionNames.map((name) => options[name].key)]);
     // `mount = "/blog"` is where TARGET is; [[mount]] is a list of tables.
     const several = Array.isArray(mount);
     this.#root = { ...whole, values: several || mount === undefined ? rest : { ...rest, mount } };
     this.#mounts = several ? whole : undefined;
     this.#limits = limit === undefined ? undefined : whole;
+    this.#certificates = certificate === undefined ? undefined : whole;
     this.#pools = tablesAt(whole, "pool", pool);
     this.#upstreams = tablesAt(whole, "upstream", upstream);
   }
@@ -262,6 +270,28 @@ class Loader {
   async #readLimits(context: ReadContext): Promise<Config["limits"]> {
     if (this.#limits === undefined) return [];
     return (await import("./limits.js")).readLimits(this.#limits, context);
+  }
+
+  // ---- TLS
+
+  /** Nothing where nobody listens for https: then no certificate is looked at. */
+  async #readTls(listen: Config["listen"], context: ReadContext): Promise<Pick<Config, "tls">> {
+    const listener = listen.find(({ protocol }) => protocol === "https");
+    if (listener === undefined) return {};
+    const cert = this.#pick("cert", context);
+    const named = cert === "" ? [] : [{ cert, key: this.#pick("key", context) || cert }];
+    const others =
+      this.#certificates && (await import("./certificates.js")).readCertificates(this.#certificates, context);
+    const certificates = [...named, ...(others ?? [])];
+    if (certificates.length === 0) {
+      throw vivariumError(
+        "ERR_CONFIG_VALUE",
+        `${listener.url} needs a certificate: name its file with --cert, and that of its key with --key.`,
+      );
+    }
+    const clientCa = this.#pick("clientCa", context);
+    const clientCert = this.#pick("clientCert", context);
+    return { tls: { certificates, clientCa, clientCert, minVersion: this.#pick("tlsMinVersion", context) } };
   }
 
   // ---- fronts

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { vivariumError } from "../errors.js";
-import type { Config } from "./config.js";
+import type { Config, TlsConfig } from "./config.js";
 import { SOCKET_PATH_MOST } from "./control-path.js";
 import { activatedListeners, listenUrl } from "./listen-url.js";
 import { count, Expected, list, path, prefix, type ReadContext } from "./read.js";
@@ -20,6 +20,11 @@ export function directory(value: unknown, context: ReadContext): string | Expect
   return found instanceof Expected || !statSync(found, { throwIfNoEntry: false })?.isDirectory()
     ? new Expected("an existing directory")
     : found;
+}
+
+/** A file's path, or "" for none. */
+export function maybeFile(value: unknown, context: ReadContext): string | Expected {
+  return value === "" ? value : path(value, context);
 }
 
 export function socketPath(value: unknown, context: ReadContext): string | Expected {
@@ -75,6 +80,12 @@ export function overlap(value: unknown, context: ReadContext): number | "all" | 
   if (value === "all") return "all";
   const read = count(1, 1024)(value, context);
   return read instanceof Expected ? new Expected(`${read.what}, or "all"`) : read;
+}
+
+/** Also as the number that TOML makes of 1.2. */
+export function tlsVersion(value: unknown): TlsConfig["minVersion"] | Expected {
+  const text = String(value);
+  return text === "1.2" || text === "1.3" ? text : new Expected('"1.2" or "1.3"');
 }
 
 export function owner(value: unknown): string | Expected {

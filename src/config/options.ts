@@ -1,13 +1,14 @@
 // The schema: every option, once. Flags, vivarium.toml, help, docs/configuration.md and the defaults all come from this
 // table, so they cannot differ.
 import { tmpdir } from "node:os";
-import type { Config, PoolConfig } from "./config.js";
+import type { Config, PoolConfig, TlsConfig } from "./config.js";
 import { defaultControlPath } from "./control-path.js";
 import { cores } from "./cores.js";
 import {
   directory,
   listenByDefault,
   listenUrls,
+  maybeFile,
   methods,
   mode,
   overlap,
@@ -15,6 +16,7 @@ import {
   type StaticMount,
   socketPath,
   staticMount,
+  tlsVersion,
 } from "./option-readers.js";
 import { defaultInterpreter, interpreter } from "./python.js";
 import {
@@ -41,6 +43,7 @@ export const groups = [
   "Reload",
   "Mounts",
   "Network",
+  "TLS",
   "Requests",
   "Time limits",
   "Log and control",
@@ -67,12 +70,20 @@ export interface Option<Value> {
 export type PoolSettings = Omit<PoolConfig, "name" | "target">;
 
 /** What the options say. Pools, upstream groups and mounts are tables of vivarium.toml. */
-export interface Settings extends PoolSettings, Omit<Config, "fronts" | "pools" | "upstreams" | "mounts" | "limits"> {
+export interface Settings
+  extends PoolSettings,
+    Omit<Config, "fronts" | "pools" | "upstreams" | "mounts" | "limits" | "tls"> {
   readonly fronts: number | "auto";
   /** Where TARGET is: "" or "/prefix". */
   readonly mount: string;
   /** Folders that are mounted. */
   readonly static: readonly StaticMount[];
+  /** Files; "" for none. */
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa: string;
+  readonly clientCert: TlsConfig["clientCert"];
+  readonly tlsMinVersion: TlsConfig["minVersion"];
 }
 
 export type OptionName = keyof Settings;
@@ -278,7 +289,7 @@ export const options: Options = {
     key: "listen",
     group: "Network",
     placeholder: "URL",
-    summary: "PROTOCOL://HOST:PORT, ://unix:PATH or ://fd:N; PROTOCOL: http, fastcgi, scgi, uwsgi; repeatable",
+    summary: "PROTOCOL://HOST:PORT, ://unix:PATH or ://fd:N; PROTOCOL: http, https, fastcgi, scgi, uwsgi; repeatable",
     read: listenUrls,
     standard: "http://127.0.0.1:8000",
     initial: listenByDefault,
@@ -311,6 +322,51 @@ export const options: Options = {
     standard: "none",
     initial: [],
     repeatable: true,
+  },
+  cert: {
+    key: "cert",
+    group: "TLS",
+    placeholder: "FILE",
+    summary: "certificate of https listeners, and those that lead to its issuer behind it; PEM",
+    read: maybeFile,
+    standard: "none",
+    initial: "",
+  },
+  key: {
+    key: "key",
+    group: "TLS",
+    placeholder: "FILE",
+    summary: "its private key, PEM, without a passphrase",
+    read: maybeFile,
+    standard: "the file of cert",
+    initial: () => "",
+  },
+  clientCa: {
+    key: "client-ca",
+    group: "TLS",
+    placeholder: "FILE",
+    summary: "clients show a certificate that one of these has signed; PEM",
+    read: maybeFile,
+    standard: "none",
+    initial: "",
+  },
+  clientCert: {
+    key: "client-cert",
+    group: "TLS",
+    placeholder: "required|optional",
+    summary: "whether every client must, where there is client-ca",
+    read: oneOf("required", "optional"),
+    standard: "required",
+    initial: "required",
+  },
+  tlsMinVersion: {
+    key: "tls-min-version",
+    group: "TLS",
+    placeholder: "1.2|1.3",
+    summary: "oldest version of TLS that is spoken",
+    read: tlsVersion,
+    standard: "1.2",
+    initial: "1.2",
   },
   maxBody: {
     key: "max-body",

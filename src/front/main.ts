@@ -5,8 +5,10 @@ import { createServer, type Server } from "node:net";
 import { log } from "../channels.js";
 import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, serverOptions } from "../ingress/ingress.js";
+import type { TlsDoor } from "../ingress/tls.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { ResponseMemory } from "../net/response-memory.js";
+import type { TlsMaterial } from "../net/tls-identity.js";
 import { version } from "../package.js";
 import { LoadFailed } from "../python/embedded/bridge.js";
 import { TrustedProxies } from "../routing/forwarded.js";
@@ -53,6 +55,7 @@ class Front {
   readonly #handlers: Handlers;
   readonly #ingress: Ingress;
   readonly #accessLog: AccessLog | undefined;
+  readonly #tls: TlsDoor | undefined;
   readonly #listeners: readonly (readonly number[])[];
   readonly #servers: Server[] = [];
   #wires: readonly Server[] = [];
@@ -100,6 +103,7 @@ class Front {
       if (comes) awaited.push(workers.whenStaffed);
       answering.set(pool, workers);
     }
+    const tls = await openTls(config, start.tls);
     const handlers = await Handlers.open(config, answering, {
       responseMemory,
       responseMemoryTotal,
@@ -107,7 +111,7 @@ class Front {
       drained: start.drained,
       ...(config.fronts > 1 ? { tellScarce: (address: string) => tell({ type: "scarce", address }) } : {}),
     });
-    const front = new Front(start, pools, application, handlers, deadlines);
+    const front = new Front(start, pools, application, handlers, deadlines, tls);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
     // Clients have a better place to wait than a queue that may be too short for all who came meanwhile.
     if (awaited.length > 0)
@@ -125,7 +129,9 @@ class Front {
     application: EmbeddedApplication | undefined,
     handlers: Handlers,
     deadlines: Deadlines,
+    tls: TlsDoor | undefined,
   ) {
+    this.#tls = tls;
     this.#config = start.config;
     this.#listeners = start.listeners;
     this.#runtime = start.runtime;
@@ -133,18 +139,24 @@ class Front {
     this.#application = application;
     this.#handlers = handlers;
     this.#accessLog = AccessLog.open(start.config.accessLog, start.config.fronts > 1, start.embedded?.output);
-    this.#ingress = new Ingress(start.config, handlers.router, { version, deadlines, shared: start.config.fronts > 1 });
+    this.#ingress = new Ingress(start.config, handlers.router, {
+      version,
+      deadlines,
+      shared: start.config.fronts > 1,
+      tls,
+    });
   }
 
   listen(): void {
     const listeners = this.#listeners;
     let waiting = listeners.flat().length;
     for (const [index, descriptors] of listeners.entries()) {
-      const { protocol = "http", peers } = this.#config.listen[index] ?? {};
+      const { protocol = "http", peers, proxies: named } = this.#config.listen[index] ?? {};
       const admitted = peers && new TrustedProxies([...peers, "unix"]);
+      const proxies = named && new TrustedProxies(named);
       for (const fd of descriptors) {
         const server = createServer(serverOptions);
-        this.#ingress.attach(server, protocol, admitted);
+        this.#ingress.attach(server, { protocol, admitted, proxies });
         server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
         server.listen({ fd }, () => {
           waiting -= 1;
@@ -174,6 +186,10 @@ class Front {
     await this.#ingress.drain();
     await this.#accessLog?.close();
     process.exit(0);
+  }
+
+  renewTls(material: TlsMaterial): void {
+    this.#tls?.renew(material);
   }
 
   reopenLogs(): void {
@@ -241,6 +257,12 @@ function expectWorkers(path = "", pool: WorkerPool): Promise<Server> {
   });
 }
 
+async function openTls({ tls }: Config, material: TlsMaterial | undefined): Promise<TlsDoor | undefined> {
+  if (tls === undefined || material === undefined) return undefined;
+  const { TlsDoor } = await import("../ingress/tls.js");
+  return new TlsDoor(tls, material);
+}
+
 /** Rejects with LoadFailed where the application does not answer `path` well; "" is nothing to ask. */
 async function checkHealth(application: EmbeddedApplication, path: string): Promise<void> {
   if (path === "") return;
@@ -280,6 +302,7 @@ process.on("message", async (message: ToFront) => {
   if (message.type === "drain") started?.drain(message.gently);
   else if (message.type === "listen") started?.listen();
   else if (message.type === "end") started?.end();
+  else if (message.type === "tls") started?.renewTls(message.material);
   else if (message.type === "reopen-logs") started?.reopenLogs();
   else if (message.type === "make-room") started?.makeRoom(message.address);
   else if (message.type === "pool-down") started?.poolDown(message.pool, message.why, message.againIn);

@@ -1,6 +1,7 @@
 // What supervisor and front say to each other, over the channel Node opens between parent and child.
 import type { Config } from "../config/config.js";
 import type { GroupStatus } from "../egress/group.js";
+import type { TlsMaterial } from "../net/tls-identity.js";
 import type { Facts } from "../python/embedded/bridge.js";
 import type { Libpython } from "../python/libpython.js";
 
@@ -24,7 +25,11 @@ export type ToFront =
       readonly pools: readonly PoolStart[];
       /** In embedded mode: answer this path, if it is none other than "", tell "loaded" and accept no clients before "listen". */
       readonly held?: { readonly healthPath: string } | undefined;
+      /** Where something listens for https. */
+      readonly tls?: TlsMaterial | undefined;
     }
+  /** What TLS connections are secured with from now on. */
+  | { readonly type: "tls"; readonly material: TlsMaterial }
   /** Accept clients. */
   | { readonly type: "listen" }
   /**

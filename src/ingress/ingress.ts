@@ -1,4 +1,4 @@
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import { log } from "../channels.js";
 import type { Config, ListenProtocol } from "../config/config.js";
 import type { VivariumError } from "../errors.js";
@@ -10,6 +10,7 @@ import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import { claimedOrigin, plainAddress, TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
+import { Arrival } from "./arrival.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
@@ -18,6 +19,7 @@ import { RecurringRequests } from "./recurring-requests.js";
 import { RequestMemory } from "./request-memory.js";
 import { serveScgi } from "./scgi.js";
 import { noRoom, Shortage } from "./shortage.js";
+import type { TlsDoor } from "./tls.js";
 import { serveUwsgi } from "./uwsgi.js";
 
 /** What ingress needs of the configuration. */
@@ -42,6 +44,8 @@ export interface IngressFacts {
   readonly version: string;
   /** Whether other processes accept from the same sockets. */
   readonly shared?: boolean;
+  /** Where something listens for https. */
+  readonly tls?: TlsDoor | undefined;
   /** For tests, which let time pass themselves. */
   readonly deadlines?: Deadlines;
   /** For tests: how many descriptors there are. */
@@ -50,6 +54,15 @@ export interface IngressFacts {
 
 /** How a net.Server for `Ingress.accept` must be made. */
 export const serverOptions = { allowHalfOpen: true, noDelay: true } as const;
+
+/** What is spoken on a listener, and by whom. */
+export interface ListenerRules {
+  readonly protocol: ListenProtocol;
+  /** The only peers that may connect; undefined: all may. */
+  readonly admitted?: TrustedProxies | undefined;
+  /** Peers whose connections begin with a PROXY header. */
+  readonly proxies?: TrustedProxies | undefined;
+}
 
 type Serve = (
   socket: ClientSocket,
@@ -61,6 +74,7 @@ type Serve = (
 /** Who serves a connection, by what is spoken on it. */
 const doors: Readonly<Record<ListenProtocol, Serve>> = {
   http: serveHttp1,
+  https: serveHttp1,
   fastcgi: serveFastCgi,
   scgi: serveScgi,
   uwsgi: serveUwsgi,
@@ -101,6 +115,7 @@ export class Ingress implements IngressOptions {
   #requests = 0;
   /** Whether other processes accept from the same sockets. */
   readonly #shared: boolean;
+  readonly #tls: TlsDoor | undefined;
   /** The most connections since there was none. */
   #most = 0;
   /** Connections accepted, in all. */
@@ -130,6 +145,7 @@ export class Ingress implements IngressOptions {
         trusted.trusts(peer.remoteAddress) ? claimedOrigin(fields, peer, trusted) : undefined,
     };
     this.#shared = facts.shared === true;
+    this.#tls = facts.tls;
     this.deadlines = facts.deadlines ?? new Deadlines();
     this.shortage = new Shortage(facts.descriptors ?? ownDescriptors(), this.deadlines, this.#connections);
     this.keepAlive = ticks(config.keepAlive);
@@ -151,26 +167,51 @@ export class Ingress implements IngressOptions {
     return this.#draining;
   }
 
-  /** Serves the connections of a server, which must be made with `serverOptions`. Only of `admitted` peers, where that is given. */
-  attach(server: Server, protocol: ListenProtocol, admitted?: TrustedProxies): void {
-    const accept = (socket: ClientSocket): void => this.accept(socket, protocol, admitted);
+  /** Serves the connections of a server, which must be made with `serverOptions`. */
+  attach(server: Server, rules: ListenerRules): void {
+    if (rules.protocol === "https" || rules.proxies !== undefined) {
+      server.on("connection", (socket) => this.#arrive(socket, rules));
+      return;
+    }
+    const accept = (socket: ClientSocket): void => this.accept(socket, rules);
     server.on("connection", (socket) => accept(new NetClientSocket(socket)));
     if (server.listening) acceptBare(server, accept);
     else server.once("listening", () => acceptBare(server, accept));
   }
 
-  accept(socket: ClientSocket, protocol: ListenProtocol, admitted?: TrustedProxies): void {
+  /** Something comes before what the protocol has to say. */
+  #arrive(socket: Socket, rules: ListenerRules): void {
+    this.#accepted += 1;
+    const header = rules.proxies?.trusts(plainAddress(socket.remoteAddress ?? "")) === true;
+    const tls = rules.protocol === "https" ? this.#tls : undefined;
+    const client = new NetClientSocket(socket);
+    if (!header && tls === undefined) {
+      this.#serve(client, rules, this.shortage.admits(client.descriptor));
+      return;
+    }
+    // There is no way to tell it so before the handshake.
+    if (!this.shortage.admits(client.descriptor)) client.destroy();
+    else
+      this.#connections.add(new Arrival(socket, { header, tls }, this, (arrived) => this.#serve(arrived, rules, true)));
+  }
+
+  accept(socket: ClientSocket, rules: ListenerRules): void {
+    this.#accepted += 1;
+    this.#serve(socket, rules, this.shortage.admits(socket.descriptor));
+  }
+
+  #serve(socket: ClientSocket, { protocol, admitted }: ListenerRules, hasRoom: boolean): void {
     const peer = admitted === undefined ? "" : plainAddress(socket.remote.address);
     if (admitted !== undefined && !admitted.trusts(peer)) {
       socket.destroy();
       log("warning", "ingress", `A connection from ${peer} was closed: FCGI_WEB_SERVER_ADDRS does not name it.`);
       return;
     }
-    this.#accepted += 1;
-    const admits = this.shortage.admits(socket.descriptor);
-    const connection = doors[protocol](socket, this, admits ? undefined : noRoom);
-    if (!admits) this.shortage.refuse(connection);
+    const connection = doors[protocol](socket, this, hasRoom ? undefined : noRoom);
+    if (!hasRoom) this.shortage.refuse(connection);
     this.#connections.add(connection);
+    // It began before, and was told of as what it was then.
+    if (this.#drained !== undefined) connection.drain();
     if (this.#shared) this.#giveWay();
   }
 

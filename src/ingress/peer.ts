@@ -7,7 +7,8 @@ export class Peer implements ConnectionFacts {
   readonly software: string;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly scheme = "http";
+  readonly scheme: "http" | "https";
+  readonly variables: string;
   readonly host = "";
   readonly port = -1;
   readonly #socket: ClientSocket;
@@ -18,6 +19,9 @@ export class Peer implements ConnectionFacts {
     const { address, port } = socket.remote;
     this.remoteAddress = plainAddress(address);
     this.remotePort = port;
+    const { secure } = socket;
+    this.scheme = secure === undefined ? "http" : "https";
+    this.variables = secure?.variables ?? "";
     this.#socket = socket;
   }
 

@@ -17,6 +17,21 @@ export interface End {
   readonly port: number;
 }
 
+/** TLS, or a proxy's word for it, protects the client's connection. */
+export interface Secure {
+  /** What is known of it, as CGI variables (`Request.variables`); possibly "". */
+  readonly variables: string;
+}
+
+/** What the socket itself does not know of its client. */
+export interface Whence {
+  /** In place of the socket's own, which are a proxy's. */
+  readonly ends?: { readonly remote: End; readonly local: End };
+  readonly secure?: Secure;
+  /** The socket below, where this is one of TLS. */
+  readonly carrier?: Socket;
+}
+
 /** Told what happens on a connection, never within a call to it. */
 export interface ClientSocketOwner {
   /** The first `length` octets of `memory` are the owner's until it returns: what it keeps it copies. */
@@ -38,6 +53,7 @@ export interface ClientSocket {
   readonly remote: End;
   /** Costs a system call. */
   readonly local: End;
+  readonly secure?: Secure | undefined;
   /** Octets written that the kernel has not taken. */
   readonly unsent: number;
   /** Octets written that the peer has not taken, as far as can be told; undefined: not yet. Costs a system call. */
@@ -67,9 +83,15 @@ export class NetClientSocket implements ClientSocket {
   #waiting = false;
   #closing = false;
   #owner: ClientSocketOwner | undefined;
+  readonly #whence: Whence;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, whence: Whence = {}) {
     this.#socket = socket;
+    this.#whence = whence;
+  }
+
+  get secure(): Secure | undefined {
+    return this.#whence.secure;
   }
 
   get descriptor(): number {
@@ -79,11 +101,13 @@ export class NetClientSocket implements ClientSocket {
   }
 
   get remote(): End {
+    if (this.#whence.ends !== undefined) return this.#whence.ends.remote;
     const { remoteAddress: address = "", remotePort: port = -1 } = this.#socket;
     return { address, port };
   }
 
   get local(): End {
+    if (this.#whence.ends !== undefined) return this.#whence.ends.local;
     const { localAddress: address = "", localPort: port = -1 } = this.#socket;
     return { address, port };
   }
@@ -148,7 +172,8 @@ export class NetClientSocket implements ClientSocket {
 
   close(): void {
     this.#closing = true;
-    if (this.#socket.writableLength === 0) this.#socket.destroy();
+    // TLS says that it is the end (RFC 8446 §6.1): without that, a body that has no length looks cut off.
+    if (this.#socket.writableLength === 0 && this.#whence.carrier === undefined) this.#socket.destroy();
     else this.#socket.destroySoon();
   }
 
@@ -157,7 +182,8 @@ export class NetClientSocket implements ClientSocket {
   }
 
   reset(): void {
-    if (this.#socket.remoteAddress === undefined) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    const socket = this.#whence.carrier ?? this.#socket;
+    if (socket.remoteAddress === undefined) socket.destroy();
+    else socket.resetAndDestroy();
   }
 }

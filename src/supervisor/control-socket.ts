@@ -6,13 +6,13 @@ import { prepareControlDirectory } from "../config/control-path.js";
 import { vivariumError } from "../errors.js";
 import { clearStaleSocket } from "../net/stale-socket.js";
 import type { ReloadOutcome } from "./pool-process.js";
-import type { Status } from "./status.js";
+import type { CertificateStatus, Status } from "./status.js";
 
 export interface ControlCommands {
   status(): Promise<Status>;
   stop(): void;
-  /** Loads every application anew; what came of each, when that is known. */
-  reload(): Promise<readonly ReloadOutcome[]>;
+  /** Loads every application anew, and reads the certificates; what came of each, when that is known. */
+  reload(): Promise<{ readonly pools: readonly ReloadOutcome[]; readonly certificates: readonly CertificateStatus[] }>;
   /** Drains an upstream server, or takes that back. The names of the groups that have it, or why nothing came of it. */
   drain(server: string, undo: boolean): Promise<readonly string[] | string>;
 }
@@ -89,7 +89,7 @@ async function answer(line: string, commands: ControlCommands): Promise<object> 
       commands.stop();
       return { ok: true };
     case "reload":
-      return { pools: await commands.reload() };
+      return commands.reload();
     case "drain": {
       const { server } = asked;
       if (typeof server !== "string") return { error: "The command drain needs a server." };

@@ -13,6 +13,7 @@ import type {
   WorkerSpent,
 } from "../front/messages.js";
 import { later } from "../net/deadline.js";
+import type { TlsMaterial } from "../net/tls-identity.js";
 import { packageRoot } from "../package.js";
 import type { Libpython } from "../python/libpython.js";
 import { eachLine } from "../spawn/lines.js";
@@ -51,6 +52,8 @@ export interface FrontSettings {
   readonly runtime: string;
   /** In embedded mode, the interpreter. */
   readonly python?: Libpython | undefined;
+  /** Where something listens for https. */
+  readonly tls?: TlsMaterial | undefined;
   /** Upstream servers that are drained. */
   readonly drained: readonly string[];
   readonly pools: readonly PoolStart[];
@@ -168,6 +171,7 @@ export class FrontProcess {
       embedded: python && { python, environment: applicationEnvironment, output: own, error: own + 1 },
       pools: settings.pools,
       held: settings.held,
+      tls: settings.tls,
     });
     // What it loads may take so long, too.
     const booting = Math.max(0, ...pools.map((pool) => pool.bootTimeout));
@@ -212,6 +216,11 @@ export class FrontProcess {
 
   reopenLogs(): void {
     this.#tell({ type: "reopen-logs" });
+  }
+
+  /** What TLS connections are secured with from now on. */
+  renewTls(material: TlsMaterial): void {
+    this.#tell({ type: "tls", material });
   }
 
   makeRoom(address: string): void {

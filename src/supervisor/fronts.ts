@@ -2,6 +2,7 @@
 // that dies takes its own connections with it and nothing else: the others serve on, and another takes its slot.
 import { log } from "../channels.js";
 import type { Drained, EmbeddedFacts, FrontReport, PoolStart, WorkerNews, WorkerSpent } from "../front/messages.js";
+import type { TlsMaterial } from "../net/tls-identity.js";
 import type { FrontSettings } from "./front-process.js";
 import { type FrontSlotEvent, type FrontSlotState, frontSlotLife } from "./lifecycles.js";
 import { endedLoading, notReady } from "./load-problems.js";
@@ -28,9 +29,11 @@ export interface FrontsOwner {
   frontGone(): void;
 }
 
-export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "pools" | "held"> {
+export interface FrontsSettings extends Omit<FrontSettings, "number" | "drained" | "pools" | "held" | "tls"> {
   readonly machine: Machine;
   pools(): readonly PoolStart[];
+  /** What TLS connections are secured with now; undefined where none are. */
+  tls?(): TlsMaterial | undefined;
 }
 
 export interface FrontSlot {
@@ -120,6 +123,10 @@ export class Fronts {
   /** Another worker has the place of this one: they give it nothing more. */
   retire(pid: number): void {
     for (const front of this.#processes) front.retire(pid);
+  }
+
+  renewTls(material: TlsMaterial): void {
+    for (const front of this.#processes) front.renewTls(material);
   }
 
   reopenLogs(): void {
@@ -267,6 +274,7 @@ export class Fronts {
         number: slot.number,
         drained: this.#drained,
         pools: this.#settings.pools(),
+        tls: this.#settings.tls?.(),
         held,
       },
       {

@@ -4,6 +4,7 @@
 import { log } from "../channels.js";
 import { type Config, poolLabel } from "../config/config.js";
 import type { EmbeddedFacts, FrontReport, WorkerNews, WorkerSpent } from "../front/messages.js";
+import type { TlsMaterial } from "../net/tls-identity.js";
 import type { Libpython } from "../python/libpython.js";
 import { EmbeddedPool } from "./embedded-pool.js";
 import { sumOf } from "./front-reports.js";
@@ -35,6 +36,8 @@ export interface ServiceSettings {
     "path" | "scoreboards" | "wire" | "restore" | "newScoreboard" | "removeScoreboard"
   >;
   readonly machine: Machine;
+  /** What TLS connections are secured with now; undefined where none are. */
+  tls?(): TlsMaterial | undefined;
 }
 
 /** What a front has to cut its requests and to write its access log, ms. */
@@ -112,6 +115,7 @@ export class Service implements PoolOwner, FrontsOwner {
         runtime: runtime.path,
         machine,
         python,
+        tls: () => this.#settings.tls?.(),
         pools: () => this.#pools.map(({ generation, awaited }) => ({ generation, awaited })),
       },
       this,
@@ -229,7 +233,8 @@ export class Service implements PoolOwner, FrontsOwner {
     if (this.#embedded !== undefined && this.#fronts !== undefined) {
       return [await this.#embedded.reload(this.#fronts, this.#phase, by)];
     }
-    if (this.#pools.length === 0) log("warning", "supervisor", "There is no application to reload.");
+    if (this.#pools.length === 0 && this.#config.tls === undefined)
+      log("warning", "supervisor", "There is no application to reload.");
     return await Promise.all(this.#pools.map((pool) => pool.reload(by)));
   }
 

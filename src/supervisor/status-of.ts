@@ -63,6 +63,7 @@ export interface Known {
   /** What the fronts report, by number; none of one that is gone or silent. */
   readonly reports: ReadonlyMap<number, FrontReport>;
   readonly stopping: boolean;
+  readonly certificates: Status["certificates"];
   readonly pools: readonly KnownPool[];
 }
 
@@ -90,6 +91,7 @@ export function statusOf(known: Known): Status {
     uptime: (Date.now() - known.startedAt) / 1000,
     fronts: fronts.map((front) => frontStatus(front, known)),
     frontRestarts: known.frontRestarts.status,
+    certificates: known.certificates,
     mounts: config.mounts.map(({ host, path, tries }) => ({ host, path, tries: tries.map(tryText) })),
     pools: pools.map((pool) => poolStatus(pool, known, report)),
     upstreams: report?.upstreams ?? [],

@@ -164,6 +164,18 @@ export interface PoolStatus {
   readonly cpu: number;
 }
 
+/** A certificate of https listeners. */
+export interface CertificateStatus {
+  /** Its file, absolute. */
+  readonly file: string;
+  /** Names that it is for. */
+  readonly names: readonly string[];
+  /** When the one in use does; ISO 8601. */
+  readonly expires: string;
+  /** What is wrong with what the file holds now, in a sentence, so that another is in use; "" where nothing is. */
+  readonly problem: string;
+}
+
 export interface MountStatus {
   /** "" is every host. */
   readonly host: string;
@@ -191,6 +203,7 @@ export interface Status {
   readonly fronts: readonly FrontStatus[];
   /** Fronts that were replaced, other than by a reload. */
   readonly frontRestarts: RestartsStatus<FrontCause>;
+  readonly certificates: readonly CertificateStatus[];
   readonly mounts: readonly MountStatus[];
   readonly pools: readonly PoolStatus[];
   /** Of all fronts together: sums, and of each server the worst state that a front sees it in. */

@@ -8,8 +8,11 @@ import { type Listener, openListeners } from "../net/listen.js";
 import type { Libpython } from "../python/libpython.js";
 import { checkAccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
+import type { Certificates } from "./certificates.js";
 import { ControlSocket } from "./control-socket.js";
 import { thisMachine } from "./machine.js";
+import type { ReloadOutcome } from "./pool-process.js";
+import type { ReloadedBy } from "./reloads.js";
 import { frontCauses, Restarts } from "./restarts.js";
 import { RuntimeDirectory } from "./runtime-directory.js";
 import { startScreen } from "./screen.js";
@@ -44,6 +47,8 @@ class Supervisor implements ServiceOwner {
   #stopAskedAt = 0;
   #listeners: readonly Listener[] = [];
   #control: ControlSocket | undefined;
+  /** Where something listens for https. */
+  #certificates: Certificates | undefined;
   #stopWatching: (() => void) | undefined;
   /** Whether it was started from a terminal. */
   readonly #fromTerminal = isatty(0);
@@ -59,7 +64,10 @@ class Supervisor implements ServiceOwner {
 
   constructor(config: Config) {
     this.#config = config;
-    this.#service = new Service({ config, runtime: this.#runtime, machine: thisMachine }, this);
+    this.#service = new Service(
+      { config, runtime: this.#runtime, machine: thisMachine, tls: () => this.#certificates?.material },
+      this,
+    );
   }
 
   async run(): Promise<0 | 1> {
@@ -70,6 +78,7 @@ class Supervisor implements ServiceOwner {
     try {
       // Python takes longest to start: it comes first, the rest meanwhile.
       checkAccessLog(this.#config.accessLog);
+      await this.#readCertificates();
       this.#service.startPools();
       const python = this.#findPython();
       python.catch(() => {}); // it is awaited below
@@ -83,7 +92,10 @@ class Supervisor implements ServiceOwner {
         status: () => this.#status(),
         stop: () => this.#service.stop(),
         drain: (server, undo) => this.#drainServer(server, undo),
-        reload: () => this.#service.reload("vivarium reload"),
+        reload: async () => {
+          const pools = await this.#reload("vivarium reload");
+          return { pools, certificates: this.#certificates?.status ?? [] };
+        },
       });
       this.#stopWatching = watchTouched(this.#config.touchReload, (file) => this.#touched(file));
     } catch (error) {
@@ -99,9 +111,17 @@ class Supervisor implements ServiceOwner {
   #clean(): void {
     for (const [signal, act] of this.#signals) process.off(signal, act);
     this.#stopWatching?.();
+    this.#certificates?.close();
     this.#control?.close();
     for (const listener of this.#listeners) listener.close();
     this.#runtime.remove();
+  }
+
+  async #readCertificates(): Promise<void> {
+    const { tls } = this.#config;
+    if (tls === undefined) return;
+    const { Certificates } = await import("./certificates.js");
+    this.#certificates = new Certificates(tls, (material) => this.#service.fronts?.renewTls(material));
   }
 
   /** The interpreter that the fronts are to have inside, in embedded mode. */
@@ -138,7 +158,7 @@ class Supervisor implements ServiceOwner {
   /** A web server in front is believed about who the client is, so none but it should get there. */
   #warnOfExposed(): void {
     for (const { address, exposed, url } of this.#listeners) {
-      if (address.protocol === "http" || !exposed || address.peers !== undefined) continue;
+      if (/^https?$/u.test(address.protocol) || !exposed || address.peers !== undefined) continue;
       log(
         "warning",
         "supervisor",
@@ -168,12 +188,17 @@ class Supervisor implements ServiceOwner {
   #hungUp(): void {
     // Not process.stdin, which would read from what may be a listening socket.
     if (this.#fromTerminal && !isatty(0)) this.#stopAsked();
-    else this.#service.reload("SIGHUP");
+    else this.#reload("SIGHUP");
   }
 
   #touched(file: string): void {
     log("info", "supervisor", `${file} was touched.`);
-    this.#service.reload(`touch of ${file}`);
+    this.#reload(`touch of ${file}`);
+  }
+
+  #reload(by: ReloadedBy): Promise<readonly ReloadOutcome[]> {
+    this.#certificates?.reread();
+    return this.#service.reload(by);
   }
 
   // ---- what is asked at the control socket
@@ -200,6 +225,7 @@ class Supervisor implements ServiceOwner {
       stopping: this.#service.phase === "stopping",
       pools: this.#service.pools,
       reports: await this.#service.reports(),
+      certificates: this.#certificates?.status ?? [],
     });
   }
 }

@@ -61,9 +61,9 @@ describe("a mistake is one sentence and status 2", () => {
     ["a missing file", ["run", "--config", "none.toml"], /none\.toml: there is no such file\.$/u],
     ["a malformed file", ["run"], /vivarium\.toml, line \d+, column \d+: this is not TOML \(.*\)\.$/u],
     [
-      "a protocol of a later version",
+      "no certificate for https",
       ["run", "a:b", "--no-config", "--listen", "https://:443"],
-      /this version does not speak https/u,
+      /https:\/\/:443 needs a certificate/u,
     ],
     ["an unknown option of another command", ["status", "--jsn"], /^Unknown option '--jsn': did you mean --json\?/u],
   ];

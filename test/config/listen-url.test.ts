@@ -63,10 +63,33 @@ describe("listen addresses", () => {
     }
   });
 
-  test("https, which this version does not speak, is told apart from mistakes", () => {
-    const refused = listenUrl("https://127.0.0.1:9000", context);
-    assert.ok(refused instanceof Expected);
-    assert.match(refused.what, /this version does not speak https/u);
+  test("https without a port is 443", () => {
+    assert.deepEqual(listenUrl("https://127.0.0.1", context), {
+      url: "https://127.0.0.1:443",
+      protocol: "https",
+      endpoint: { kind: "tcp", host: "127.0.0.1", port: 443 },
+    });
+    assert.deepEqual(read("https://unix:/run/a.sock"), { kind: "unix", path: "/run/a.sock" });
+    assert.equal(read("https://"), undefined);
+  });
+
+  test("proxies whose connections begin with a PROXY header stand behind the address", () => {
+    const proxies = (text: string): unknown => {
+      const address = listenUrl(text, context);
+      return address instanceof Expected ? address.what : [address.url, address.proxies];
+    };
+    assert.deepEqual(proxies("https://:443?proxy-protocol=10.0.0.7, 10.1.0.0/16,unix"), [
+      "https://:443",
+      ["10.0.0.7", "10.1.0.0/16", "unix"],
+    ]);
+    assert.deepEqual(proxies("unix:/run/a?b.sock?proxy-protocol=unix"), ["http://unix:/run/a?b.sock", ["unix"]]);
+    for (const wrong of [
+      "http://:80?proxy-protocol=",
+      "http://:80?proxy-protocol=somebody",
+      "8000?proxy-protocol=10.0.0.0/99",
+    ]) {
+      assert.match(String(proxies(wrong)), /^an address with proxies' addresses behind proxy-protocol, such as /u);
+    }
   });
 
   test("FCGI_WEB_SERVER_ADDRS says who may connect to FastCGI", () => {

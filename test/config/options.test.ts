@@ -55,7 +55,7 @@ describe("docs/configuration.md", () => {
     const answers = ["pool", "upstream", "files", "try"].map((key) => `### ${key}`);
     wanted.push("## [[mount]]", ...keys(placeOptions), ...answers, ...keys(redirectOptions, filesOptions));
     wanted.push("## [[limit]]", `### ${placeOptions.path.key}`, `### ${options.requestTimeout.key}`);
-    wanted.push("## A complete file");
+    wanted.push("## [[certificate]]", "## A complete file");
     assert.deepEqual(found.slice(found.indexOf(`## ${groups[0]}`)), wanted);
   });
 

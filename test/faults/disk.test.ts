@@ -32,7 +32,7 @@ const modes = [
 ] as const;
 
 /** A PUT of so many octets, as a web server in front, or a client, sends it. */
-function upload(protocol: ListenProtocol, octets: number): readonly Uint8Array[] {
+function upload(protocol: Exclude<ListenProtocol, "https">, octets: number): readonly Uint8Array[] {
   const body = Buffer.alloc(octets, "a");
   const variables = {
     ...{ REQUEST_METHOD: "PUT", REQUEST_URI: "/upload", SERVER_PROTOCOL: "HTTP/1.1", REMOTE_ADDR: "192.0.2.7" },

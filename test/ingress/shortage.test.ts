@@ -63,7 +63,7 @@ describe("when descriptors run short", () => {
 
 const variables = "REQUEST_METHOD\0GET\0REQUEST_URI\0/hello\0SERVER_PROTOCOL\0HTTP/1.1\0REMOTE_ADDR\x00192.0.2.9";
 
-const requests: Readonly<Record<ListenProtocol, readonly (string | Uint8Array)[]>> = {
+const requests: Readonly<Record<Exclude<ListenProtocol, "https">, readonly (string | Uint8Array)[]>> = {
   http: [hello],
   fastcgi: [encodeFastCgi(1, true, variables, undefined, true)].flat(),
   scgi: [encodeScgi(variables, 0)],

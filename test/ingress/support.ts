@@ -65,8 +65,8 @@ export async function serve(
     ...(config.descriptors && { descriptors: config.descriptors }),
   });
   const server = createServer(serverOptions);
-  if (bare) ingress.attach(server, protocol);
-  else server.on("connection", (socket) => ingress.accept(new NetClientSocket(socket), protocol));
+  if (bare) ingress.attach(server, { protocol });
+  else server.on("connection", (socket) => ingress.accept(new NetClientSocket(socket), { protocol }));
   const path = join(tempDir, "listen");
   server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
   await once(server, "listening");

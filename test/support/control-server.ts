@@ -41,6 +41,7 @@ export const exampleStatus: Status = {
     },
   ],
   frontRestarts: { total: 0, causes: { died: 0, boot: 0, hang: 0 }, last: null },
+  certificates: [],
   mounts: [{ host: "", path: "", tries: ["pool main"] }],
   pools: [
     {

@@ -8,7 +8,7 @@ import { ResponseDecoder } from "../../src/protocol/fastcgi/response-decoder.js"
 import { encodeRequest as encodeScgi } from "../../src/protocol/scgi/request-encoder.js";
 import { encodeRequest as encodeUwsgi } from "../../src/protocol/uwsgi/request-encoder.js";
 
-export type DoorProtocol = Exclude<ListenProtocol, "http">;
+export type DoorProtocol = Exclude<ListenProtocol, "http" | "https">;
 
 /** What came of a request. */
 export interface Answered {

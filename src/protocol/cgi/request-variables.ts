@@ -40,6 +40,8 @@ export interface ConnectionFacts extends Origin {
   /** The socket's own address, which names the server where the request does not; "" on a unix socket. */
   readonly localAddress: string;
   readonly localPort: number;
+  /** Further variables of every request, encoded as those are; "" for none. */
+  readonly variables?: string;
 }
 
 /** The two parts of a decoded path: what led to the application, and what is left for it. */
@@ -192,7 +194,8 @@ export class RequestVariables {
     this.#facts = facts;
     this.#origin = facts;
     this.#believe = believe;
-    this.#constant = `SERVER_SOFTWARE\0${facts.software}\0GATEWAY_INTERFACE\0CGI/1.1`;
+    const { software, variables = "" } = facts;
+    this.#constant = `SERVER_SOFTWARE\0${software}\0GATEWAY_INTERFACE\0CGI/1.1${variables === "" ? "" : `\0${variables}`}`;
   }
 
   /** Of the last variables, the octets that come again while the connection's fields do not change. */
