@@ -49,6 +49,9 @@ export interface FrontSlot {
 
 const stopping: Failure = { problem: "The server is stopping.", traceback: "" };
 
+/** What a front has to cut its requests and to write its access log, ms. */
+export const endWithin = 1000;
+
 export class Fronts {
   readonly #settings: FrontsSettings;
   readonly #machine: Machine;
@@ -210,7 +213,9 @@ export class Fronts {
     this.#successors = successors.map(({ successor }) => successor);
     const failure =
       (await all((successor) => successor.whenLoaded())) ??
-      (this.#stopping ? stopping : await all((successor) => successor.listen()));
+      (this.#stopping ? stopping : await all((successor) => successor.listen())) ??
+      // One that listened first may have died while it waited for the others.
+      successors.find(({ successor }) => successor.failure !== undefined)?.successor.failure;
     this.#successors = [];
     if (failure !== undefined) {
       for (const { successor } of successors) successor.process.kill();
@@ -243,7 +248,7 @@ export class Fronts {
     this.#beside.add(before);
     before.drainGently();
     const { gracefulTimeout } = this.#settings.config;
-    const cancel = this.#machine.later(gracefulTimeout * 1000, () => {
+    let cancel = this.#machine.later(gracefulTimeout * 1000, () => {
       const who = this.#name(slot);
       log(
         "warning",
@@ -251,8 +256,10 @@ export class Fronts {
         `Requests of ${who} still run after ${gracefulTimeout} s (--graceful-timeout); they are ended.`,
       );
       before.end();
+      // One that still imports the application does not hear it.
+      cancel = this.#machine.later(endWithin, () => before.kill());
     });
-    return before.whenGone.then(cancel);
+    return before.whenGone.then(() => cancel());
   }
 
   // ---- one of them

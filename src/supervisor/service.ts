@@ -8,7 +8,7 @@ import type { TlsMaterial } from "../net/tls-identity.js";
 import type { Libpython } from "../python/libpython.js";
 import { EmbeddedPool } from "./embedded-pool.js";
 import { sumOf } from "./front-reports.js";
-import { Fronts, type FrontsOwner, type FrontsSettings } from "./fronts.js";
+import { endWithin, Fronts, type FrontsOwner, type FrontsSettings } from "./fronts.js";
 import { type ServiceEvent, type ServiceState, serviceLife } from "./lifecycles.js";
 import type { Machine } from "./machine.js";
 import { type PoolOwner, PoolProcess, type ReloadOutcome } from "./pool-process.js";
@@ -39,9 +39,6 @@ export interface ServiceSettings {
   /** What TLS connections are secured with now; undefined where none are. */
   tls?(): TlsMaterial | undefined;
 }
-
-/** What a front has to cut its requests and to write its access log, ms. */
-const endAfter = 1000;
 
 export class Service implements PoolOwner, FrontsOwner {
   readonly #config: Config;
@@ -267,7 +264,7 @@ export class Service implements PoolOwner, FrontsOwner {
         `Requests still run after ${this.#config.gracefulTimeout} s (--graceful-timeout); they are ended.`,
       );
       this.#fronts?.end();
-      this.#cancelDeadline = machine.later(endAfter, () => this.kill());
+      this.#cancelDeadline = machine.later(endWithin, () => this.kill());
     });
   }
 

@@ -23,6 +23,11 @@ export class Successor {
     this.process = process;
   }
 
+  /** What went wrong, if anything has. */
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
   loaded(facts: EmbeddedFacts): void {
     this.facts = facts;
     this.#happen("loaded");
