@@ -61,7 +61,7 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       generations: v.array(
         v.object({
           number: count,
-          state: v.picklist(["loading", "booting", "checking", "serving", "draining", "kept", "ending"]),
+          state: v.picklist(["loading", "booting", "checking", "serving", "draining", "kept", "ending", "ended"]),
           since: v.string(),
           spawner: count,
         }),

@@ -6,7 +6,7 @@ import { threadsMost, workerArea, workerName } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
 import { type Loaded, loadFailedStatus, type SpawnerListener } from "../spawn/spawner.js";
 import { type GenerationEvent, type GenerationState, generationLife } from "./lifecycles.js";
-import { endedLoading } from "./load-problems.js";
+import { endedLoading, notReady } from "./load-problems.js";
 import type { Machine, SpawnerHandle } from "./machine.js";
 import { logOutput } from "./output.js";
 import type { PoolSettings } from "./pool-process.js";
@@ -23,6 +23,9 @@ const tellStacksWithin = 300;
 /** A worker whose connection has ended has so long to exit, ms. */
 const exitWithin = 1000;
 
+/** A spawner that was told to end has so long, ms: more than it gives its workers (spawner.py, MERCY). */
+const endWithin = 5000;
+
 /** A worker that executes nothing has found the next front within so many milliseconds after that listens. */
 const comeWithin = 2000;
 
@@ -32,6 +35,8 @@ const worthWaiting = 1000;
 export interface GenerationOwner {
   /** Workers can be spawned, one is ready, or one has ended: there may be something to do. */
   generationChanged(generation: Generation): void;
+  /** What a front has told before is true now: a worker connected to it. */
+  workerReady(worker: number, pid: number): void;
   /** A worker that was ready, and not leaving, died. */
   workerDied(generation: Generation): void;
   /** No worker is there, and the next comes after `delay` ms; they die again and again. */
@@ -84,7 +89,7 @@ export class Generation implements SpawnerListener {
 
   /** Nothing of it is replaced any more, nor does it matter how it ends. */
   get #ending(): boolean {
-    return this.#state === "ending";
+    return this.#state === "ending" || this.#state === "ended";
   }
 
   /** A step of its life. */
@@ -128,9 +133,8 @@ export class Generation implements SpawnerListener {
       const busy = this.slots.all.filter(({ state, pid }) => state === "lost" && lost.includes(pid));
       if (this.#ending || !this.#settings.connectable() || busy.length === 0) return;
       for (const slot of busy) {
-        const { number, pid } = this.slots.leave(slot);
-        this.#settings.restarts.expect(pid, "front");
-        this.endLater(number, pid, "still executes what the front that ended gave it");
+        this.#settings.restarts.expect(slot.pid, "front");
+        this.#endLater(this.slots.leave(slot), "still executes what the front that ended gave it");
       }
       this.#owner.generationChanged(this);
     });
@@ -172,11 +176,13 @@ export class Generation implements SpawnerListener {
     return pids;
   }
 
-  /** Ends a worker that is there after the graceful timeout; `what` it does then, for the log. */
-  endLater(number: number, pid: number, what: string): void {
+  /** Ends a worker that is still leaving after the graceful timeout; `what` it does then, for the log. */
+  #endLater(leaving: Leaving, what: string): void {
     const { gracefulTimeout } = this.#settings;
+    const { number, pid } = leaving;
     this.#machine.later(gracefulTimeout * 1000, () => {
-      if (!this.slots.leaving.some((each) => each.pid === pid)) return;
+      // It may have had its slot again meanwhile, and leave it a second time.
+      if (!this.slots.leaving.includes(leaving)) return;
       log("warning", "supervisor", `${this.#name(number)} (pid ${pid}) ${what}: it is ended (--graceful-timeout).`);
       this.#kill(pid);
     });
@@ -206,7 +212,7 @@ export class Generation implements SpawnerListener {
     const untold = leaving.filter(({ told }) => !told);
     for (const worker of untold) {
       worker.told = true;
-      this.endLater(worker.number, worker.pid, what);
+      this.#endLater(worker, what);
     }
     return untold.map(({ pid }) => pid);
   }
@@ -263,6 +269,8 @@ export class Generation implements SpawnerListener {
 
   /** Nothing of it is left in the system. */
   #ended(): void {
+    if (!possible(generationLife, this.#state, "gone")) return;
+    this.happen("gone");
     this.#removeScoreboards();
     this.#owner.generationEnded(this);
   }
@@ -282,8 +290,13 @@ export class Generation implements SpawnerListener {
     this.stop();
     // Those that lost their front look for the next while theirs is there.
     this.#removeScoreboards();
-    this.#spawner?.end();
-    if (this.#spawner === undefined) this.#ended();
+    const spawner = this.#spawner;
+    spawner?.end();
+    if (spawner === undefined) this.#ended();
+    // One that still imports the application does not hear it.
+    this.#machine.later(endWithin, () => {
+      if (this.#spawner === spawner) this.kill();
+    });
   }
 
   /** Ends all its processes at once. */
@@ -302,7 +315,15 @@ export class Generation implements SpawnerListener {
     const { scoreboards } = runtime;
     const generation = this.number;
     const settings = { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits, generation };
-    this.#spawner = this.#machine.startSpawner(settings, this);
+    const spawner = this.#machine.startSpawner(settings, this);
+    this.#spawner = spawner;
+    // Of the first one the pool decides what is to be done.
+    if (this.#state === "loading") return;
+    this.#machine.later(pool.bootTimeout * 1000, () => {
+      if (this.#spawner !== spawner || this.facts !== undefined || this.#ending) return;
+      log("error", "supervisor", `${notReady(pool)} Its spawner is killed, and another tries.`);
+      spawner.kill();
+    });
   }
 
   /** False where no further one could be spawned either. */
@@ -318,11 +339,28 @@ export class Generation implements SpawnerListener {
       runtime.newScoreboard(this.number, slot.number);
     } catch (error) {
       // A full disk, for example: what serves already is not to end for it.
-      this.workerUnforked(slot.number, error instanceof Error ? error.message : String(error));
+      this.#unmade(slot, error instanceof Error ? error.message : String(error));
       return false;
     }
     this.#spawner?.spawn(slot.number);
+    this.#expectReady(slot, slot.startedAt);
     return true;
+  }
+
+  /** The worker of a slot, made at that time, is to be ready within the boot timeout, unless there is nobody it could say so to. */
+  #expectReady(slot: Slot, startedAt: number): void {
+    const { pool, connectable } = this.#settings;
+    this.#machine.later(pool.bootTimeout * 1000, () => {
+      if (this.#ending || slot.state !== "booting" || slot.startedAt !== startedAt) return;
+      if (!connectable() || slot.pid === 0) {
+        this.#expectReady(slot, startedAt);
+        return;
+      }
+      const who = `${this.#name(slot.number)} (pid ${slot.pid})`;
+      log("error", "supervisor", `${who} was not ready within ${pool.bootTimeout} s (--boot-timeout); it is killed.`);
+      this.#settings.restarts.expect(slot.pid, "boot");
+      this.#kill(slot.pid);
+    });
   }
 
   #fail(problem: string, traceback: string): void {
@@ -350,8 +388,8 @@ export class Generation implements SpawnerListener {
 
   workerForked(worker: number, pid: number): void {
     const slot = this.slots.get(worker);
-    if (slot !== undefined && slot.state !== "empty") {
-      slot.pid = pid;
+    if (!this.slots.unwanted(worker) && slot?.state === "booting" && !this.#ending) {
+      if (this.slots.forked(slot, pid)) this.#owner.workerReady(worker, pid);
       return;
     }
     // It was not wanted any more before it was there.
@@ -361,11 +399,18 @@ export class Generation implements SpawnerListener {
 
   workerUnforked(worker: number, problem: string): void {
     const slot = this.slots.get(worker);
-    if (slot === undefined || slot.state !== "booting") return;
+    if (!this.slots.unwanted(worker) && slot?.state === "booting") this.#unmade(slot, problem);
+  }
+
+  #unmade(slot: Slot, problem: string): void {
     const delay = this.slots.exited(slot, this.#machine.now());
     if (this.#ending) return;
-    this.#settings.restarts.add("boot", worker, 0, `cannot be made: ${problem}`);
-    log("error", "supervisor", `${this.#name(worker)} cannot be made: ${problem}; tried again in ${delay / 1000} s.`);
+    this.#settings.restarts.add("boot", slot.number, 0, `cannot be made: ${problem}`);
+    log(
+      "error",
+      "supervisor",
+      `${this.#name(slot.number)} cannot be made: ${problem}; tried again in ${delay / 1000} s.`,
+    );
     this.#againAfter(delay);
   }
 
@@ -429,16 +474,8 @@ export class Generation implements SpawnerListener {
     if (this.#state === "loading") {
       this.#fail(endedLoading(status, signal, this.#which(" of ")), "");
     }
-    if (this.#ending) {
-      this.#ended();
-      return;
-    }
-    if (status !== null || signal !== null) {
-      const ended = `The spawner${this.#which(" of ")} ended (${signal ?? `status ${status}`})`;
-      log("error", "supervisor", `${ended}; it and its workers are replaced.`);
-    }
-    this.#settings.restarts.add("spawner", 0, pid, `the spawner ended ${how}`);
     // Its workers have lost their parent: nobody would learn of their end.
+    this.slots.spawnerGone();
     for (const slot of this.slots.all) {
       this.#kill(slot.pid);
       if (slot.state !== "empty") this.slots.exited(slot, this.#machine.now());
@@ -448,6 +485,15 @@ export class Generation implements SpawnerListener {
       this.#kill(pid);
       this.slots.left(pid);
     }
+    if (this.#ending) {
+      this.#ended();
+      return;
+    }
+    if (status !== null || signal !== null) {
+      const ended = `The spawner${this.#which(" of ")} ended (${signal ?? `status ${status}`})`;
+      log("error", "supervisor", `${ended}; it and its workers are replaced.`);
+    }
+    this.#settings.restarts.add("spawner", 0, pid, `the spawner ended ${how}`);
     this.#fail(`The spawner ended ${how}.`, "");
     // Started again it might load newer code than its workers had.
     if (this.#state === "draining" || this.#state === "kept") this.stop();

@@ -48,7 +48,7 @@ export const poolLife: StateTable<PoolState, PoolEvent> = {
   },
 };
 
-export type GenerationState = "loading" | "booting" | "checking" | "serving" | "draining" | "kept" | "ending";
+export type GenerationState = "loading" | "booting" | "checking" | "serving" | "draining" | "kept" | "ending" | "ended";
 export type GenerationEvent =
   | "loaded"
   | "booted"
@@ -59,7 +59,8 @@ export type GenerationEvent =
   | "recalled"
   | "dismissed"
   | "given up"
-  | "stopped";
+  | "stopped"
+  | "gone";
 
 export const generationLife: StateTable<GenerationState, GenerationEvent> = {
   title: "A generation",
@@ -90,7 +91,8 @@ export const generationLife: StateTable<GenerationState, GenerationEvent> = {
       means: "Only its spawner is there, so that going back to it costs no import.",
       on: { recalled: "booting", dismissed: "ending", stopped: "ending" },
     },
-    ending: { means: "Nothing of it is replaced. It is gone when its processes are.", on: {} },
+    ending: { means: "Nothing of it is replaced.", on: { gone: "ended" } },
+    ended: { means: "Nothing of it is left.", on: {} },
   },
   events: {
     loaded: "The application is imported; with `--no-preload`, each worker will do that.",
@@ -103,6 +105,7 @@ export const generationLife: StateTable<GenerationState, GenerationEvent> = {
     dismissed: "It is not needed any more.",
     "given up": "It could not be made, or a newer one is wanted before it was.",
     stopped: "The pool stops, or it cannot be made again as it was.",
+    gone: "The last of its processes has ended.",
   },
 };
 

@@ -40,6 +40,10 @@ export class WorkerSlots {
   readonly #first: number;
   readonly #random: () => number;
   readonly #leaving = new Map<number, Leaving>();
+  /** Process ids of workers that said they are ready, of whose fork is not known yet. */
+  readonly #early = new Set<number>();
+  /** By the number of their slot: how many workers left before they were forked. Of each the spawner will tell. */
+  readonly #unwanted = new Map<number, number>();
 
   /** `first`: the number of the first slot; the others follow it. `random` gives a number from 0 to 1. */
   constructor(count: number, first = 1, random: () => number = Math.random) {
@@ -68,7 +72,8 @@ export class WorkerSlots {
   }
   /** Processes there are, or will be in a moment. */
   get alive(): number {
-    return this.ready + this.unconnected + this.#leaving.size;
+    const unwanted = [...this.#unwanted.values()].reduce((sum, count) => sum + count, 0);
+    return this.ready + this.unconnected + this.#leaving.size + unwanted;
   }
 
   /** Whether none is there nor about to be, as they die again and again. */
@@ -92,16 +97,23 @@ export class WorkerSlots {
   }
 
   /**
-   * A worker says that it is ready: false where that is old news. Its end is told by another process than its beginning,
-   * and may be known first; taken for ready, the slot would stay empty for ever.
+   * A worker says that it is ready: false where that is old news, or comes before its spawner said that it was forked. Its beginning
+   * and its end are told by another process than this, and its end may be known first; taken for ready, the slot would stay
+   * empty for ever.
    */
   connected(slot: Slot, pid: number): boolean {
     const leaving = this.#leaving.get(pid);
     if (leaving !== undefined) return this.#returned(slot, leaving);
-    if (!possible(slotLife, slot.state, "connected") || (slot.pid !== 0 && slot.pid !== pid)) return false;
+    if (slot.state === "booting" && slot.pid === 0) this.#early.add(pid);
+    if (!possible(slotLife, slot.state, "connected") || slot.pid !== pid) return false;
     happen(slot, "connected");
-    slot.pid = pid;
     return true;
+  }
+
+  /** The worker of a slot was forked. Whether it has said already that it is ready. */
+  forked(slot: Slot, pid: number): boolean {
+    slot.pid = pid;
+    return this.#early.delete(pid);
   }
 
   /** A worker that was to have a successor is ready for the next front before there is one: it has its slot again. */
@@ -123,13 +135,26 @@ export class WorkerSlots {
   leave(slot: Slot): Leaving {
     const { number, pid, startedAt } = slot;
     const leaving = { number, pid, startedAt, told: false };
-    // Of one that was not forked yet the spawner will tell.
     if (pid !== 0) this.leaves(leaving);
+    else this.#unwanted.set(number, (this.#unwanted.get(number) ?? 0) + 1);
     happen(slot, "left");
     slot.pid = 0;
     slot.failures = 0;
     slot.notBefore = 0;
     return leaving;
+  }
+
+  /** The spawner tells of a worker with this number: whether it is one that left before that. */
+  unwanted(number: number): boolean {
+    const count = this.#unwanted.get(number) ?? 0;
+    if (count > 0) this.#unwanted.set(number, count - 1);
+    return count > 0;
+  }
+
+  /** The spawner is gone, and tells of none any more. */
+  spawnerGone(): void {
+    this.#unwanted.clear();
+    this.#early.clear();
   }
 
   leaves(worker: Leaving): void {

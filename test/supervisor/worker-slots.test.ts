@@ -35,6 +35,7 @@ describe("the slots of workers", () => {
     assert.equal(slots.ready, 0);
     slots.booting(first(slots), 1000);
     assert.deepEqual([slots.ready, first(slots).startedAt], [0, 1000]);
+    slots.forked(first(slots), 4711);
     assert.ok(slots.connected(first(slots), 4711));
     assert.deepEqual([slots.ready, first(slots).pid], [1, 4711]);
   });
@@ -50,6 +51,32 @@ describe("the slots of workers", () => {
     assert.ok(slots.connected(first(slots), 4712));
   });
 
+  test("a worker that says it is ready before its spawner says it was forked is ready then", () => {
+    const slots = new WorkerSlots(1);
+    slots.booting(first(slots), 0);
+    assert.equal(slots.connected(first(slots), 4711), false);
+    assert.equal(slots.forked(first(slots), 4711), true);
+    assert.ok(slots.connected(first(slots), 4711));
+  });
+
+  test("late words of a worker that nobody knows do not fill a slot for which another is forked", () => {
+    const slots = new WorkerSlots(1);
+    slots.booting(first(slots), 0);
+    assert.equal(slots.connected(first(slots), 4711), false);
+    assert.equal(slots.forked(first(slots), 4712), false);
+    assert.deepEqual([first(slots).state, first(slots).pid], ["booting", 4712]);
+  });
+
+  test("a worker that leaves before it is forked counts until the spawner tells of it", () => {
+    const slots = new WorkerSlots(1);
+    slots.booting(first(slots), 0);
+    slots.leave(first(slots));
+    slots.booting(first(slots), 1);
+    assert.equal(slots.alive, 2);
+    assert.deepEqual([slots.unwanted(1), slots.unwanted(1)], [true, false]);
+    assert.equal(slots.alive, 1);
+  });
+
   test("a worker that has served is replaced at once", () => {
     const slots = new WorkerSlots(1);
     assert.equal(live(slots, 0, 60_000, "ready"), 0);
@@ -60,6 +87,7 @@ describe("the slots of workers", () => {
   test("word of another worker's first answer is not this one's", () => {
     const slots = new WorkerSlots(1);
     slots.booting(first(slots), 0);
+    slots.forked(first(slots), 4711);
     slots.connected(first(slots), 4711);
     slots.served(first(slots), 4710);
     assert.equal(first(slots).served, false);
@@ -99,6 +127,7 @@ describe("the slots of workers", () => {
   test("when the front is gone a worker keeps its slot until it is ready for the next, and is no younger then", () => {
     const slots = new WorkerSlots(2);
     for (const slot of slots.all) slots.booting(slot, 1000);
+    slots.forked(first(slots), 4711);
     slots.connected(first(slots), 4711);
     slots.served(first(slots), 4711);
     slots.disconnected();
@@ -118,6 +147,7 @@ describe("the slots of workers", () => {
   test("a worker that was to have a successor has its slot again where it comes to the next front first", () => {
     const slots = new WorkerSlots(1);
     slots.booting(first(slots), 1000);
+    slots.forked(first(slots), 4711);
     slots.connected(first(slots), 4711);
     slots.disconnected();
     slots.leave(first(slots));
@@ -128,6 +158,7 @@ describe("the slots of workers", () => {
     slots.booting(first(slots), 2000);
     assert.equal(slots.connected(first(slots), 4711), false);
     assert.equal(first(slots).pid, 0);
+    slots.forked(first(slots), 4712);
     assert.ok(slots.connected(first(slots), 4712));
     assert.deepEqual(
       slots.leaving.map(({ pid }) => pid),
@@ -147,6 +178,7 @@ describe("the slots of workers", () => {
     assert.equal(slots.failing, true);
     slots.booting(second, 100);
     assert.equal(slots.failing, true);
+    slots.forked(second, 4712);
     slots.connected(second, 4712);
     assert.equal(slots.failing, false);
   });
