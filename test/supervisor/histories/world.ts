@@ -199,7 +199,9 @@ export class SimulatedSpawner extends SimulatedProcess implements SpawnerHandle 
     const { preload } = this.settings.pool;
     const load = preload ? this.code.load : "well";
     if (load === "well") {
-      this.say(() => this.#listener.loaded({ preload, python: "3.12.0", application: `v${this.code.version}` }));
+      this.say(() =>
+        this.#listener.loaded({ preload, python: "3.12.0", application: `v${this.code.version}`, interface: "wsgi" }),
+      );
     } else if (load === "fails") {
       this.say(() => this.#listener.loadFailed("The application cannot be loaded.", ""));
       this.exit(1, null);
@@ -365,7 +367,9 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
     this.code = world.code;
     this.#settings = settings;
     this.#listener = listener;
-    this.serving = new Map(settings.config.pools.map(({ name }, index) => [name, settings.generations[index] ?? 1]));
+    this.serving = new Map(
+      settings.config.pools.map(({ name }, index) => [name, settings.pools[index]?.generation ?? 1]),
+    );
     this.whenGone = new Promise((resolve) => {
       this.#gone = resolve;
     });
