@@ -510,6 +510,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
   }
   poolDown(): void {}
   reopenLogs(): void {}
+  renewTls(): void {}
   makeRoom(): void {}
 
   checkGeneration(pool: string, generation: number): Promise<string | undefined> {
