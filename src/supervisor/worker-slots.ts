@@ -118,7 +118,12 @@ export class WorkerSlots {
 
   /** A worker that was to have a successor is ready for the next front before there is one: it has its slot again. */
   #returned(slot: Slot, { pid, startedAt, told }: Leaving): boolean {
-    if (told || !possible(slotLife, slot.state, "returned")) return false;
+    if (told) return false;
+    if (!possible(slotLife, slot.state, "returned")) {
+      // It serves until its successor is ready: the time it has to finish begins then.
+      this.leaves({ number: slot.number, pid, startedAt, told });
+      return false;
+    }
     this.#leaving.delete(pid);
     happen(slot, "returned");
     slot.pid = pid;
