@@ -208,6 +208,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   /** Asks each worker of a generation that does not serve yet for `path`. What is wrong, in a few words, or "". */
   async check(generation: number, path: string): Promise<string> {
     const asked = [...this.#links.keys()].filter((link) => link.generation === generation && link.member === undefined);
+    // They may have died a moment ago: what nobody has answered proves nothing.
+    if (asked.length === 0) return "no worker was there to be asked";
     const problems = await Promise.all(asked.map((link) => this.#ask(link, path)));
     return problems.find((problem) => problem !== "") ?? "";
   }

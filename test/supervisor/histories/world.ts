@@ -515,7 +515,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
 
   checkGeneration(pool: string, generation: number): Promise<string | undefined> {
     const own = () => [...this.workers].filter((each) => each.pool === pool && each.generation === generation);
-    return this.#ask(() => (own().every(({ code }) => code.healthy) ? "" : "it answered 500"));
+    return this.#ask(() => (own().length > 0 && own().every(({ code }) => code.healthy) ? "" : "it answered 500"));
   }
   drainServer(): Promise<undefined> {
     return Promise.resolve(undefined);
