@@ -85,7 +85,7 @@ class Worker:
         self._connection = None
         self._reader = None
         self._requests = {}  # those the front waits for, by id
-        self.running = set()  # those whose application has not returned
+        self.running = 0  # those whose application has not returned
         self._outbox = []
         self._outbox_octets = 0
         self._flushing = False  # a flush is planned, or waits for the front to read
@@ -249,10 +249,15 @@ class Worker:
     def _begin(self, frame):
         _, id, flags, shared, own, body = frame
         self._board[0] = id
-        request = Http(self, id, http_scope(shared, own, flags, self._state), flags, body)
-        request.limit = self._limits.pop(id, self._limit) if self._limits else self._limit
+        request = Http(self, id, http_scope(shared, own, flags, self._state))
+        if body or flags & wire.FLAG_BODY_FOLLOWS:
+            request.take_body(flags, body)
+        if self._limits:
+            request.limit = self._limits.pop(id, self._limit)
+        elif self._limit:
+            request.limit = self._limit
         self._requests[id] = request
-        self.running.add(request)
+        self.running += 1
         if self._watcher.parked:
             self._watcher.wake()
         coroutine = request.run(self._application)
@@ -261,15 +266,15 @@ class Worker:
         else:
             request.task = asyncio.Task(coroutine, loop=self.loop)
 
-    def answered(self, request):
+    def answered(self, id):
         """The front waits for it no longer."""
-        self._requests.pop(request.id, None)
+        self._requests.pop(id, None)
         if self._memory is not None:
             self._look_at_memory()
 
-    def over(self, request):
-        """Its application has returned."""
-        self.running.discard(request)
+    def over(self):
+        """An application has returned."""
+        self.running -= 1
         if self._ended and not self.running:
             self._notify()
 
@@ -280,11 +285,14 @@ class Worker:
 
     # ---- writing
 
-    def put(self, *octets):
-        """Octets of whole frames. They are written when all that is ready has had its turn."""
-        self._outbox.extend(octets)
-        for each in octets:
-            self._outbox_octets += len(each)
+    def put(self, frame, head=b"", payload=b""):
+        """Octets of a whole frame. They are written when all that is ready has had its turn."""
+        outbox = self._outbox
+        if head or payload:
+            outbox += (frame, head, payload)
+            self._outbox_octets += len(payload)
+        else:
+            outbox.append(frame)
         if not self._flushing:
             self._flushing = True
             self.loop.call_soon(self._flush_planned)

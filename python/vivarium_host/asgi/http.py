@@ -14,6 +14,10 @@ from .. import wire
 from ..wsgi import ERROR_BODY, ERROR_HEAD, ClientGone, report
 from .scope import field_lines, response_head
 
+PACK = wire.TO_FRONT.pack
+RESPONSE = wire.RESPONSE
+LAST = wire.FLAG_LAST
+
 NOTHING, STARTED, SENDING, TRAILERS, DONE = range(5)
 
 STEP = 262144  # octets of a large body sent in one frame
@@ -24,71 +28,55 @@ FILE_STEP = 65536  # octets of a body in a file given in one message
 class Http:
     """A request, from its frame to the end of the application's call."""
 
-    __slots__ = (
-        "_worker",
-        "id",
-        "scope",
-        "task",
-        "gone",
-        "late",
-        "interrupted",
-        "told_slow",
-        "limit",
-        "begun",
-        "_waits_since",
-        "_state",
-        "_head",
-        "_length",
-        "_sent",
-        "_trailers",
-        "_trailer_lines",
-        "_room",
-        "_chunks",
-        "_more",
-        "_file",
-        "_over",
-        "_asked",
-        "_taken",
-        "_waiters",
-        "__weakref__",
-    )
+    # What most requests never change is not theirs: making it would cost more than all the rest.
+    task = None
+    gone = False
+    late = 0  # when it was found to be late; 0 if it was not
+    interrupted = False
+    told_slow = False
+    limit = 0  # nanoseconds it may be executed; 0 is none
+    _waits_since = 0  # it waits for its client, whose time is not the application's
+    _state = NOTHING
+    _head = None
+    _length = -1
+    _sent = 0
+    _trailers = False
+    _trailer_lines = b""
+    _body = b""  # octets that came and were not given
+    _more = False  # further octets will come
+    _file = None
+    _over = False  # the last of it was given to the application
+    _asked = False  # the front knows that the application takes it
+    _taken = 0  # octets given and not told to the front
+    _waiters = ()
 
-    def __init__(self, worker, id, scope, flags, body):
+    def __init__(self, worker, id, scope):
         self._worker = worker
         self.id = id
         self.scope = scope
-        self.task = None
-        self.gone = False
-        self.late = 0  # when it was found to be late; 0 if it was not
-        self.interrupted = False
-        self.told_slow = False
-        self.limit = 0  # nanoseconds it may be executed; 0 is none
-        self.begun = perf_counter_ns()
-        self._waits_since = 0  # it waits for its client, whose time is not the application's
-        self._state = NOTHING
-        self._head = None
-        self._length = -1
-        self._sent = 0
-        self._trailers = False
-        self._trailer_lines = b""
         self._room = worker.response_memory  # octets of the body that the front has room for
-        self._chunks = [body] if body else []
-        self._more = bool(flags & wire.FLAG_BODY_FOLLOWS)
-        self._file = None
+        self.begun = perf_counter_ns()
+
+    def take_body(self, flags, body):
+        """What the request's frame says of its body, where it has one."""
         if flags & wire.FLAG_BODY_IN_FILE:
-            self._chunks = []
-            self._more = True
             self._file = open(body, "rb", 0)
-        self._over = False  # the last of it was given to the application
-        self._asked = False  # the front knows that the application takes it
-        self._taken = 0  # octets given and not told to the front
-        self._waiters = []
+            self._more = True
+        else:
+            self._body = body
+            self._more = bool(flags & wire.FLAG_BODY_FOLLOWS)
 
     # ---- what the front says
 
     def body(self, octets, last):
         if octets:
-            self._chunks.append(octets)
+            # An application that is slow has a list of pieces, joined when it asks.
+            if self._body:
+                if type(self._body) is bytes:
+                    self._body = [self._body]
+                self._body.append(octets)
+            else:
+                self._body = octets
         if last:
             self._more = False
         self._wake()
@@ -113,14 +101,14 @@ class Http:
 
     def _wake(self):
         if self._waiters:
-            waiters, self._waiters = self._waiters, []
+            waiters, self._waiters = self._waiters, ()
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
     async def _changed(self):
         waiter = self._worker.loop.create_future()
-        self._waiters.append(waiter)
+        self._waiters = (*self._waiters, waiter)
         await waiter
 
     async def _client(self):
@@ -147,7 +135,7 @@ class Http:
 
     async def receive(self):
         while not self.gone and self._state != DONE:
-            if self._chunks or self._file is not None or not (self._more or self._over):
+            if self._body or self._file is not None or not (self._more or self._over):
                 return self._request()
             if self._over:
                 await self._changed()  # until the client leaves
@@ -167,9 +155,10 @@ class Http:
                 self._close_file()
                 self._more = False
         else:
-            chunks = self._chunks
-            octets = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            self._chunks = []
+            octets = self._body
+            if type(octets) is list:
+                octets = b"".join(octets)
+            self._body = b""
             if self._more:
                 self._asked = True
                 self._taken += len(octets)
@@ -204,9 +193,9 @@ class Http:
                     if room and (length < 0 or length == len(body)):
                         # What nearly every application does.
                         status, flags, head, _ = self._head
-                        self._end(wire.RESPONSE, flags | wire.FLAG_LAST, status, head, body)
+                        self._end(RESPONSE, flags | LAST, status, head, body)
                         return
-                await self._body(body, more)
+                await self._send_body(body, more)
                 return
         elif type == "http.response.start":
             if self._state == NOTHING:
@@ -238,7 +227,7 @@ class Http:
         """Whether the body is not sent, whatever it is: then its length says nothing of it."""
         return self.scope["method"] == "HEAD" or self._head[0] in (204, 205, 304)
 
-    async def _body(self, body, more):
+    async def _send_body(self, body, more):
         """Sends octets of the body, the head before the first, as the front has room for them."""
         length = self._length
         size = len(body)
@@ -292,20 +281,13 @@ class Http:
     def _end(self, type, flags, status, head, payload):
         """The frame with which the response is whole."""
         wall = (perf_counter_ns() - self.begun) // 1000
-        header = wire.TO_FRONT.pack(
-            len(head) + len(payload),
-            self.id,
-            type,
-            flags,
-            status,
-            len(head),
-            wall if wall < wire.MICROSECONDS_MOST else wire.MICROSECONDS_MOST,
-            0,
-        )
+        if wall > wire.MICROSECONDS_MOST:
+            wall = wire.MICROSECONDS_MOST
+        size = len(head)
         self._state = DONE
         worker = self._worker
-        worker.put(header, head, payload)
-        worker.answered(self)
+        worker.put(PACK(size + len(payload), self.id, type, flags, status, size, wall, 0), head, payload)
+        worker.answered(self.id)
         if self._waiters:
             self._wake()
 
@@ -347,14 +329,14 @@ class Http:
             self._close_file()
             if self._state != DONE:
                 self._conclude()
-            self._worker.over(self)
+            self._worker.over()
 
     def _conclude(self):
         """The application will say nothing more, and the response is not whole."""
         if self.late:
             self._state = DONE
             self._worker.put(wire.frame(wire.LATE, self.id, wire.FLAG_OVER))
-            self._worker.answered(self)
+            self._worker.answered(self.id)
         elif self._state < SENDING and not self.gone:
             self._end(wire.RESPONSE, wire.FLAG_LAST | wire.FLAG_HAS_LENGTH, 500, ERROR_HEAD, ERROR_BODY)
         else:

@@ -20,6 +20,7 @@ DROPPED = frozenset(name.encode() for name in HOP_BY_HOP)
 _parts = {}
 _paths = {}
 _heads = {}
+_last = (0, None, None)  # status, headers and head of the response before
 
 
 def _end(host, port):
@@ -123,13 +124,18 @@ def field_lines(headers, what):
 
 def response_head(message):
     """``(status, flags, head as in the wire's RESPONSE frame, content length or -1)`` of http.response.start."""
+    global _last
     status = message.get("status")
     headers = message.get("headers", ())
+    # Equal to what has passed: a list that is another's is compared, so that it may be changed.
+    if headers == _last[1] and status == _last[0] and type(status) is int:
+        return _last[2]
     key = None
     try:
         key = (status, *map(tuple, headers))
         known = _heads.get(key)
         if known is not None and type(status) is int:  # 200 == 200.0
+            _last = (status, list(key[1:]), known)
             return known
     except TypeError:
         pass  # one of them is something that cannot be: what, is said below
