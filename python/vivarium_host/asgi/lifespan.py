@@ -27,6 +27,7 @@ class Lifespan:
         self._told = []  # messages for the application
         self._waiter = None
         self._asked = False  # it was told to start
+        self._complete = False
         self._foreign = False  # it answered with a message of another protocol
         self._started = loop.create_future()
         self._stopped = loop.create_future()
@@ -44,7 +45,7 @@ class Lifespan:
         problem = await self._started
         if problem is not None:
             raise problem
-        return self.state
+        return self.state if self._complete else None
 
     async def shutdown(self):
         if self._task is None or self._task.done():
@@ -89,6 +90,7 @@ class Lifespan:
         if type == "lifespan.startup.complete":
             if self._started.done():
                 raise RuntimeError("lifespan.startup.complete comes a second time")
+            self._complete = True
             self._settle(None)
         elif type == "lifespan.startup.failed":
             if self._started.done():

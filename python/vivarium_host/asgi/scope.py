@@ -131,6 +131,11 @@ def response_head(message):
     if headers == _last[1] and status == _last[0] and type(status) is int:
         return _last[2]
     key = None
+    if not isinstance(headers, (list, tuple)):
+        try:
+            headers = list(headers)
+        except TypeError:
+            raise TypeError("the headers of http.response.start are %r, not pairs of byte strings" % (headers,)) from None
     try:
         key = (status, *map(tuple, headers))
         known = _heads.get(key)
@@ -144,11 +149,6 @@ def response_head(message):
         raise TypeError("http.response.start %s; it takes a number" % said)
     if not 200 <= status <= 999:
         raise ValueError("http.response.start has the status %d; it takes one from 200 to 999" % status)
-    if not hasattr(headers, "__iter__"):
-        raise TypeError("the headers of http.response.start are %r, not pairs of byte strings" % (headers,))
-    if not isinstance(headers, (list, tuple)):
-        headers = list(headers)
-        key = None
     lines, flags, length = field_lines(headers, "http.response.start")
     head = (status, flags, REASONS.get(status, b"") + b"\r\n" + lines, length)
     if key is not None and len(head[2]) < 2048:

@@ -64,6 +64,11 @@ export class Connection {
     this.#socket.write(typeof octets === "string" ? Buffer.from(octets, "latin1") : octets);
   }
 
+  /** What was received and not read, latin-1. */
+  get pendingText(): string {
+    return this.#received.toString("latin1");
+  }
+
   /** Octets that the system has not taken yet. */
   get unsent(): number {
     return this.#socket.writableLength;
