@@ -71,6 +71,13 @@ export interface PoolOwner {
   workerRetired(worker: number, pid: number): void;
 }
 
+/** Why every request is refused, and in how many seconds it is tried again. */
+interface Down {
+  readonly why: string;
+  readonly againIn: number;
+}
+const notDown: Down = { why: "", againIn: 0 };
+
 export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly pool: Pool<Ticket, WorkerLink>;
   readonly spoolSpace: SpoolSpace;
@@ -100,6 +107,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   /** What the generation that serves speaks; undefined before its first worker. */
   #interface: Interface | undefined;
   #staffed: () => void = () => {};
+  /** What `down` told, until a worker is ready; `why` is "" otherwise. */
+  #downWhenEmpty: Down = notDown;
   #flushPlanned = false;
   #lookPlanned = false;
 
@@ -172,7 +181,13 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   /** No worker is there, nor will be soon; see `Overload`. It is over when one is ready. */
   down(why: string, againIn: number): void {
-    if (this.pool.members.length === 0) this.#overload.down = { why, againIn };
+    this.#downWhenEmpty = { why, againIn };
+    this.#maybeDown();
+  }
+
+  /** Word that there is no worker may come before the end of the last one's connection. */
+  #maybeDown(): void {
+    if (this.pool.members.length === 0 && this.#downWhenEmpty.why !== "") this.#overload.down = this.#downWhenEmpty;
   }
 
   /**
@@ -197,7 +212,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#staffed();
     this.#spare();
     link.quota = Math.round(this.#maxRequests * (1 + jitter * Math.random()));
-    this.#overload.down = { why: "", againIn: 0 };
+    this.#downWhenEmpty = notDown;
+    this.#overload.down = notDown;
   }
 
   /** A worker that gets no more and has nothing left ends with its connection. */
@@ -472,6 +488,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     this.#recovered(link);
     this.pool.requeue(unbegun);
     this.#dispatch(now);
+    this.#maybeDown();
   }
 
   /** RFC 9110 §9.2.2. Of a response that has begun, a second one would not be the continuation. */

@@ -431,7 +431,10 @@ export class Generation implements SpawnerListener {
     }
     const ready = slot.state === "ready" || slot.state === "lost";
     const delay = this.slots.exited(slot, this.#machine.now());
-    if (this.#ending) return;
+    if (this.#ending) {
+      this.#owner.generationChanged(this);
+      return;
+    }
     if (this.#state !== "draining") {
       this.#settings.restarts.add(expected ?? (ready ? "died" : "boot"), worker, pid, why);
     }

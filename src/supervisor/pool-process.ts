@@ -225,6 +225,13 @@ export class PoolProcess implements GenerationOwner {
       if (generation === this.#next && generation !== this.#previous) generation.kill();
     }
     this.#settle(this.#outcome(this.#next?.number ?? this.generation, "The server is stopping."));
+    this.#maybeDeserted();
+  }
+
+  /** While it stops nothing is replaced: where no worker is left, what waits for one is to be told. */
+  #maybeDeserted(): void {
+    if (this.#generations.some(({ slots }) => slots.alive > 0)) return;
+    this.#owner.poolDown(this.config.name, "The server is stopping.", 1);
   }
 
   /** After `stop`: the front has gone, and workers end when their connection does. */
@@ -266,7 +273,10 @@ export class PoolProcess implements GenerationOwner {
 
   /** Does what can be done: spawns, promotes, sees off. */
   #step(): void {
-    if (this.#phase === "stopping") return;
+    if (this.#phase === "stopping") {
+      this.#maybeDeserted();
+      return;
+    }
     for (const generation of this.#generations) this.#seeOff(generation);
     if (!this.#frontListening) return;
     this.#recycle();

@@ -6,7 +6,7 @@ import { Load } from "../support/load.js";
 import { descendants, waitUntilGone } from "../support/processes.js";
 import { type PromiseOptions, promised } from "../support/promises.js";
 import { vivarium } from "../support/vivarium.js";
-import { type Server, until } from "./server.js";
+import { request, type Server, until } from "./server.js";
 
 const modes = [
   ["workers", ["--workers", "2", "--threads", "4"]],
@@ -157,6 +157,24 @@ describe("a server that is told to stop", () => {
       term(server);
       await server.vivarium.process.exited;
       await load.stop();
+    });
+  });
+
+  test("and whose only worker dies then: what waits for it is answered 503, and it ends", () => {
+    const expected = [/^error pool: Worker 1 \(pid \d+\) died while it executed POST/];
+    return ends({ args: ["--workers", "1", "--threads", "1"], expected }, async (server) => {
+      const executed = server.connection();
+      executed.send(request("/executed?note&wait=never", "Content-Length: 0\r\n", "POST"));
+      await until(() => server.record().length === 1, "it is executed");
+      const waiting = [1, 2, 3].map((n) => server.begin(`/${n}?note`));
+      await until(async () => (await server.front()).requests === 4, "all have arrived");
+      const [worker] = (await server.status()).workers;
+      term(server);
+      await server.logged(stopping);
+      process.kill(worker?.pid ?? 0, "SIGKILL");
+      assert.equal((await executed.response()).status, 502);
+      for (const connection of waiting) assert.equal((await connection.response()).status, 503);
+      assert.deepEqual(server.record(), ["executed"]);
     });
   });
 
