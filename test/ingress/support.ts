@@ -11,9 +11,11 @@ import type { BodyStore } from "../../src/ingress/body.js";
 import { Ingress, type IngressConfig, serverOptions } from "../../src/ingress/ingress.js";
 import { RequestMemory } from "../../src/ingress/request-memory.js";
 import { Shortage } from "../../src/ingress/shortage.js";
+import type { TlsDoor } from "../../src/ingress/tls.js";
 import { NetClientSocket } from "../../src/net/client-socket.js";
 import { Deadlines } from "../../src/net/deadline.js";
 import { Descriptors } from "../../src/net/descriptors.js";
+import { TrustedProxies } from "../../src/routing/forwarded.js";
 import { Router } from "../../src/routing/router.js";
 
 export interface Served {
@@ -30,6 +32,9 @@ export interface Surroundings {
   readonly host?: string;
   readonly mount?: string;
   readonly descriptors?: Descriptors;
+  /** Whose connections begin with a PROXY header. */
+  readonly proxies?: readonly string[];
+  readonly tls?: TlsDoor;
 }
 
 /** Serves with `handler` until the test ends. */
@@ -63,9 +68,11 @@ export async function serve(
     version: "0.0.0",
     deadlines,
     ...(config.descriptors && { descriptors: config.descriptors }),
+    tls: config.tls,
   });
   const server = createServer(serverOptions);
-  if (bare) ingress.attach(server, { protocol });
+  const proxies = config.proxies && new TrustedProxies(config.proxies);
+  if (bare) ingress.attach(server, { protocol, proxies });
   else server.on("connection", (socket) => ingress.accept(new NetClientSocket(socket), { protocol }));
   const path = join(tempDir, "listen");
   server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
