@@ -3,7 +3,7 @@ import { after, before, describe } from "node:test";
 import { haproxy, unavailable } from "../../support/tools.js";
 import type { Vivarium } from "../../support/vivarium.js";
 import { type Exceptions, runSuite } from "../suite/suite.js";
-import { Site, startApplication } from "./support.js";
+import { haproxyFiles, Site, startApplication } from "./support.js";
 
 const sites: readonly { readonly name: string; readonly port: number; readonly except?: Exceptions }[] = [
   { name: "http", port: 8001 },
@@ -24,7 +24,7 @@ describe("HAProxy in front", { skip: unavailable("haproxy") }, () => {
     site = new Site();
     application = await startApplication(site.folder, ["http", "fastcgi", "scgi", "uwsgi"]);
     await site.configure("haproxy");
-    await site.serve(haproxy(), ["-db", "-f", "defaults.cfg", "-f", "site-http.cfg", "-f", "site-fastcgi.cfg"]);
+    await site.serve(haproxy(), ["-db", ...haproxyFiles]);
   });
   after(async () => {
     await site?.close();

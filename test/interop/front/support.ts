@@ -11,6 +11,11 @@ export const interopFolder: string = join(root, "test", "interop");
 
 /** The folder that stands in the configurations for the one with Vivarium's sockets. */
 const writtenFolder = "/run/mysite";
+/** Arguments that name the files of haproxy/. */
+export const haproxyFiles: readonly string[] = ["defaults", "site-http", "site-fastcgi", "site-proxy"].flatMap(
+  (name) => ["-f", `${name}.cfg`],
+);
+
 /** What stands there for a free port. */
 const writtenPort = /:(80\d\d)\b/gu;
 /** What stands there for the program, and for the folder of the application. */
