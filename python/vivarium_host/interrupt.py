@@ -25,8 +25,8 @@ def stack_of(thread):
     while frame is not None:
         if not frame.f_code.co_filename.startswith(HERE):
             frames.append((frame, frame.f_lineno))
-        elif frame.f_code.co_name == "_occupy":
-            break  # beyond it is how the thread was started
+        elif frame.f_code.co_name in ("_occupy", "run"):
+            break  # beyond it is how the thread, or the request's task, was started
         frame = frame.f_back
     frames = frames[:FRAMES_MOST]
     frames.reverse()

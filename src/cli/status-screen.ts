@@ -94,13 +94,19 @@ function poolFacts(pool: PoolStatus): readonly Fact[] {
   const { spawner } = pool;
   if (pool.embedded) return [{ name: "mode", text: "embedded: the fronts have the application inside" }];
   const imported = spawner.preload ? "application imported once" : "each worker imports the application";
-  const measured = `${milliseconds(pool.wall)} on average, of it ${milliseconds(pool.cpu)} computing`;
+  const asgi = pool.interface === "asgi";
+  const average = `${milliseconds(pool.wall)} on average`;
+  // Of one among many on a thread nobody knows what it computes.
+  const measured = asgi ? average : `${average}, of it ${milliseconds(pool.cpu)} computing`;
+  const threads = `${pool.threads} of ${counted(pool.threadsMost, "thread")} a worker in use`;
   return [
     { name: "spawner", text: spawner.pid === 0 ? "none at the moment" : `process ${spawner.pid}, ${imported}` },
     { name: "queue", text: queueText(pool) },
     {
       name: "pool",
-      text: `${pool.threads} of ${counted(pool.threadsMost, "thread")} a worker in use, up to ${counted(pool.writeAhead, "request")} written ahead`,
+      text: asgi
+        ? `ASGI, up to ${counted(pool.threadsMost, "request")} at once in each worker`
+        : `${threads}, up to ${counted(pool.writeAhead, "request")} written ahead`,
     },
     { name: "request", text: pool.wall === 0 ? "none measured yet" : measured },
   ];
@@ -332,11 +338,17 @@ function workersTable({ pools, workers }: Status, now: number): string {
   );
 }
 
+/** An event loop that a synchronous call blocks, or has blocked. */
+function blockedText({ blocked, blockedMost }: WorkerStatus): string {
+  if (blocked > 0) return `, blocked for ${shortDuration(blocked)}`;
+  return blockedMost > 0 ? `, was blocked for ${shortDuration(blockedMost)}` : "";
+}
+
 function workerRow(worker: WorkerStatus, now: number): Row {
   const age = since(worker.startedAt, now);
   const cells = [
     String(worker.pid),
-    worker.replaced === "" ? worker.state : `${worker.state} (${worker.replaced})`,
+    `${worker.state}${worker.replaced === "" ? "" : ` (${worker.replaced})`}${blockedText(worker)}`,
     duration(age),
     worker.requests.toLocaleString("en"),
     String(worker.busy),

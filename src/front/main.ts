@@ -182,6 +182,7 @@ class Front {
 
   /** What still runs is cut; the access log says so. */
   async end(): Promise<void> {
+    for (const pool of this.#pools.values()) pool.endEvents();
     this.#ingress.destroy();
     await this.#ingress.drain();
     await this.#accessLog?.close();

@@ -121,6 +121,8 @@ export interface WorkerReport {
   readonly pid: number;
   readonly requests: number;
   readonly busy: number;
+  readonly blocked: number;
+  readonly blockedMost: number;
   readonly executing: readonly Executing[];
 }
 
@@ -137,6 +139,7 @@ export interface PoolReport {
   readonly name: string;
   readonly threads: number;
   readonly threadsMost: number;
+  readonly interface: "" | "wsgi" | "asgi";
   readonly queue: number;
   readonly wait: WaitReport;
   readonly refused: number;

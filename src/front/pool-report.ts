@@ -14,14 +14,16 @@ const tasksMost = 20;
 /** Characters of a request's target that are told: many threads may have a long one each. */
 const targetMost = 1000;
 
-export function poolReport(config: PoolConfig, { pool, tallies, refused, downBecause }: WorkerPool): PoolReport {
+export function poolReport(config: PoolConfig, workers: WorkerPool): PoolReport {
+  const { pool, tallies, refused, downBecause } = workers;
   const { pace } = pool;
   const now = performance.now();
   const { count, median, most } = pool.waits.recent(now);
   return {
     name: config.name,
     threads: pace.threads,
-    threadsMost: threadsMost(config),
+    threadsMost: workers.interface === "asgi" ? pace.most : threadsMost(config),
+    interface: workers.interface ?? "",
     queue: pool.queueLength,
     wait: { longest: pool.longestWait(now) / 1000, count, median: median / 1000, most: most / 1000 },
     refused,
@@ -37,10 +39,13 @@ export function workerReports(workers: WorkerPool): readonly WorkerReport[] {
   const now = performance.now();
   return workers.links.map((link) => {
     const executing = executedBy(link, workers, now);
+    const { blocked, blockedMost } = workers.noted(link);
     return {
       pid: link.pid,
       requests: link.member?.answered ?? 0,
-      busy: executing.length,
+      busy: link.interface === "asgi" ? (link.member?.outstanding ?? 0) : executing.length,
+      blocked: blocked / 1000,
+      blockedMost: blockedMost / 1000,
       executing: executing.map((ticket) => ({
         ...executingOf(ticket.exchange, now - ticket.givenAt),
         ...(workers.isLate(ticket) ? { client: "timed out" } : {}),

@@ -7,10 +7,14 @@ export interface Noted {
   readonly begun: number;
   /** Counts up while it executes requests and is well. */
   readonly beat: number;
+  /** For how long its event loop has been blocked at this moment, and the longest that it was, ms; from a second up, else 0. */
+  readonly blocked: number;
+  readonly blockedMost: number;
 }
 
-const unknown: Noted = { begun: Number.POSITIVE_INFINITY, beat: 0 };
-const octets: Buffer = Buffer.alloc(8);
+/** Of a worker that nothing is known of. */
+export const nothingNoted: Noted = { begun: Number.POSITIVE_INFINITY, beat: 0, blocked: 0, blockedMost: 0 };
+const octets: Buffer = Buffer.alloc(16);
 
 export class Scoreboard {
   /** -1 where it could not be opened, or was closed. */
@@ -25,8 +29,14 @@ export class Scoreboard {
   }
 
   read(): Noted {
-    if (this.#descriptor < 0 || readSync(this.#descriptor, octets, 0, octets.length, 0) < octets.length) return unknown;
-    return { begun: octets.readUInt32LE(0), beat: octets.readUInt32LE(4) };
+    if (this.#descriptor < 0 || readSync(this.#descriptor, octets, 0, octets.length, 0) < octets.length)
+      return nothingNoted;
+    return {
+      begun: octets.readUInt32LE(0),
+      beat: octets.readUInt32LE(4),
+      blocked: octets.readUInt32LE(8),
+      blockedMost: octets.readUInt32LE(12),
+    };
   }
 
   close(): void {

@@ -20,6 +20,8 @@ export interface Ticket {
   givenAt: number;
   suspect: boolean;
   streaming: boolean;
+  /** Its response is a stream of events. */
+  events: boolean;
   /** Something of an answer was given to the exchange. */
   begun: boolean;
   /** The worker it was given to, and its id there; undefined and 0 before. */
@@ -31,6 +33,16 @@ export interface Ticket {
   window: number;
   /** What of a response that comes in parts waits for its client. */
   spool: ResponseSpool | undefined;
+}
+
+/** A response that has no end of its own, and whose client comes again: RFC 9110 §8.3, HTML "Server-sent events". */
+const eventStream = /(?:^|\n)content-type:[ \t]*text\/event-stream[ \t]*[;\r]/i;
+
+/** Ends a stream of events as if it were whole: an event that is not whole is dropped by its client. False where it is none. */
+export function endEvents({ exchange, events }: Ticket): boolean {
+  if (!events) return false;
+  exchange.write(nothing, true);
+  return true;
 }
 
 /** What a link tells its pool. */
@@ -248,6 +260,7 @@ export class WorkerLink implements ResponseListener {
     else if (this.interface === "asgi") {
       // A task that waits for its client occupies nobody.
       this.#owner.linkBegan(this, ticket);
+      ticket.events = read.contentLength < 0 && eventStream.test(head.toString("latin1"));
       exchange.respond(read, body, false);
     } else {
       ticket.spool = new ResponseSpool(exchange, this.#owner.spoolSpace);

@@ -14,9 +14,9 @@ import { HealthCheck } from "./health-check.js";
 import { scoreboardName } from "./messages.js";
 import { Overload } from "./overload.js";
 import type { SpoolSpace } from "./response-spool.js";
-import { hasBegun, type Noted, Scoreboard } from "./scoreboard.js";
+import { hasBegun, type Noted, nothingNoted, Scoreboard } from "./scoreboard.js";
 import { type LimitSettings, type LimitsOwner, TimeLimits } from "./time-limits.js";
-import type { Interface, LinkOwner, Tally, Ticket, WorkerLink } from "./worker-link.js";
+import { endEvents, type Interface, type LinkOwner, type Tally, type Ticket, type WorkerLink } from "./worker-link.js";
 
 /** Generations whose answers are counted: the one that serves, the one before it, the one that comes. */
 const talliesMost = 3;
@@ -242,6 +242,11 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     });
   }
 
+  /** Running requests got their time: streams of events end, as they have no end of their own. */
+  endEvents(): void {
+    for (const link of this.#links.keys()) for (const ticket of link.tickets) endEvents(ticket);
+  }
+
   /** Ends every link once it has answered what it has; workers exit then. */
   end(): void {
     for (const link of this.#links.keys()) link.end();
@@ -400,7 +405,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   }
 
   noted(link: WorkerLink): Noted {
-    return this.#links.get(link)?.read() ?? { begun: Number.POSITIVE_INFINITY, beat: 0 };
+    return this.#links.get(link)?.read() ?? nothingNoted;
   }
 
   linkRelieved(link: WorkerLink, ticket: Ticket): void {
@@ -471,8 +476,9 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     for (const ticket of this.pool.gone(member)) {
       ticket.link = undefined;
       const { exchange } = ticket;
-      if (exchange.ended) continue;
-      if (!hasBegun(ticket.id, begun)) {
+      if (exchange.ended || (member.admission === "draining" && endEvents(ticket))) continue;
+      // Of a body that was passed on while it came there is no second copy.
+      if (!hasBegun(ticket.id, begun) && exchange.request.stream === undefined) {
         if (exchange.inputEnded) refuseUnbegun(exchange);
         else unbegun.push(ticket);
         continue;
@@ -493,7 +499,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   /** RFC 9110 §9.2.2. Of a response that has begun, a second one would not be the continuation. */
   #mayRunAgain({ exchange, begun }: Ticket): boolean {
-    return !begun && !exchange.inputEnded && this.#retry.has(exchange.request.method);
+    const { stream } = exchange.request;
+    return !begun && stream === undefined && !exchange.inputEnded && this.#retry.has(exchange.request.method);
   }
 }
 
@@ -505,6 +512,7 @@ function ticketOf(exchange: Exchange, now: number): Ticket {
     givenAt: 0,
     suspect: false,
     streaming: false,
+    events: false,
     begun: false,
     link: undefined,
     id: 0,

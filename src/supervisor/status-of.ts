@@ -68,6 +68,7 @@ export interface Known {
 }
 
 const idlePool = {
+  interface: "" as const,
   threads: 0,
   queue: 0,
   wait: { longest: 0, count: 0, median: 0, most: 0 },
@@ -193,6 +194,8 @@ function workerStatus(worker: KnownWorker, pool: KnownPool, report: FrontReport 
     startedAt: new Date(startedAt).toISOString(),
     requests: told?.requests ?? 0,
     busy: told?.busy ?? 0,
+    blocked: told?.blocked ?? 0,
+    blockedMost: told?.blockedMost ?? 0,
     executing: told?.executing ?? [],
     ...processUsage(pid),
   };

@@ -60,6 +60,9 @@ export interface WorkerStatus {
   readonly requests: number;
   /** Requests it executes at this moment: busy threads. */
   readonly busy: number;
+  /** ASGI: for how many seconds its event loop has been blocked at this moment, and the longest that it was; from a second up, else 0. */
+  readonly blocked: number;
+  readonly blockedMost: number;
   /** These requests, the oldest first. */
   readonly executing: readonly ExecutingStatus[];
   /** Processor time since it started, seconds. */
@@ -148,6 +151,8 @@ export interface PoolStatus {
   readonly threads: number;
   /** The most it may choose. */
   readonly threadsMost: number;
+  /** What the generation that serves speaks; "" before its first worker. */
+  readonly interface: "" | "wsgi" | "asgi";
   /** Requests waiting for a worker. */
   readonly queue: number;
   /** How long they wait. */

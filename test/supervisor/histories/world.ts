@@ -531,6 +531,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
         name,
         threads: 1,
         threadsMost: 1,
+        interface: "wsgi" as const,
         queue: 0,
         wait: { longest: 0, count: 0, median: 0, most: 0 },
         refused: 0,
