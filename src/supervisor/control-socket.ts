@@ -5,7 +5,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { prepareControlDirectory } from "../config/control-path.js";
 import { vivariumError } from "../errors.js";
 import { clearStaleSocket } from "../net/stale-socket.js";
-import type { ReloadOutcome } from "./pool-process.js";
+import type { ReloadOutcome } from "./reloads.js";
 import type { CertificateStatus, Status } from "./status.js";
 
 export interface ControlCommands {

@@ -7,8 +7,7 @@ import type { Fronts } from "./fronts.js";
 import type { ServiceState } from "./lifecycles.js";
 import type { Machine } from "./machine.js";
 import { logOutput } from "./output.js";
-import type { ReloadOutcome } from "./pool-process.js";
-import { type ReloadedBy, Reloads } from "./reloads.js";
+import { type ReloadedBy, type ReloadOutcome, Reloads } from "./reloads.js";
 import { Restarts, type WorkerCause, workerCauses } from "./restarts.js";
 
 export class EmbeddedPool {

@@ -9,7 +9,7 @@ import { type GenerationEvent, type GenerationState, generationLife } from "./li
 import { endedLoading, notReady } from "./load-problems.js";
 import type { Machine, SpawnerHandle } from "./machine.js";
 import { logOutput } from "./output.js";
-import type { PoolSettings } from "./pool-process.js";
+import type { PoolSettings } from "./pool-settings.js";
 import { Recycler } from "./recycler.js";
 import { replacementDelay } from "./replacement.js";
 import type { WorkerCause } from "./restarts.js";

@@ -2,7 +2,7 @@
 import { log } from "../channels.js";
 import { type PoolConfig, workerName } from "../config/config.js";
 import type { WorkerSpent } from "../front/messages.js";
-import type { PoolSettings } from "./pool-process.js";
+import type { PoolSettings } from "./pool-settings.js";
 import { type Due, Recycling, type Spent } from "./recycling.js";
 import type { WorkerSlots } from "./worker-slots.js";
 

@@ -25,10 +25,23 @@ export interface LastReload extends ReloadUnderWay {
   readonly traceback: string;
 }
 
+/** What came of a reload, for who asked for it. */
+export interface ReloadOutcome {
+  readonly pool: string;
+  /** The one that was made. */
+  readonly generation: number;
+  /** Why the one before goes on serving; "" where the new one does. */
+  readonly problem: string;
+  /** May be "". */
+  readonly traceback: string;
+}
+
 export class Reloads {
   readonly #now: () => number;
   #last: LastReload | undefined;
   #underWay: ReloadUnderWay | undefined;
+  /** Whoever asked for the one under way, or for one that was given up for it. */
+  #waiting: ((outcome: ReloadOutcome) => void)[] = [];
 
   /** `now` gives milliseconds since the epoch. */
   constructor(now: () => number) {
@@ -56,5 +69,19 @@ export class Reloads {
     const took = (now - Date.parse(startedAt)) / 1000;
     this.#last = { generation, by, startedAt, at: new Date(now).toISOString(), took, outcome, problem, traceback };
     if (begun === this.#underWay) this.#underWay = undefined;
+  }
+
+  /** What comes of the one under way, or of the one it is given up for. */
+  outcome(): Promise<ReloadOutcome> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  /** Whoever waits is told. */
+  settle(outcome: ReloadOutcome): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const tell of waiting) tell(outcome);
   }
 }

@@ -13,7 +13,8 @@
 //   - told to stop, the service ends, and with it every process.
 import assert from "node:assert/strict";
 import type { Config, PoolConfig } from "../../../src/config/config.js";
-import { PoolProcess, type ReloadOutcome } from "../../../src/supervisor/pool-process.js";
+import { PoolProcess } from "../../../src/supervisor/pool-process.js";
+import type { ReloadOutcome } from "../../../src/supervisor/reloads.js";
 import { Service, type ServiceOwner } from "../../../src/supervisor/service.js";
 import { Random } from "../../fuzz/random.js";
 import { configuration } from "../../python/fake-front.js";
