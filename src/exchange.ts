@@ -98,6 +98,60 @@ export interface ResponseHead {
   readonly hasDate: boolean;
 }
 
+/** Octets both ways on a connection that speaks HTTP no longer; the same at the client's side and at a server's. */
+export interface TunnelEnd {
+  /** Octets that do not change afterwards. False: wait for `tunnelDrained`. */
+  write(octets: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  /** Closes behind what was written. Nothing is told any more. */
+  close(): void;
+}
+
+/** Who has a `TunnelEnd`. */
+export interface TunnelOwner {
+  /** The octets are the owner's from now on. */
+  tunnelReceived(octets: Uint8Array): void;
+  /** After a `write` that was false: there is room again. */
+  tunnelDrained(): void;
+  /** Nothing more comes. The end is to be closed. */
+  tunnelEnded(): void;
+}
+
+/** A connection that is a WebSocket. */
+export interface WebSocketStream {
+  /** A message, whose octets do not change afterwards; of a text they are UTF-8. `flushed`: it has left for the client. */
+  send(octets: Uint8Array, text: boolean, flushed?: () => void): void;
+  /** A close code that may be sent (RFC 6455 §7.4) and a reason of at most 123 octets. The first counts. */
+  close(code: number, reason: string): void;
+  /** No messages but those that were read already. */
+  pause(): void;
+  resume(): void;
+}
+
+/** Who has a `WebSocketStream`. Told nothing before `accept` has returned. */
+export interface WebSocketOwner {
+  /** The octets are the owner's from now on; of a text they are valid UTF-8. */
+  socketMessage(octets: Uint8Array, text: boolean): void;
+  /** Once, and nothing after it. 1005: the client gave no code, 1006: it left without a word (RFC 6455 §7.1.5). */
+  socketClosed(code: number, reason: string): void;
+}
+
+/**
+ * A request whose client wants its connection to become a WebSocket (RFC 6455). To answer it as any request, `respond`, is to
+ * refuse. One of these, once, in place of `respond`, and not after the exchange ended; it then lasts as long as the connection.
+ */
+export interface Upgrade {
+  /** Subprotocols that the client speaks, its favourite first. */
+  readonly protocols: readonly string[];
+  /** The client's Sec-WebSocket-Key, or one in its place. */
+  readonly key: string;
+  /** `fields` as in a head, without those that belong to the handshake. */
+  accept(subprotocol: string | undefined, fields: Uint8Array, owner: WebSocketOwner): WebSocketStream;
+  /** As `accept`, where somebody else is at the other end: `fields` has what was agreed on with it, but for the proof of the key. */
+  tunnel(fields: Uint8Array, owner: TunnelOwner): TunnelEnd;
+}
+
 /** What became of an exchange, told once to `onEnd`. */
 export type Outcome =
   /** the response was encoded whole and given to the client's connection */
@@ -124,6 +178,8 @@ export interface Exchange {
   /** Whether `inform` reaches the client, and the trailers given to `end`; the same for all requests with the same `fields`. */
   readonly takesHints: boolean;
   readonly takesTrailers: boolean;
+  /** There where the client asks for a WebSocket and the route's handler was said to take that (routing/router.ts). */
+  readonly upgrade?: Upgrade | undefined;
   /** An interim response (103: RFC 8297) before `respond`; `fields` as in a head. Nothing where the client or its protocol takes none. */
   inform(status: number, fields: Uint8Array): void;
   /** Ends the body as `write` with `last` does, with trailer fields (RFC 9110 §6.5) behind it where the client takes them. */

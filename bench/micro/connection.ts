@@ -16,6 +16,9 @@ class Quiet implements ClientSocket {
   start(owner: ClientSocketOwner): void {
     this.owner = owner;
   }
+  handOver(owner: ClientSocketOwner): void {
+    this.owner = owner;
+  }
   setNoDelay(): void {}
   write(): void {}
   pause(): void {}
@@ -42,6 +45,10 @@ const config = {
   headTimeout: 30,
   stallTimeout: 30,
   minRate: 500,
+  wsMaxSize: 2 ** 24,
+  wsPingInterval: 20,
+  wsPingTimeout: 20,
+  wsCompression: false,
 };
 const wire = Buffer.allocUnsafe(65536);
 const handler: Handler = (exchange) => {

@@ -28,6 +28,10 @@ const config = {
   headTimeout: 30,
   stallTimeout: 30,
   minRate: 500,
+  wsMaxSize: 2 ** 24,
+  wsPingInterval: 20,
+  wsPingTimeout: 20,
+  wsCompression: false,
 };
 const requests = new RecurringRequests(new Ingress(config, new Router([]), { version: "0.0.0" }));
 const decoder = new RequestDecoder({ maxParams: 65536, maxRequests: 1 }, (octets, malformed) =>

@@ -32,6 +32,10 @@ const config = {
   headTimeout: 30,
   stallTimeout: 30,
   minRate: 500,
+  wsMaxSize: 2 ** 24,
+  wsPingInterval: 20,
+  wsPingTimeout: 20,
+  wsCompression: false,
 };
 const wire = Buffer.allocUnsafe(65536);
 const handler: Handler = (exchange) => {

@@ -63,7 +63,12 @@ export async function build(root, project = ".") {
     // It finds its binary beside itself.
     external: ["koffi"],
     supported: { "dynamic-import": false },
-    define: { "import.meta.url": "moduleUrl" },
+    define: {
+      "import.meta.url": "moduleUrl",
+      // The library ws looks for two native addons unless it is told not to.
+      "process.env.WS_NO_BUFFER_UTIL": "true",
+      "process.env.WS_NO_UTF_8_VALIDATE": "true",
+    },
     banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
     minifySyntax: true,
     minifyWhitespace: true,

@@ -74,6 +74,8 @@ export interface UpstreamGroupConfig {
   readonly firstByteTimeout: number;
   /** Between two parts of a response. Default 60. */
   readonly idleTimeout: number;
+  /** Without an octet either way on a connection that has become a WebSocket. Default 3600. */
+  readonly tunnelTimeout: number;
   /** Idle connections kept for each server, where its protocol can. 0: none. Default 32. */
   readonly keepAlive: number;
   /** FastCGI: the most requests at once on a connection. Default 1. */
@@ -221,6 +223,14 @@ export interface Config {
   readonly stallTimeout: number;
   /** Octets a second; 0: any at all will do. Default 500. */
   readonly minRate: number;
+  /** The largest message of a WebSocket, octets. Default 16 MiB. Beyond it: 1009. */
+  readonly wsMaxSize: number;
+  /** Seconds without a sign of life from a client after which it is pinged; 0: never. Default 20. */
+  readonly wsPingInterval: number;
+  /** Seconds in which it must answer. Default 20. */
+  readonly wsPingTimeout: number;
+  /** Whether messages are compressed where the client offers it (permessage-deflate). Default false. */
+  readonly wsCompression: boolean;
   /** Files that are looked at once a second: when one is touched, the server reloads. Default none. */
   readonly touchReload: readonly string[];
   /** Seconds running requests get to finish at a stop, or when newer code has taken over. Default 30. */

@@ -68,6 +68,14 @@ export const upstreamOptions: { readonly [Name in UpstreamOptionName]: UpstreamO
     standard: "60",
     initial: "60",
   },
+  tunnelTimeout: {
+    key: "tunnel-timeout",
+    placeholder: "SECONDS",
+    summary: "a WebSocket through which nothing goes, either way",
+    read: seconds("above 0"),
+    standard: "3600",
+    initial: "3600",
+  },
   keepAlive: {
     key: "keep-alive",
     placeholder: "N",

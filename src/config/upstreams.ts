@@ -44,6 +44,7 @@ export function readUpstream(
     sendTimeout: pick("sendTimeout"),
     firstByteTimeout: pick("firstByteTimeout"),
     idleTimeout: pick("idleTimeout"),
+    tunnelTimeout: pick("tunnelTimeout"),
     keepAlive: pick("keepAlive"),
     multiplex: pick("multiplex"),
     retryBudget: pick("retryBudget"),

@@ -9,7 +9,8 @@ import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-soc
 import { decodePath, type Place, RequestVariables } from "../protocol/cgi/request-variables.js";
 import { listElements } from "../protocol/http1/grammar.js";
 import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
-import { continue100, interimHead, ResponseEncoder } from "../protocol/http1/response-encoder.js";
+import { continue100, interimHead, ResponseEncoder, switchingHead } from "../protocol/http1/response-encoder.js";
+import { acceptOf } from "../protocol/websocket/handshake.js";
 import { claimedOrigin } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
@@ -31,6 +32,8 @@ import { Peer } from "./peer.js";
 import { littleMemory, noMemory } from "./request-memory.js";
 import { protocolOf, requestRecord } from "./request-record.js";
 import { StreamedBody, type StreamSource } from "./streamed-body.js";
+import { type Door, offerUpgrade } from "./upgrade.js";
+import type { Switched } from "./upgraded.js";
 
 const nowhere: Place = { scriptName: "", pathInfo: "" };
 
@@ -43,7 +46,7 @@ export function serveHttp1(
 }
 
 class Connection
-  implements IngressConnection, Paced, BodyOwner, StreamSource, ResponseSink, ResponseExtras, ClientSocketOwner
+  implements IngressConnection, Paced, BodyOwner, StreamSource, ResponseSink, ResponseExtras, Door, ClientSocketOwner
 {
   deadline: number;
   moved = 0;
@@ -403,7 +406,23 @@ class Connection
     this.#exchange = exchange;
     this.#options.requestBegan();
     if (route === undefined) exchange.refuse(404, notMounted().message);
+    else if (head.webSocket && route.upgrades?.() === true)
+      offerUpgrade(exchange, route.handler, head, this, this.#options);
     else exchange.begin(route.handler);
+  }
+
+  switchProtocols(_exchange: IncomingExchange, key: string, fields: Uint8Array): Switched {
+    const socket = this.#socket;
+    const head = this.#head;
+    socket.write(switchingHead(acceptOf(key), fields));
+    this.#phase = phases.closed;
+    this.#exchange = undefined;
+    const rest = this.#decoder.release();
+    this.#options.deadlines.unwatch(this);
+    this.#options.memory.free(this.#counted);
+    this.#counted = 0;
+    const remoteAddress = this.#variables.remoteAddress;
+    return { from: this, socket, rest, inputEnded: this.#inputEnded, head, remoteAddress };
   }
 
   /** Answers a request that cannot be accepted, and closes. */

@@ -1,5 +1,5 @@
 import { log } from "../channels.js";
-import type { Exchange, Handler, Request, ResponseHead } from "../exchange.js";
+import type { Exchange, Handler, Request, ResponseHead, Upgrade } from "../exchange.js";
 import { requestId } from "../request-id.js";
 import { plainPage } from "./page.js";
 
@@ -33,13 +33,14 @@ export class IncomingExchange implements Exchange {
   onInputEnd: (() => void) | undefined = undefined;
   onFlushed: ((octets: number) => void) | undefined = undefined;
   onGone: (() => void) | undefined = undefined;
+  upgrade: Upgrade | undefined = undefined;
   /** The status sent, 0 before. */
   status = 0;
   /** Whether the length in the head or the framing tells the client where the body ends. */
   delimited = true;
   /** performance.now() when the request was whole; 0 where nobody wants to know. */
   readonly started: number;
-  readonly #sink: ResponseSink;
+  #sink: ResponseSink;
   #id: string | undefined = undefined;
 
   constructor(sink: ResponseSink, request: Request, inputEnded: boolean, started: number) {
@@ -52,6 +53,12 @@ export class IncomingExchange implements Exchange {
   get id(): string {
     this.#id ??= requestId(this.request);
     return this.#id;
+  }
+
+  /** Its connection speaks another protocol now, and is that's to cut. */
+  switched(sink: ResponseSink): void {
+    this.status = 101;
+    this.#sink = sink;
   }
 
   /** Gives itself to its handler; where that throws, answers 500 or cuts the response. */

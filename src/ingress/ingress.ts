@@ -13,7 +13,7 @@ import type { Router } from "../routing/router.js";
 import { Arrival } from "./arrival.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
-import type { IngressConnection, IngressOptions } from "./options.js";
+import type { IngressConnection, IngressOptions, WebSocketOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { RecurringRequests } from "./recurring-requests.js";
 import { RequestMemory } from "./request-memory.js";
@@ -37,6 +37,10 @@ export type IngressConfig = Pick<
   | "headTimeout"
   | "stallTimeout"
   | "minRate"
+  | "wsMaxSize"
+  | "wsPingInterval"
+  | "wsPingTimeout"
+  | "wsCompression"
 >;
 
 export interface IngressFacts {
@@ -111,6 +115,7 @@ export class Ingress implements IngressOptions {
   readonly headTimeout: number;
   readonly shortage: Shortage;
   readonly pace: Pace;
+  readonly webSockets: WebSocketOptions;
   readonly #connections = new Set<IngressConnection>();
   #requests = 0;
   /** Whether other processes accept from the same sockets. */
@@ -150,6 +155,12 @@ export class Ingress implements IngressOptions {
     this.shortage = new Shortage(facts.descriptors ?? ownDescriptors(), this.deadlines, this.#connections);
     this.keepAlive = ticks(config.keepAlive);
     this.headTimeout = ticks(config.headTimeout);
+    this.webSockets = {
+      maxSize: config.wsMaxSize,
+      pingInterval: config.wsPingInterval === 0 ? 0 : ticks(config.wsPingInterval),
+      pingTimeout: ticks(config.wsPingTimeout),
+      compression: config.wsCompression,
+    };
     this.pace = new Pace(this.deadlines, config.stallTimeout, config.minRate);
   }
 
@@ -262,6 +273,13 @@ export class Ingress implements IngressOptions {
 
   requestBegan(): void {
     this.#requests += 1;
+  }
+
+  connectionReplaced(connection: IngressConnection, by: IngressConnection): void {
+    this.#connections.delete(connection);
+    this.#connections.add(by);
+    // One that came to be while this drains was not told.
+    if (this.#draining) by.drain();
   }
 
   connectionClosed(connection: IngressConnection): void {

@@ -7,6 +7,15 @@ import type { BodyStore } from "./body.js";
 import type { Pace } from "./pace.js";
 import type { RecurringRequests } from "./recurring-requests.js";
 
+export interface WebSocketOptions {
+  /** Octets of the largest message. */
+  readonly maxSize: number;
+  /** In ticks; 0: none. */
+  readonly pingInterval: number;
+  readonly pingTimeout: number;
+  readonly compression: boolean;
+}
+
 /** What all connections of a front share, whatever is spoken on them. */
 export interface IngressOptions extends BodyStore {
   readonly router: Router;
@@ -23,12 +32,15 @@ export interface IngressOptions extends BodyStore {
   readonly headTimeout: number;
   /** How fast bodies must come and responses be taken. */
   readonly pace: Pace;
+  readonly webSockets: WebSocketOptions;
   /** Whether connections close after the response they are at. */
   readonly draining: boolean;
   /** How long idle connections are left open then, in ticks; 0: no longer than it takes to see that they are. */
   readonly drainIdle: number;
   /** A request is whole and goes to its handler. */
   requestBegan(): void;
+  /** The socket of a connection is another's from now on. */
+  connectionReplaced(connection: IngressConnection, by: IngressConnection): void;
   /** The connection is closed; nothing more comes from it. */
   connectionClosed(connection: IngressConnection): void;
 }

@@ -196,6 +196,10 @@ export class BareSocket implements ClientSocket {
     this.resume();
   }
 
+  handOver(owner: ClientSocketOwner): void {
+    this.#owner = owner;
+  }
+
   setNoDelay(): void {
     this.#handle.setNoDelay?.(true);
   }

@@ -60,6 +60,8 @@ export interface ClientSocket {
   readonly untaken: number | undefined;
   /** Begins to read. Once, before all else. */
   start(owner: ClientSocketOwner): void;
+  /** All is told to another owner from now on. */
+  handOver(owner: ClientSocketOwner): void;
   /** What is written leaves at once, whether or not what was written before has arrived (TCP_NODELAY). */
   setNoDelay(): void;
   /** `flushed` is called when the kernel has taken them and all before, not where the connection was lost before that. */
@@ -123,11 +125,15 @@ export class NetClientSocket implements ClientSocket {
   start(owner: ClientSocketOwner): void {
     this.#owner = owner;
     const socket = this.#socket;
-    socket.on("data", (chunk: Buffer) => owner.socketReceived(chunk, chunk.length));
-    socket.on("end", () => owner.socketEnded());
+    socket.on("data", (chunk: Buffer) => this.#owner?.socketReceived(chunk, chunk.length));
+    socket.on("end", () => this.#owner?.socketEnded());
     // What went wrong does not matter: the peer is gone, and "close" follows.
     socket.on("error", () => {});
-    socket.on("close", () => owner.socketClosed());
+    socket.on("close", () => this.#owner?.socketClosed());
+  }
+
+  handOver(owner: ClientSocketOwner): void {
+    this.#owner = owner;
   }
 
   setNoDelay(): void {

@@ -13,20 +13,21 @@ export interface Mount {
   readonly handler: Handler;
   /** Whether the handler takes requests whose body has not arrived yet (`Request.stream`); asked for each that has one. Default: no. */
   readonly streams?: (() => boolean) | undefined;
+  /** Whether it takes requests for a WebSocket (`Exchange.upgrade`). Default: no. */
+  readonly upgrades?: (() => boolean) | undefined;
 }
 
 export interface Route {
   readonly handler: Handler;
   readonly streams: (() => boolean) | undefined;
+  readonly upgrades: (() => boolean) | undefined;
   /** SCRIPT_NAME and PATH_INFO under the route's prefix. */
   readonly place: Place;
 }
 
 /** A mount as requests are compared with it. */
-interface Prefix {
+interface Prefix extends Omit<Route, "place"> {
   readonly path: string;
-  readonly handler: Handler;
-  readonly streams: (() => boolean) | undefined;
 }
 
 /**
@@ -46,7 +47,7 @@ export class Router {
 
   constructor(mounts: readonly Mount[]) {
     const wildcards = new Map<string, Prefix[]>();
-    for (const { host, path, handler, streams } of mounts) {
+    for (const { host, path, handler, streams, upgrades } of mounts) {
       const name = hostName(host);
       const prefixes =
         name === ""
@@ -54,7 +55,7 @@ export class Router {
           : name.startsWith("*.")
             ? entry(wildcards, name.slice(1))
             : entry(this.#exact, name);
-      prefixes.push({ path: mountOctets(path), handler, streams });
+      prefixes.push({ path: mountOctets(path), handler, streams, upgrades });
       prefixes.sort((one, other) => other.path.length - one.path.length);
     }
     this.#wildcards = [...wildcards].sort(([one], [other]) => other.length - one.length);
@@ -70,7 +71,7 @@ export class Router {
     const only = this.#only;
     if (only !== undefined) {
       const place = placeUnder(only.path, path);
-      return place === undefined ? undefined : { handler: only.handler, streams: only.streams, place };
+      return place && routeTo(only, place);
     }
     if (this.#hostless) return among(this.#everywhere, path);
     const name = hostName(host);
@@ -90,14 +91,18 @@ export function notMounted(): VivariumError {
   return vivariumError("ERR_ROUTING_NOT_MOUNTED", "There is no application at this address.", { status: 404 });
 }
 
+function routeTo({ handler, streams, upgrades }: Prefix, place: Place): Route {
+  return { handler, streams, upgrades, place };
+}
+
 function among(prefixes: readonly Prefix[], path: string): Route | undefined {
   if (path === "") {
     const root = prefixes.at(-1);
-    return root && { handler: root.handler, streams: root.streams, place: { scriptName: root.path, pathInfo: "" } };
+    return root && routeTo(root, { scriptName: root.path, pathInfo: "" });
   }
-  for (const { path: prefix, handler, streams } of prefixes) {
-    const place = placeUnder(prefix, path);
-    if (place !== undefined) return { handler, streams, place };
+  for (const prefix of prefixes) {
+    const place = placeUnder(prefix.path, path);
+    if (place !== undefined) return routeTo(prefix, place);
   }
   return undefined;
 }

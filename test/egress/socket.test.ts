@@ -41,6 +41,7 @@ function optionsFor(port: number, deadlines = new Deadlines(false)): DriverOptio
     sendTimeout: 4,
     firstByteTimeout: 4,
     idleTimeout: 4,
+    tunnelTimeout: 4,
     keepAlive: 0,
     multiplex: 1,
     maxHead: 1000,

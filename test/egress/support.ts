@@ -154,6 +154,7 @@ const defaults: Omit<UpstreamGroupConfig, "servers"> = {
   sendTimeout: 60,
   firstByteTimeout: 60,
   idleTimeout: 60,
+  tunnelTimeout: 3600,
   keepAlive: 32,
   multiplex: 1,
   retryBudget: 0.2,

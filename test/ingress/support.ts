@@ -35,6 +35,8 @@ export interface Surroundings {
   /** Whose connections begin with a PROXY header. */
   readonly proxies?: readonly string[];
   readonly tls?: TlsDoor;
+  /** Whether the handler takes requests for a WebSocket. */
+  readonly upgrades?: boolean;
 }
 
 /** Serves with `handler` until the test ends. */
@@ -61,9 +63,15 @@ export async function serve(
     headTimeout: 30,
     stallTimeout: 30,
     minRate: 500,
+    wsMaxSize: 2 ** 24,
+    wsPingInterval: 20,
+    wsPingTimeout: 20,
+    wsCompression: false,
     ...config,
   };
-  const router = new Router([{ host: config.host ?? "", path: config.mount ?? "", handler }]);
+  const router = new Router([
+    { host: config.host ?? "", path: config.mount ?? "", handler, upgrades: () => config.upgrades === true },
+  ]);
   const ingress = new Ingress(whole, router, {
     version: "0.0.0",
     deadlines,

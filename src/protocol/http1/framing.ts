@@ -9,6 +9,7 @@ export interface FramingFields {
   readonly codings: string | undefined;
   readonly connection: string;
   readonly expect: string;
+  readonly upgrade: string;
 }
 
 /** Picks them out. Throws where one that must be alone is repeated, or where two framings contradict each other. */
@@ -18,6 +19,7 @@ export function framingFields(fields: readonly string[], faults: Faults): Framin
   let codings: string | undefined;
   let connection = "";
   let expect = "";
+  let upgrade = "";
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
@@ -30,6 +32,9 @@ export function framingFields(fields: readonly string[], faults: Faults): Framin
         break;
       case 6:
         if (name.toLowerCase() === "expect") expect = expect === "" ? value : `${expect},${value}`;
+        break;
+      case 7:
+        if (name.toLowerCase() === "upgrade") upgrade = upgrade === "" ? value : `${upgrade},${value}`;
         break;
       case 10:
         if (name.toLowerCase() === "connection") connection = connection === "" ? value : `${connection},${value}`;
@@ -50,7 +55,7 @@ export function framingFields(fields: readonly string[], faults: Faults): Framin
   if (length !== undefined && codings !== undefined) {
     throw faults.malformed("The message has both Transfer-Encoding and Content-Length.");
   }
-  return { host, length, codings, connection, expect };
+  return { host, length, codings, connection, expect, upgrade };
 }
 
 export function readContentLength(length: string, maxBody: number, faults: Faults): number {
@@ -58,6 +63,15 @@ export function readContentLength(length: string, maxBody: number, faults: Fault
   if (octets === -1) throw faults.malformed("The message's Content-Length is malformed.");
   if (octets > maxBody) throw faults.bodyTooLarge(`The body is larger than ${maxBody} octets.`);
   return octets;
+}
+
+/** Whether the message switches, or asks to switch, to WebSocket (RFC 6455 §4). */
+export function becomesWebSocket(connection: string, upgrade: string): boolean {
+  return (
+    upgrade !== "" &&
+    listElements(upgrade.toLowerCase()).includes("websocket") &&
+    listElements(connection.toLowerCase()).includes("upgrade")
+  );
 }
 
 /** Whether the sender lets the connection stay open (RFC 9112 §9.3). */

@@ -87,6 +87,15 @@ export class Inflow {
     );
   }
 
+  /** All that is pending, which is consumed then. */
+  release(): Uint8Array {
+    const octets = Buffer.concat([this.bytes.subarray(this.at, this.end), ...(this.#queue ?? [])]);
+    this.#queue = undefined;
+    this.#queued = 0;
+    this.#read(nothing, 0);
+    return octets;
+  }
+
   #take(buffer: Buffer, length: number): void {
     if (this.at < this.end) this.#append(buffer.subarray(0, length));
     else this.#read(buffer, length);

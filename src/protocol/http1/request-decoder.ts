@@ -49,6 +49,8 @@ export interface RequestHead {
   readonly keepAlive: boolean;
   /** Whether the client waits for 100 (Continue) before it sends the body. */
   readonly expectContinue: boolean;
+  /** Whether the client asks that the connection become a WebSocket. */
+  readonly webSocket: boolean;
 }
 
 export type RequestEvent =
@@ -162,6 +164,12 @@ export class RequestDecoder {
       if (error instanceof VivariumError) this.#fault = error;
       throw error;
     }
+  }
+
+  /** What came behind the last request: the connection speaks HTTP no longer. */
+  release(): Uint8Array {
+    this.#phase = OVER;
+    return this.#inflow.release();
   }
 
   #maybeBody(): RequestEvent | undefined {
@@ -317,6 +325,7 @@ export class RequestDecoder {
       contentLength: facts.contentLength,
       keepAlive: facts.keepAlive,
       expectContinue: facts.expectContinue,
+      webSocket: facts.webSocket,
     };
     const event = { type: "head", head } as const;
     this.#last = position <= lookahead ? event : undefined;

@@ -2,7 +2,7 @@
 // connection stays open (RFC 9110 §7, RFC 9112 §3, §6, §9). Everything else in the fields is the application's.
 
 import { vivariumError } from "../../errors.js";
-import { framingFields, readContentLength, staysOpen } from "./framing.js";
+import { becomesWebSocket, framingFields, readContentLength, staysOpen } from "./framing.js";
 import { type Faults, isAuthority, listElements, parseTransferEncoding } from "./grammar.js";
 
 export interface Target {
@@ -22,6 +22,7 @@ export interface FieldFacts {
   readonly contentLength: number;
   readonly keepAlive: boolean;
   readonly expectContinue: boolean;
+  readonly webSocket: boolean;
 }
 
 /** The target that means the server as a whole. */
@@ -51,7 +52,7 @@ function splitQuery(target: string): { readonly path: string; readonly query: st
 
 /** Reads the fields of a request in HTTP/1.`minor`. */
 export function readFields(fields: readonly string[], minor: 0 | 1, maxBody: number, faults: Faults): FieldFacts {
-  const { host, length, codings, connection, expect } = framingFields(fields, faults);
+  const { host, length, codings, connection, expect, upgrade } = framingFields(fields, faults);
   if (host === undefined && minor === 1) throw faults.malformed("The request has no Host.");
   if (host !== undefined && !isAuthority(host)) throw faults.malformed("The request's Host is malformed.");
   if (codings !== undefined) checkCodings(codings, minor, faults);
@@ -65,6 +66,8 @@ export function readFields(fields: readonly string[], minor: 0 | 1, maxBody: num
     keepAlive: staysOpen(connection, minor),
     // RFC 9110 §10.1.1: HTTP/1.0 has no expectations, "MUST ignore"
     expectContinue: minor === 1 && expect !== "" && expectsContinue(expect) && mayHaveBody,
+    // RFC 9110 §7.8: in HTTP/1.0 it is ignored
+    webSocket: minor === 1 && becomesWebSocket(connection, upgrade),
   };
 }
 

@@ -5,7 +5,7 @@
 import { VivariumError, vivariumError } from "../../errors.js";
 import { BodyDecoder, type BodyLimits } from "./body-decoder.js";
 import { FieldLines } from "./field-lines.js";
-import { framingFields, readContentLength, staysOpen } from "./framing.js";
+import { becomesWebSocket, framingFields, readContentLength, staysOpen } from "./framing.js";
 import { CR, type Faults, LF, parseTransferEncoding, SPACE, valueOctets } from "./grammar.js";
 import { Inflow } from "./inflow.js";
 
@@ -32,6 +32,8 @@ export interface ResponseHead {
 export type ResponseEvent =
   /** A 1xx response; the final one is still to come. */
   | { readonly type: "informational"; readonly head: ResponseHead }
+  /** The peer has switched to WebSocket, as it was asked to: `release` gives what follows. */
+  | { readonly type: "switched"; readonly head: ResponseHead }
   | { readonly type: "head"; readonly head: ResponseHead }
   | { readonly type: "body"; readonly octets: Uint8Array }
   | { readonly type: "end" };
@@ -60,6 +62,7 @@ export class ResponseDecoder {
   readonly #body: BodyDecoder;
   #phase = BETWEEN;
   #method = "";
+  #webSocket = false;
   #closed = false;
   #fault: VivariumError | undefined;
   /** These are relative to the inflow's `at`, which stays at the head's first octet until the head is whole. */
@@ -85,15 +88,21 @@ export class ResponseDecoder {
     return this.#phase === BETWEEN && this.#inflow.pending === 0 && this.#fault === undefined && !this.#closed;
   }
 
-  /** Awaits the response to a request; once for each, after the "end" of the one before. */
-  begin(method: string): void {
+  /** Awaits the response to a request, which perhaps asked for a WebSocket; once for each, after the "end" of the one before. */
+  begin(method: string, webSocket = false): void {
     this.#method = method;
+    this.#webSocket = webSocket;
     this.#beginHead();
   }
 
   /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
   receive(chunk: Uint8Array): void {
     this.#inflow.receive(chunk);
+  }
+
+  /** What came behind the last response: the connection speaks HTTP no longer. */
+  release(): Uint8Array {
+    return this.#inflow.release();
   }
 
   /** The peer has sent all it will. */
@@ -160,6 +169,10 @@ export class ResponseDecoder {
     if (!this.#lines.maybeFields(inflow)) return undefined;
     inflow.at += this.#lines.position;
     const head = this.#readHead(this.#lines.fields);
+    if (head.status === 101) {
+      this.#phase = BETWEEN;
+      return { type: "switched", head };
+    }
     if (head.status < 200) {
       this.#beginHead();
       return { type: "informational", head };
@@ -227,9 +240,10 @@ export class ResponseDecoder {
   #readHead(fields: readonly string[]): ResponseHead {
     const status = this.#status;
     const minor = this.#minor;
-    const { length, codings, connection } = framingFields(fields, faults);
-    // we never ask to switch protocols, so that what follows a 101 would be anyone's guess
-    if (status === 101) throw badResponse("The upstream switches protocols, unasked.");
+    const { length, codings, connection, upgrade } = framingFields(fields, faults);
+    // what follows a 101 to anything else would be anyone's guess
+    if (status === 101 && !(this.#webSocket && becomesWebSocket(connection, upgrade)))
+      throw badResponse("The upstream switches protocols, unasked.");
     let framing: ResponseFraming = "none";
     let contentLength = 0;
     // RFC 9112 §6.3, in its order

@@ -126,6 +126,12 @@ export function interimHead(status: number, fields: Uint8Array): Uint8Array {
   return Buffer.concat([line, fields, lineEnd]);
 }
 
+/** What a connection says last in HTTP before it is a WebSocket (RFC 6455 §4.2.2); `fields` are field lines. */
+export function switchingHead(accept: string, fields: Uint8Array): Uint8Array {
+  const line = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`;
+  return Buffer.concat([Buffer.from(line, "latin1"), fields, lineEnd]);
+}
+
 /** Statuses whose responses have no content, whatever the method (RFC 9110 §15.2, §15.3.5, §15.3.6, §15.4.5). */
 export function hasNoContent(status: number): boolean {
   return status < 200 || status === 204 || status === 205 || status === 304;
