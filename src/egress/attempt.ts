@@ -1,11 +1,12 @@
 // A request on its way through a group: to one server, and perhaps to another after it.
 import { VivariumError } from "../errors.js";
-import type { Exchange, ResponseHead } from "../exchange.js";
+import type { Exchange, ResponseHead, TunnelEnd, TunnelOwner } from "../exchange.js";
 import type { Member } from "./balancer.js";
 import type { FailureKind, UpstreamCall, UpstreamEvents, UpstreamFailure, UpstreamRequest } from "./driver.js";
 import type { Forwarder } from "./forwarded.js";
 import { isIdempotent, mayRetry, triesMost } from "./retry.js";
 import type { Server } from "./server.js";
+import { joinTunnel } from "./tunnel.js";
 
 /** What a request needs of its group. */
 export interface AttemptOwner {
@@ -139,6 +140,13 @@ export class Attempt implements UpstreamEvents {
     this.#exchange.refuse(status, sentence);
   }
 
+  switched(fields: Uint8Array, server: TunnelEnd): TunnelOwner {
+    const { upgrade } = this.#exchange;
+    if (upgrade === undefined) throw new Error("a server switched that was not asked to");
+    if (this.#member !== undefined) this.#owner.responded(this.#member, this.#owner.now() - this.#startedAt);
+    return joinTunnel(upgrade, fields, server, () => this.#end("answered"));
+  }
+
   // -- from the client
 
   #flushed(octets: number): void {
@@ -161,10 +169,10 @@ export class Attempt implements UpstreamEvents {
   }
 }
 
-function upstreamRequest({ request }: Exchange, forwarder: Forwarder): UpstreamRequest {
+function upstreamRequest({ request, upgrade }: Exchange, forwarder: Forwarder): UpstreamRequest {
   const { method, body } = request;
   const { common, own } = forwarder(request);
-  return { method, common, own, body, idempotent: isIdempotent(method) };
+  return { method, common, own, body, idempotent: isIdempotent(method), upgrade: upgrade?.key };
 }
 
 const unanswered: readonly [number, string] = [502, "The application did not answer this request."];

@@ -2,7 +2,7 @@
 // requests over them; which server gets a request, what a failure means for its health, and whether another server may be
 // asked is the group's affair (group.ts). FastCGI, which can carry several requests at once over a connection, implements
 // `UpstreamDriver` itself; protocols with one request at a time are a codec on serial.ts.
-import type { Body, ResponseHead } from "../exchange.js";
+import type { Body, ResponseHead, TunnelEnd, TunnelOwner } from "../exchange.js";
 import type { Deadlines } from "../net/deadline.js";
 import type { ResponseMemory } from "../net/response-memory.js";
 
@@ -21,6 +21,8 @@ export interface UpstreamRequest {
   readonly body: Body;
   /** Whether sending it twice does no harm (RFC 9110 §9.2.2). */
   readonly idempotent: boolean;
+  /** The client's key, where it asks for a WebSocket. A driver that cannot ask for one sends an ordinary request. */
+  readonly upgrade?: string | undefined;
 }
 
 /** What went wrong with a request. */
@@ -78,6 +80,11 @@ export interface UpstreamEvents {
   /** Further octets, which do not change afterwards; may be empty with `last`. */
   body(octets: Uint8Array, last: boolean): void;
   failed(failure: UpstreamFailure): void;
+  /**
+   * In place of `head`, where the request has an `upgrade`: the server has switched. `fields` are what it said, without what is about
+   * the connection or proves the key; `server` is its end from now on, whose owner this gives. Octets that came behind are told to that.
+   */
+  switched?(fields: Uint8Array, server: TunnelEnd): TunnelOwner;
 }
 
 /** A request under way. Nobody calls these once it ended, so that a connection can be the call of each of its requests. */
@@ -107,6 +114,8 @@ export interface DriverOptions {
   readonly firstByteTimeout: number;
   /** Ticks between two arrivals of a response's octets, while they are wanted. */
   readonly idleTimeout: number;
+  /** Ticks without an octet either way, where the server has switched. */
+  readonly tunnelTimeout: number;
   /** The most idle connections kept. 0: a connection for each request. */
   readonly keepAlive: number;
   /** The most requests at once on a connection, where the protocol can; 1: one at a time. */

@@ -247,6 +247,7 @@ export class UpstreamGroup implements AttemptOwner {
       sendTimeout: ticks(config.sendTimeout),
       firstByteTimeout: ticks(config.firstByteTimeout),
       idleTimeout: ticks(config.idleTimeout),
+      tunnelTimeout: ticks(config.tunnelTimeout),
       keepAlive: config.keepAlive,
       multiplex: config.multiplex,
       maxHead: this.#options.maxHead ?? 65536,

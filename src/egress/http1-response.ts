@@ -5,6 +5,7 @@ import type { ResponseHead as ExchangeHead } from "../exchange.js";
 import { endToEndFields } from "../protocol/http1/end-to-end.js";
 import type { Faults } from "../protocol/http1/grammar.js";
 import { ResponseDecoder, type ResponseHead } from "../protocol/http1/response-decoder.js";
+import { acceptOf } from "../protocol/websocket/handshake.js";
 import type { SerialEvent } from "./serial-codec.js";
 
 function badResponse(sentence: string): VivariumError {
@@ -19,6 +20,8 @@ export class Http1Response {
   readonly #decoder: ResponseDecoder;
   /** After "end": whether the server keeps the connection open. */
   keepAlive = false;
+  /** The key of the WebSocket that was asked for. */
+  #key: string | undefined;
 
   constructor({ maxHead, maxFields }: { readonly maxHead: number; readonly maxFields: number }) {
     // Bodies pass through and occupy nothing: there is no length that would be too much.
@@ -26,9 +29,10 @@ export class Http1Response {
   }
 
   /** Awaits the response to a request. */
-  begin(method: string): void {
+  begin(method: string, key?: string): void {
     this.keepAlive = false;
-    this.#decoder.begin(method);
+    this.#key = key;
+    this.#decoder.begin(method, key !== undefined);
   }
 
   receive(chunk: Uint8Array): void {
@@ -37,6 +41,14 @@ export class Http1Response {
 
   receiveEnd(): void {
     this.#decoder.receiveEnd();
+  }
+
+  /** What a server says that has switched. */
+  #agreed({ fields }: ResponseHead): Uint8Array {
+    const at = fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "sec-websocket-accept");
+    if (at < 0 || fields[at + 1] !== acceptOf(this.#key ?? ""))
+      throw badResponse("The upstream's Sec-WebSocket-Accept does not prove that it understood the request.");
+    return endToEndFields(withoutProof(fields), faults).fields;
   }
 
   /** As SerialCodec's. */
@@ -49,6 +61,9 @@ export class Http1Response {
         this.keepAlive = event.head.keepAlive;
         return { type: "head", head: exchangeHead(event.head) };
       }
+      if (event.type === "switched") {
+        return { type: "switched", fields: this.#agreed(event.head), octets: this.#decoder.release() };
+      }
       if (event.type === "end") {
         // more than was asked for: the next response would not be the next request's
         if (this.#decoder.pending > 0) this.keepAlive = false;
@@ -56,6 +71,17 @@ export class Http1Response {
       }
     }
   }
+}
+
+function withoutProof(fields: readonly string[]): readonly string[] {
+  const kept: string[] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    const lower = name.toLowerCase();
+    // A 101 has no content, whatever it says (RFC 9110 §8.6).
+    if (lower !== "sec-websocket-accept" && lower !== "content-length") kept.push(name, fields[at + 1] ?? "");
+  }
+  return kept;
 }
 
 function exchangeHead({ status, reason, fields }: ResponseHead): ExchangeHead {

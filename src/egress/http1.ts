@@ -28,7 +28,7 @@ class Http1Codec implements SerialCodec {
 
   begin(request: UpstreamRequest, keep: boolean): Uint8Array {
     const octets = encodeHead(this.#encoder, request, keep);
-    this.#response.begin(request.method);
+    this.#response.begin(request.method, request.upgrade);
     this.#keep = keep;
     return octets;
   }
@@ -46,7 +46,7 @@ class Http1Codec implements SerialCodec {
 
 /**
  * Variables that never become fields: about the client's connection, or met already (Expect), or said elsewhere (Host,
- * the body's length, and CONTENT_TYPE, which is its own variable).
+ * the body's length, a WebSocket's key, and CONTENT_TYPE, which is its own variable).
  */
 const withheld: ReadonlySet<string> = new Set([
   "HTTP_CONNECTION",
@@ -62,6 +62,7 @@ const withheld: ReadonlySet<string> = new Set([
   "HTTP_PROXY",
   "HTTP_CONTENT_LENGTH",
   "HTTP_CONTENT_TYPE",
+  "HTTP_SEC_WEBSOCKET_KEY",
 ]);
 
 /** `User-Agent: ` by HTTP_USER_AGENT, "" for one that is withheld. Clients choose names, so their number is bounded. */
@@ -197,7 +198,7 @@ function unsendable(): VivariumError {
 }
 
 function encodeHead(encoder: RequestEncoder, request: UpstreamRequest, keep: boolean): Uint8Array {
-  const { method, common, own, body } = request;
+  const { method, common, own, body, upgrade } = request;
   if (method === "CONNECT" || !isToken(method)) {
     throw vivariumError("ERR_HTTP_UNSENDABLE", "The request's method cannot be sent in HTTP/1.1.", { status: 501 });
   }
@@ -205,8 +206,10 @@ function encodeHead(encoder: RequestEncoder, request: UpstreamRequest, keep: boo
   const contentLength = body.kind === "memory" ? body.bytes.length : body.kind === "file" ? body.size : -1;
   let fields = `Host: ${head.host}\r\n${head.fields}`;
   if (contentLength >= 0) fields += `Content-Length: ${contentLength}\r\n`;
+  if (upgrade !== undefined) fields += `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${upgrade}\r\n`;
   const facts = { method, target: head.target, fields: Buffer.from(fields, "latin1"), contentLength };
-  encoder.begin(keep);
+  // A connection that becomes a WebSocket is not used again, but nor is it to close behind the response.
+  encoder.begin(keep || upgrade !== undefined);
   // without a body the encoder adds the length that some methods want
   const octets = encoder.head(facts, undefined, body.kind === "empty");
   return octets instanceof Uint8Array ? octets : Buffer.concat(octets);

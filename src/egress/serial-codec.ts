@@ -7,6 +7,8 @@ export type SerialEvent =
   /** The final response's head, without hop-by-hop fields. */
   | { readonly type: "head"; readonly head: ResponseHead }
   | { readonly type: "body"; readonly octets: Uint8Array }
+  /** The server has switched, as it was asked to: `fields` as UpstreamEvents.switched has them, and what came behind. */
+  | { readonly type: "switched"; readonly fields: Uint8Array; readonly octets: Uint8Array }
   /** The response is whole. */
   | { readonly type: "end" };
 

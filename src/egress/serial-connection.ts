@@ -5,6 +5,7 @@ import { BodyFile, type BodyTaker } from "./body-file.js";
 import type { DriverOptions, FailureKind, UpstreamCall, UpstreamEvents, UpstreamRequest } from "./driver.js";
 import type { SerialCodec } from "./serial-codec.js";
 import { phases, type SocketOwner, UpstreamSocket } from "./socket.js";
+import { ServerTunnel } from "./tunnel.js";
 
 /** A body up to this is copied behind its head: one buffer costs less than two. */
 const copied = 16384;
@@ -194,6 +195,10 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
         malformed = event;
         break;
       }
+      if (event.type === "switched") {
+        this.#switch(socket, event.fields, event.octets);
+        return;
+      }
       if (event.type === "end") {
         ended = true;
         break;
@@ -216,6 +221,24 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
       if (malformed !== undefined) this.#fail(this.#inputEnded ? "closed" : "malformed", malformed.message);
       else if (this.#responding && !this.#paused && this.#request !== undefined) socket.enter(phases.receiving);
     }
+  }
+
+  /** It stays this one's for the driver until it is closed, and is never used again. */
+  #switch(socket: UpstreamSocket, fields: Uint8Array, octets: Uint8Array): void {
+    const events = this.#events;
+    this.#socket = undefined;
+    const tunnel = new ServerTunnel(socket, () => {
+      this.#finish();
+      this.#owner.release(this, false);
+    });
+    const owner = events?.switched?.(fields, tunnel);
+    if (owner === undefined) {
+      tunnel.close();
+      return;
+    }
+    tunnel.owner = owner;
+    if (octets.length > 0) owner.tunnelReceived(octets);
+    if (this.#inputEnded) owner.tunnelEnded();
   }
 
   #next(): ReturnType<SerialCodec["next"]> | VivariumError {

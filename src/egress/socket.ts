@@ -8,7 +8,7 @@ import type { DriverOptions, FailureKind } from "./driver.js";
 /** What a connection is at; decides how long it may take, and what it is called when that was too long. */
 export interface Phase {
   /** Which of the options limits it; a number is ticks, 0 none. */
-  readonly limit: "connectTimeout" | "sendTimeout" | "firstByteTimeout" | "idleTimeout" | number;
+  readonly limit: "connectTimeout" | "sendTimeout" | "firstByteTimeout" | "idleTimeout" | "tunnelTimeout" | number;
   readonly kind: FailureKind;
   readonly sentence: string;
 }
@@ -18,7 +18,7 @@ const keptTicks = ticks(60);
 /** Ticks for the server to close a connection whose response is whole: see `UpstreamSocket.linger`. */
 const lingerTicks = ticks(2);
 
-type PhaseName = "connecting" | "sending" | "waiting" | "receiving" | "paused" | "idle" | "lingering";
+type PhaseName = "connecting" | "sending" | "waiting" | "receiving" | "paused" | "tunnelling" | "idle" | "lingering";
 
 export const phases: Readonly<Record<PhaseName, Phase>> = {
   connecting: { limit: "connectTimeout", kind: "connect-timeout", sentence: "No connection was made in time." },
@@ -27,6 +27,8 @@ export const phases: Readonly<Record<PhaseName, Phase>> = {
   receiving: { limit: "idleTimeout", kind: "idle-timeout", sentence: "The response stopped coming." },
   /** The client is slower than the server, who is not to blame. */
   paused: { limit: 0, kind: "closed", sentence: "" },
+  /** It speaks HTTP no longer. */
+  tunnelling: { limit: "tunnelTimeout", kind: "idle-timeout", sentence: "Nothing went through the tunnel for long." },
   /** No request is on it. */
   idle: { limit: keptTicks, kind: "closed", sentence: "The connection was idle for long." },
   lingering: { limit: lingerTicks, kind: "closed", sentence: "The connection was not closed by the server." },
@@ -49,7 +51,7 @@ const backlogPause = 5;
 export class UpstreamSocket implements Timed, ConnectionOwner {
   deadline = 0;
   readonly #options: DriverOptions;
-  readonly #owner: SocketOwner;
+  #owner: SocketOwner;
   #connection: Connection;
   #phase: Phase = phases.connecting;
   #closed = false;
@@ -63,6 +65,11 @@ export class UpstreamSocket implements Timed, ConnectionOwner {
     options.deadlines.watch(this);
     this.enter(phases.connecting);
     this.#connection = connect(destinationOf(options), this);
+  }
+
+  /** All is told to another owner from now on. */
+  handOver(owner: SocketOwner): void {
+    this.#owner = owner;
   }
 
   connectionMade(): void {

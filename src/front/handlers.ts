@@ -62,6 +62,7 @@ export class Handlers {
         path: mount.path,
         handler: this.#handler(mount),
         streams: streamsOf(mount, pools),
+        upgrades: upgradesOf(mount, config.upstreams),
       })),
     );
   }
@@ -86,6 +87,13 @@ export class Handlers {
       servers: [...new Set(this.groups.flatMap((group) => group.drained))],
     };
   }
+}
+
+/** A server of an upstream group that speaks HTTP can be asked for a WebSocket. */
+function upgradesOf({ tries }: MountConfig, groups: Config["upstreams"]): (() => boolean) | undefined {
+  const asked = tries.at(-1);
+  const group = groups.find(({ name }) => asked?.kind === "upstream" && asked.name === name);
+  return group?.servers.some(({ protocol }) => protocol === "http") === true ? () => true : undefined;
 }
 
 /** Only a pool takes a body while it arrives; files before it have no use for any. */
