@@ -186,9 +186,9 @@ export interface Exchange {
   end(trailers: Uint8Array): void;
   /**
    * The response cannot be finished: its connection is cut so that the client knows. Before `respond`, a plain 502
-   * is answered in its place.
+   * is answered in its place, unless `left` says that there is nobody to read it.
    */
-  cut(): void;
+  cut(left?: boolean): void;
   /** Answers a plain page of Vivarium's own (an error, a refusal) with this status. Extra field lines end in CR LF. */
   refuse(status: number, sentence: string, fields?: string): void;
   /**

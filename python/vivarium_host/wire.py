@@ -8,6 +8,7 @@ CANCEL = 2
 CREDIT = 3
 LIMIT = 4
 END = 5
+INPUT_ENDED = 6
 BODY = 8
 FLAG_HAND_OVER = 1
 FLAG_BODY_IN_FILE = 2
@@ -50,7 +51,7 @@ class FrameReader:
     """Octets from a front in, frames out.
 
     A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
-    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``;
+    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(INPUT_ENDED, id, 0)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``;
     ``(BODY, id, octets, whether the body is whole with these)``.
     """
 

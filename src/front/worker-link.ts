@@ -218,6 +218,13 @@ export class WorkerLink implements ResponseListener {
     this.#mark();
   }
 
+  /** The client of this ticket ended its side, and may have left. WSGI has no way to tell an application. */
+  inputEnded(ticket: Ticket): void {
+    if (this.interface !== "asgi") return;
+    this.#writer.inputEnded(ticket.id);
+    this.#mark();
+  }
+
   /** So many octets of this ticket's response have left for the client. */
   credit(ticket: Ticket, octets: number): void {
     this.#writer.credit(ticket.id, octets);
@@ -288,7 +295,9 @@ export class WorkerLink implements ResponseListener {
   }
 
   fail(id: number): void {
-    this.#tickets.get(id)?.exchange.cut();
+    const ticket = this.#tickets.get(id);
+    // An application that was told that its client had left need not have answered.
+    ticket?.exchange.cut(this.interface === "asgi" && ticket.exchange.inputEnded);
   }
 
   ended(id: number, wall: number, cpu: number): void {

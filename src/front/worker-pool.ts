@@ -176,7 +176,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     exchange.onInputEnd = () => this.#inputEnded(ticket);
     exchange.onFlushed = (octets) => this.#flushed(ticket, octets);
     this.#dispatch(now);
-    if (ticket.queued && exchange.inputEnded) this.#inputEnded(ticket);
+    if (exchange.inputEnded) this.#inputEnded(ticket);
   }
 
   /** No worker is there, nor will be soon; see `Overload`. It is over when one is ready. */
@@ -266,6 +266,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   #inputEnded(ticket: Ticket): void {
     if (this.pool.withdraw(ticket)) refuseUnbegun(ticket.exchange);
+    else ticket.link?.inputEnded(ticket);
   }
 
   #dispatch(now: number): void {

@@ -101,9 +101,9 @@ export class IncomingExchange implements Exchange {
     else this.#sink.write(this, nothing, true);
   }
 
-  cut(): void {
+  cut(left = false): void {
     if (this.ended) return;
-    if (this.status === 0) this.refuse(502, "The application did not answer this request.");
+    if (this.status === 0 && !left) this.refuse(502, "The application did not answer this request.");
     else this.#sink.cut(this);
   }
 

@@ -225,9 +225,9 @@ class RedirectableExchange implements Exchange {
     else this.#inner.end(trailers);
   }
 
-  cut(): void {
+  cut(left?: boolean): void {
     if (this.#redirected) this.#over = true;
-    else this.#inner.cut();
+    else this.#inner.cut(left);
   }
 
   refuse(status: number, sentence: string, fields?: string): void {

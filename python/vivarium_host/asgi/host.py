@@ -245,6 +245,8 @@ class Worker:
                 request.credit(frame[2])
             elif type == wire.CANCEL:
                 request.leave()
+            elif type == wire.INPUT_ENDED:
+                request.end_input()
 
     def _begin(self, frame):
         _, id, flags, shared, own, body = frame

@@ -31,6 +31,7 @@ class Http:
     # What most requests never change is not theirs: making it would cost more than all the rest.
     task = None
     gone = False
+    _input_ended = False  # the client ended its side: it has left, or still reads
     late = 0  # when it was found to be late; 0 if it was not
     interrupted = False
     told_slow = False
@@ -90,6 +91,10 @@ class Http:
         self.gone = True
         self._wake()
 
+    def end_input(self):
+        self._input_ended = True
+        self._wake()
+
     def leave_quietly(self):
         """As leave, on another thread than the loop's: who waits is woken later, or never, as what blocks the loop does not wait."""
         self.gone = True
@@ -138,7 +143,10 @@ class Http:
             if self._body or self._file is not None or not (self._more or self._over):
                 return self._request()
             if self._over:
-                await self._changed()  # until the client leaves
+                if self._input_ended:
+                    self.gone = True  # for who asks
+                else:
+                    await self._changed()  # until the client leaves
             else:
                 if self._taken or not self._asked:
                     # 0: a client that waits for 100 (Continue) is to get it.

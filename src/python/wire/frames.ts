@@ -3,7 +3,7 @@
 export const toWorkerHeader = 16;
 export const toFrontHeader = 24;
 
-export const toWorker = { request: 1, cancel: 2, credit: 3, limit: 4, end: 5, body: 8 } as const;
+export const toWorker = { request: 1, cancel: 2, credit: 3, limit: 4, end: 5, inputEnded: 6, body: 8 } as const;
 export const requestFlag = {
   handOver: 1,
   bodyInFile: 2,

@@ -57,6 +57,11 @@ export class RequestWriter {
     this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.cancel, 0, 0);
   }
 
+  /** An INPUT-ENDED frame. */
+  inputEnded(id: number): void {
+    this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.inputEnded, 0, 0);
+  }
+
   /** A CREDIT frame for `octets`. */
   credit(id: number, octets: number): void {
     this.#header(this.#reserve(toWorkerHeader), 0, id, toWorker.credit, 0, octets);

@@ -164,6 +164,27 @@ export function bodyCases(probe: Probe): void {
     await remembers(probe, key, ["first", "http.disconnect"]);
   });
 
+  test("a client that closes its connection without a reset has left, for an application that asks", async () => {
+    const key = freshKey();
+    const connection = probe.connection();
+    connection.send(request(`/disconnect?key=${key}`));
+    await remembers(probe, key, ["waits"]);
+    connection.end();
+    await remembers(probe, key, ["waits", "http.disconnect", "http.disconnect", "OSError"]);
+    assert.equal(await connection.ended(), true);
+  });
+
+  test("a client that ended its side gets the answer of an application that does not ask", async () => {
+    const connection = probe.connection();
+    const key = freshKey();
+    connection.send(request(`/gated-stream?key=${key}`));
+    await connection.received("first");
+    connection.end();
+    probe.openGate(key);
+    assert.equal((await connection.response()).text, "firstsecond");
+    assert.equal(await connection.ended(), true);
+  });
+
   test("a client that ends its side in the middle of its body has left", async () => {
     const key = freshKey();
     const connection = probe.connection();

@@ -24,6 +24,8 @@ def as_told(frame):
     kind = frame["frame"]
     if kind == "CANCEL":
         return (wire.CANCEL, frame["id"])
+    if kind == "INPUT-ENDED":
+        return (wire.INPUT_ENDED, frame["id"], 0)
     if kind == "END":
         return (wire.END, 0, 0)
     if kind == "LIMIT":

@@ -37,6 +37,7 @@ class TestSink implements Sink {
 
 function tell(writer: RequestWriter, frame: Frame): void {
   if (frame.frame === "CANCEL") writer.cancel(frame.id);
+  else if (frame.frame === "INPUT-ENDED") writer.inputEnded(frame.id);
   else if (frame.frame === "CREDIT") writer.credit(frame.id, frame.octets);
   else if (frame.frame === "LIMIT") writer.limit(frame.id, frame.milliseconds);
   else if (frame.frame === "END") writer.end();

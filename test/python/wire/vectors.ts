@@ -19,7 +19,7 @@ export type Frame =
       readonly body: Text;
     }
   | { readonly frame: "BODY"; readonly id: number; readonly body: Text; readonly last: boolean }
-  | { readonly frame: "CANCEL"; readonly id: number }
+  | { readonly frame: "CANCEL" | "INPUT-ENDED"; readonly id: number }
   | { readonly frame: "END" }
   | { readonly frame: "CREDIT"; readonly id: number; readonly octets: number }
   | { readonly frame: "LIMIT"; readonly id: number; readonly milliseconds: number }
