@@ -93,6 +93,9 @@ export const programs = {
   haproxy: { packages: ["haproxy"], find: () => which("haproxy") },
   "cgi-fcgi": { packages: ["libfcgi-bin"], find: () => which("cgi-fcgi") },
   postgresql: { packages: ["postgresql"], find: findPostgresBin },
+  redis: { packages: ["redis-server"], find: () => which("redis-server") },
+  // nghttp and h2load, HTTP/2's own client and load.
+  nghttp: { packages: ["nghttp2-client"], find: () => which("nghttp") },
   chromium: { packages: ["chromium"], find: () => which("chromium", "chromium-browser", "google-chrome") },
 };
 

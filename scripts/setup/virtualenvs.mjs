@@ -12,6 +12,12 @@ const libraries = ["numpy", "psycopg[binary]", "psycopg2-binary", "SQLAlchemy"];
 /** Name → requirements, in pip's words. A name may end in the version of Python that it is for. */
 export const virtualenvs = {
   "venv-frameworks": ["Flask", "Django", "psycopg[binary]", "psycopg2-binary"],
+  // Asynchronous frameworks, and clients of Python's to ask them with.
+  "venv-async": [
+    ...["fastapi", "starlette", "python-multipart", "itsdangerous", "jinja2"],
+    ...["Django", "channels", "channels_redis", "uvloop"],
+    ...["httpx[http2]", "websockets"],
+  ],
   "venv-bench": ["gunicorn", "Flask"],
   // The last that was released: 1.0.3 of 2018, for Python 3.
   "venv-flup": ["flup==1.0.3"],

@@ -33,7 +33,10 @@ export type Tool =
   | "cgi-fcgi"
   | "postgresql"
   | "chromium"
+  | "redis"
+  | "nghttp"
   | "venv-frameworks"
+  | "venv-async"
   | "venv-bench"
   | "venv-flup"
   | "venv-libraries"
@@ -79,6 +82,8 @@ export const haproxy = (): string => program("haproxy");
 export const cgiFcgi = (): string => program("cgi-fcgi");
 export const wrk = (): string => program("wrk");
 export const curl = (): string => program("curl");
+export const redisServer = (): string => program("redis-server");
+export const nghttp = (): string => program("nghttp");
 export const chromium = (): string => program("chromium", "chromium-browser");
 
 /** PHP's FastCGI server, which Debian names after the version; the newest. */
@@ -92,6 +97,11 @@ export function phpFpm(): string {
 /** The interpreter of the virtual environment with Flask, Django, psycopg and psycopg2. */
 export function frameworksPython(): string {
   return virtualenvPython("venv-frameworks");
+}
+
+/** The interpreter of the virtual environment with FastAPI, Starlette, Django and Channels, and the clients httpx and websockets. */
+export function asyncPython(): string {
+  return virtualenvPython("venv-async");
 }
 
 /** The interpreter of the virtual environment with gunicorn and Flask. */
