@@ -22,6 +22,8 @@ export interface ListenAddress {
   readonly peers?: readonly string[];
   /** Addresses, networks or "unix" whose connections begin with a PROXY header, and have to. Default none. */
   readonly proxies?: readonly string[];
+  /** HTTP: requests are redirected to https, at this port. */
+  readonly redirect?: number;
 }
 
 /** A certificate and the key that belongs to it: absolute paths of PEM files, which may be one. */

@@ -18,12 +18,12 @@ const EXAMPLES = "such as http://127.0.0.1:8000, https://:443, fastcgi://unix:/r
  * `http://HOST:PORT`, `http://unix:PATH`, `http://fd:N`, and the same with `https`, `fastcgi` (or `fcgi`), `scgi` and `uwsgi`;
  * `http://` may be left out. `PORT` alone is this machine's loopback, `:PORT` and `*:PORT` are every address. Without a
  * port an http URL means 80 and an https URL 443, as everywhere. Behind it may stand
- * `?proxy-protocol=ADDRESSES`.
+ * `?proxy-protocol=ADDRESSES` and, for http, `?redirect=https:PORT`, or both with "&" between them.
  */
 export function listenUrl(value: unknown, context: ReadContext): ListenAddress | Expected {
   if (typeof value === "number") return listenUrl(String(value), context);
   if (typeof value !== "string") return new Expected(`an address ${EXAMPLES}`);
-  const [, text = "", query] = /^(.*?)(?:\?(proxy-protocol=.*))?$/su.exec(value.trim()) ?? [];
+  const [, text = "", query] = /^(.*?)(?:\?((?:proxy-protocol|redirect)=.*))?$/su.exec(value.trim()) ?? [];
   const [, scheme, rest = ""] = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/su.exec(text) ?? [];
   const name = scheme?.toLowerCase() ?? "http";
   const protocol = Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;
@@ -36,7 +36,7 @@ export function listenUrl(value: unknown, context: ReadContext): ListenAddress |
   if (found === undefined) return new Expected(`an address ${EXAMPLES}`);
   const peers = protocol === "fastcgi" ? webServers(context) : undefined;
   if (peers instanceof Expected) return peers;
-  const parameters = query === undefined ? {} : readParameters(query, context);
+  const parameters = query === undefined ? {} : readParameters(query, protocol, context);
   if (parameters instanceof Expected) return parameters;
   return Object.freeze({ ...found, ...parameters, ...(peers && { peers }) });
 }
@@ -44,14 +44,27 @@ export function listenUrl(value: unknown, context: ReadContext): ListenAddress |
 const proxies = list(peer, /\s*,\s*/u);
 
 /** What stands behind the "?". */
-function readParameters(query: string, context: ReadContext): Pick<ListenAddress, "proxies"> | Expected {
-  const [, named] = /^proxy-protocol=(.+)$/u.exec(query) ?? [];
-  const found = named === undefined ? undefined : proxies(named, context);
-  return found === undefined || found instanceof Expected
-    ? new Expected(
-        "an address with proxies' addresses behind proxy-protocol, such as http://:80?proxy-protocol=10.0.0.7,unix",
-      )
-    : { proxies: found };
+function readParameters(
+  query: string,
+  protocol: ListenProtocol,
+  context: ReadContext,
+): Pick<ListenAddress, "proxies" | "redirect"> | Expected {
+  let found: Pick<ListenAddress, "proxies" | "redirect"> = {};
+  for (const parameter of query.split("&")) {
+    const [, name = "", value = ""] = /^([\w-]+)=(.+)$/u.exec(parameter) ?? [];
+    const named = name === "proxy-protocol" ? proxies(value, context) : undefined;
+    const [, port = "443"] = /^https(?::(\d{1,5}))?$/u.exec(value) ?? [];
+    const redirects = name === "redirect" && protocol === "http" && value.startsWith("https");
+    if (named !== undefined && !(named instanceof Expected)) found = { ...found, proxies: named };
+    else if (redirects && /^https(?::\d+)?$/u.test(value) && Number(port) > 0 && Number(port) < 65_536)
+      found = { ...found, redirect: Number(port) };
+    else {
+      return new Expected(
+        "an address with proxy-protocol=ADDRESSES, or for http redirect=https or redirect=https:PORT, behind it, such as http://:80?redirect=https",
+      );
+    }
+  }
+  return found;
 }
 
 /** What FCGI_WEB_SERVER_ADDRS says (FastCGI 1.0 §3.2): addresses with commas between them. */

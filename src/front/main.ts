@@ -12,6 +12,7 @@ import type { TlsMaterial } from "../net/tls-identity.js";
 import { version } from "../package.js";
 import { LoadFailed } from "../python/embedded/bridge.js";
 import { TrustedProxies } from "../routing/forwarded.js";
+import { HttpsRedirect } from "../routing/https-redirect.js";
 import { AccessLog } from "../telemetry/access-log.js";
 import { logToStandardError } from "../telemetry/log.js";
 import { EmbeddedApplication } from "./embedded.js";
@@ -151,12 +152,13 @@ class Front {
     const listeners = this.#listeners;
     let waiting = listeners.flat().length;
     for (const [index, descriptors] of listeners.entries()) {
-      const { protocol = "http", peers, proxies: named } = this.#config.listen[index] ?? {};
+      const { protocol = "http", peers, proxies: named, redirect } = this.#config.listen[index] ?? {};
       const admitted = peers && new TrustedProxies([...peers, "unix"]);
       const proxies = named && new TrustedProxies(named);
+      const router = redirect === undefined ? undefined : new HttpsRedirect(this.#handlers.router, redirect);
       for (const fd of descriptors) {
         const server = createServer(serverOptions);
-        this.#ingress.attach(server, { protocol, admitted, proxies });
+        this.#ingress.attach(server, { protocol, admitted, proxies, router });
         server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
         server.listen({ fd }, () => {
           waiting -= 1;

@@ -12,7 +12,7 @@ import { RequestDecoder, type RequestHead } from "../protocol/http1/request-deco
 import { continue100, interimHead, ResponseEncoder, switchingHead } from "../protocol/http1/response-encoder.js";
 import { acceptOf } from "../protocol/websocket/handshake.js";
 import { claimedOrigin } from "../routing/forwarded.js";
-import { notMounted, type Route } from "../routing/router.js";
+import { notMounted, type Route, type Router } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
 import {
@@ -41,8 +41,9 @@ export function serveHttp1(
   socket: ClientSocket,
   options: IngressOptions,
   refusal: VivariumError | undefined,
+  router: Pick<Router, "find"> = options.router,
 ): IngressConnection {
-  return new Connection(socket, options, refusal);
+  return new Connection(socket, options, refusal, router);
 }
 
 class Connection
@@ -52,6 +53,7 @@ class Connection
   moved = 0;
   readonly #socket: ClientSocket;
   readonly #options: IngressOptions;
+  readonly #router: Pick<Router, "find">;
   /** What its request is answered, where there is no room for it. */
   readonly #refusal: VivariumError | undefined;
   readonly #decoder: RequestDecoder;
@@ -84,9 +86,15 @@ class Connection
   /** The tick since which nothing is awaited but what the client does. */
   #restsSince: number;
 
-  constructor(socket: ClientSocket, options: IngressOptions, refusal: VivariumError | undefined) {
+  constructor(
+    socket: ClientSocket,
+    options: IngressOptions,
+    refusal: VivariumError | undefined,
+    router: Pick<Router, "find">,
+  ) {
     this.#socket = socket;
     this.#options = options;
+    this.#router = router;
     this.#refusal = refusal;
     this.#restsSince = options.deadlines.tick;
     this.#decoder = new RequestDecoder(options.limits);
@@ -295,7 +303,7 @@ class Connection
     if (this.#refusal !== undefined) throw this.#refusal;
     // Before the body: a request that will be refused need not send it.
     if (head !== this.#routed) {
-      this.#route = this.#options.router.find(this.#variables.hostOf(head), decodePath(head.path));
+      this.#route = this.#router.find(this.#variables.hostOf(head), decodePath(head.path));
       this.#routed = head;
     }
     if (head.framing === "none") return;

@@ -66,6 +66,8 @@ export interface ListenerRules {
   readonly admitted?: TrustedProxies | undefined;
   /** Peers whose connections begin with a PROXY header. */
   readonly proxies?: TrustedProxies | undefined;
+  /** HTTP: who finds handlers in place of the router of all others. */
+  readonly router?: Pick<Router, "find"> | undefined;
 }
 
 type Serve = (
@@ -73,6 +75,7 @@ type Serve = (
   options: IngressOptions,
   /** What its requests are answered, where there is no room for them. */
   refusal: VivariumError | undefined,
+  router?: Pick<Router, "find">,
 ) => IngressConnection;
 
 /** Who serves a connection, by what is spoken on it. */
@@ -211,14 +214,14 @@ export class Ingress implements IngressOptions {
     this.#serve(socket, rules, this.shortage.admits(socket.descriptor));
   }
 
-  #serve(socket: ClientSocket, { protocol, admitted }: ListenerRules, hasRoom: boolean): void {
+  #serve(socket: ClientSocket, { protocol, admitted, router }: ListenerRules, hasRoom: boolean): void {
     const peer = admitted === undefined ? "" : plainAddress(socket.remote.address);
     if (admitted !== undefined && !admitted.trusts(peer)) {
       socket.destroy();
       log("warning", "ingress", `A connection from ${peer} was closed: FCGI_WEB_SERVER_ADDRS does not name it.`);
       return;
     }
-    const connection = doors[protocol](socket, this, hasRoom ? undefined : noRoom);
+    const connection = doors[protocol](socket, this, hasRoom ? undefined : noRoom, router);
     if (!hasRoom) this.shortage.refuse(connection);
     this.#connections.add(connection);
     // It began before, and was told of as what it was then.

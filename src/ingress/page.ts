@@ -3,6 +3,7 @@ import type { ResponseHead } from "../exchange.js";
 
 /** RFC 9110 §15 and, for 431, RFC 6585; 507, RFC 4918. Those this server answers itself. */
 const reasons: ReadonlyMap<number, string> = new Map([
+  [308, "Permanent Redirect"],
   [400, "Bad Request"],
   [403, "Forbidden"],
   [404, "Not Found"],

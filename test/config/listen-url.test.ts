@@ -73,6 +73,26 @@ describe("listen addresses", () => {
     assert.equal(read("https://"), undefined);
   });
 
+  test("a plain listener may redirect to https, and expect PROXY headers as well", () => {
+    const read = (text: string): unknown => {
+      const address = listenUrl(text, context);
+      return address instanceof Expected ? undefined : [address.url, address.redirect, address.proxies];
+    };
+    assert.deepEqual(read("http://:80?redirect=https"), ["http://:80", 443, undefined]);
+    assert.deepEqual(read("8000?proxy-protocol=unix&redirect=https:8443"), ["http://127.0.0.1:8000", 8443, ["unix"]]);
+    for (const wrong of [
+      "https://:443?redirect=https",
+      "scgi://:1?redirect=https",
+      "8000?redirect=http",
+      "8000?redirect=https:",
+      "8000?redirect=https:0",
+      "8000?redirect=https:99999",
+      "8000?redirect=https&x=1",
+    ]) {
+      assert.equal(read(wrong), undefined, wrong);
+    }
+  });
+
   test("proxies whose connections begin with a PROXY header stand behind the address", () => {
     const proxies = (text: string): unknown => {
       const address = listenUrl(text, context);
@@ -88,7 +108,7 @@ describe("listen addresses", () => {
       "http://:80?proxy-protocol=somebody",
       "8000?proxy-protocol=10.0.0.0/99",
     ]) {
-      assert.match(String(proxies(wrong)), /^an address with proxies' addresses behind proxy-protocol, such as /u);
+      assert.match(String(proxies(wrong)), /^an address with proxy-protocol=ADDRESSES, or /u);
     }
   });
 
