@@ -15,6 +15,7 @@ import { encodeRequest as encodeUwsgi } from "../../src/protocol/uwsgi/request-e
 import { octetsOf, vectors } from "../protocol/http1/vectors.js";
 import { makeCertificate } from "../support/certificates.js";
 import { removeFolder, temporaryFolder } from "../support/tools.js";
+import { frame, handshake, opcodes } from "../support/websocket-client.js";
 import { answer, eventually, headOf, hello, serve, settle, variablesOf } from "./support.js";
 
 const line = "PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n";
@@ -208,6 +209,27 @@ describe("a connection on which TLS is spoken", () => {
     await eventually(() => ingress.connections <= 1);
     ingress.destroy();
     await eventually(() => ingress.connections === 0);
+  });
+
+  test("becomes a WebSocket as any other", async (t) => {
+    const echo: Handler = ({ upgrade }) => {
+      const stream = upgrade?.accept(undefined, new Uint8Array(0), {
+        socketMessage: (octets, text) => stream?.send(octets, text),
+        socketClosed: () => {},
+      });
+    };
+    const { port } = await serve(t, echo, { tls: door, upgrades: true }, false, "https");
+    const client = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+    let received = "";
+    client.setEncoding("latin1").on("data", (text: string) => {
+      received += text;
+    });
+    client.write(handshake("/echo"));
+    await eventually(() => received.endsWith("\r\n\r\n"));
+    assert.match(received, /^HTTP\/1\.1 101 /);
+    client.write(frame(opcodes.text, "over TLS"));
+    await eventually(() => received.endsWith("\x81\x08over TLS"));
+    client.destroy();
   });
 
   test("a response that is cut is seen to be: it has no last chunk, or the connection is reset", async (t) => {
