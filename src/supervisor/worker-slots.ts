@@ -156,10 +156,15 @@ export class WorkerSlots {
     return count > 0;
   }
 
-  /** The spawner is gone, and tells of none any more. */
-  spawnerGone(): void {
+  /** The spawner is gone, and its workers with it: it tells of none any more. */
+  abandoned(now: number): void {
     this.#unwanted.clear();
     this.#early.clear();
+    this.#leaving.clear();
+    for (const slot of this.all) {
+      if (slot.state !== "empty") this.exited(slot, now);
+      slot.notBefore = 0;
+    }
   }
 
   leaves(worker: Leaving): void {
