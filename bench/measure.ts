@@ -95,11 +95,16 @@ export async function answersRight(url: string, check: Check): Promise<void> {
   throw new Error(`${check.method} ${check.path} is not answered as it should be: ${problem}`);
 }
 
-async function sample(running: Running, script: string, path: string, options: Options): Promise<Sample> {
+async function sample(
+  running: Running,
+  script: string,
+  { path, connections }: Scenario,
+  options: Options,
+): Promise<Sample> {
   const before = cpuMicroseconds(running.roots);
   const mostBefore = machineMicroseconds() - ownMicroseconds();
   const began = performance.now();
-  const counted = await load(`${running.url}${path}`, script, options.seconds);
+  const counted = await load(`${running.url}${path}`, script, options.seconds, connections);
   const cpu = cpuMicroseconds(running.roots) - before;
   const others = machineMicroseconds() - ownMicroseconds() - mostBefore - cpu;
   const available = (performance.now() - began) * 1000 * availableParallelism();
@@ -157,8 +162,8 @@ async function round(scenario: Scenario, server: Server, options: Options): Prom
   try {
     for (const check of scenario.checks) await answersRight(running.url, check);
     const script = writeScript(running.place, scenario.script);
-    await warm(running, scenario.path, script);
-    return await sample(running, script, scenario.path, options);
+    await warm(running, scenario.path, script, scenario.connections);
+    return await sample(running, script, scenario, options);
   } finally {
     await stopServer(running);
   }

@@ -42,7 +42,7 @@ function hangUp(_: Place, processes: readonly RunningProcess[]): void {
   processes.at(-1)?.kill("SIGHUP");
 }
 
-type WorkerClass = "sync" | "gthread" | "gevent";
+type WorkerClass = "sync" | "gthread" | "gevent" | "asgi";
 
 export function startGunicorn(place: Place, workerClass: WorkerClass, more: readonly string[] = []): RunningProcess {
   const values = { CLASS: workerClass, PRELOAD: place.reloadable ? "False" : "True" };

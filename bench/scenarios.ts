@@ -16,6 +16,9 @@ export const direct: readonly string[] = ["vivarium", "vivarium-embedded", ...pe
 /** Further ways to run two of them, where the difference shows. */
 const variants = ["gunicorn-gevent", "granian-asgi"];
 
+/** The servers of ASGI applications, all on uvloop but daphne. */
+const asgi = ["vivarium-asgi", "uvicorn", "granian-asgi", "gunicorn-asgi", "hypercorn", "daphne"];
+
 /** What answers without an application: bounds, and nobody's peers. */
 export const limitNames: readonly string[] = ["nginx-constant", "node-constant"];
 
@@ -27,6 +30,8 @@ export interface Scenario {
   readonly threads: number;
   /** Names of the servers it is measured with. */
   readonly servers: readonly string[];
+  /** Connections at once; 32 where absent. */
+  readonly connections?: number;
   /** The one the others' figures are compared with; nginx+uwsgi where absent. */
   readonly reference?: string;
   /** A script of bench/wrk/, without `.lua`. */
@@ -37,6 +42,7 @@ export interface Scenario {
 
 const hello: Check = { method: "GET", path: "/hello", expected: "Hello, world!\n" };
 const body = new Uint8Array(102_400).fill(117);
+const echoed = "e".repeat(10_240);
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -122,5 +128,34 @@ export const scenarios: readonly Scenario[] = [
     servers: ["vivarium-multiplexed", "vivarium-kept", "vivarium-per-request"],
     reference: "vivarium-per-request",
     checks: [hello],
+  },
+  {
+    name: "asgi-hello",
+    title: "Hello, world, from an ASGI application",
+    path: "/hello",
+    threads: 1,
+    servers: asgi,
+    reference: "uvicorn",
+    checks: [hello],
+  },
+  {
+    name: "asgi-await",
+    title: "A page that awaits 10 ms, 512 clients",
+    path: "/await",
+    threads: 1,
+    connections: 512,
+    servers: asgi,
+    reference: "uvicorn",
+    checks: [{ ...hello, path: "/await" }],
+  },
+  {
+    name: "asgi-echo",
+    title: "10 KB posted and sent back by an ASGI application",
+    path: "/echo",
+    threads: 1,
+    servers: asgi,
+    script: "echo",
+    reference: "uvicorn",
+    checks: [{ method: "POST", path: "/echo", body: Buffer.from(echoed), expected: echoed }],
   },
 ];

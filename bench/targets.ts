@@ -80,6 +80,13 @@ export function targets(run: BenchRun): readonly Target[] {
     growth(run, "upload"),
     ...pairTargets(run, embedded),
     ...pairTargets(run, doors),
+    ...pairTargets(run, asgi),
+    ratio(
+      "asgi-await: requests/s ≥ 0.98 × the best peer's",
+      of("asgi-await", "vivarium-asgi", rate),
+      best(run, "asgi-await", rate, Math.max),
+      ["≥", 0.98],
+    ),
     ...scaleTargets(run),
   ];
 }
@@ -104,6 +111,13 @@ const doors: readonly PairTarget[] = [
   ["doors-gateway", "vivarium-gateway", reference, "requests/s", ["≥", 0.9]],
   ["doors-gateway", "vivarium-gateway", reference, "p99 ms", ["≤", 1]],
   ["doors-multiplex", "vivarium-multiplexed", "vivarium-per-request", "requests/s", ["≥", 0.9]],
+];
+
+/** ASGI applications: against the server most of them run on, and against the best where nothing is computed. */
+const asgi: readonly PairTarget[] = [
+  ["asgi-hello", "vivarium-asgi", "uvicorn", "CPU µs/request", ["≤", 0.85]],
+  ["asgi-hello", "vivarium-asgi", "uvicorn", "requests/s", ["≥", 1.1]],
+  ["asgi-echo", "vivarium-asgi", "uvicorn", "CPU µs/request", ["≤", 1]],
 ];
 
 function pairTargets(run: BenchRun, pairs: readonly PairTarget[]): readonly Target[] {

@@ -19,7 +19,8 @@ function controlSocket(place: Place): string {
 
 export function startVivarium(place: Place, listen: string, more: readonly string[] = []): RunningProcess {
   const where = ["--listen", listen, "--chdir", applicationFolder(place), "--control", controlSocket(place)];
-  const how = ["--workers", String(place.workers), "--access-log", "off", "--python", benchPython()];
+  const python = more.includes("--python") ? [] : ["--python", benchPython()];
+  const how = ["--workers", String(place.workers), "--access-log", "off", ...python];
   return startCommand(place, ["run", `${place.module}:app`, ...where, ...how, ...more]);
 }
 
@@ -59,7 +60,7 @@ export const vivariumServers: readonly Server[] = [
     ...common,
     name: "vivarium",
     settings: "`--workers 2 --access-log off`, and `--threads N` in the scenarios with more than one thread",
-    lacks: "TLS, HTTP/2 and ASGI it does not have; buffers requests and responses, has limits and deadlines on",
+    lacks: "buffers requests and responses, has limits and deadlines on",
     unavailable: vivariumUnavailable,
     start: (place) => {
       const threads = place.threads > 1 ? ["--threads", String(place.threads)] : [];

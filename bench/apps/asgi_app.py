@@ -5,13 +5,13 @@ import asyncio
 import app as pages
 
 
-async def read(receive):
-    read = 0
+async def pieces(receive):
+    found = []
     while True:
         message = await receive()
-        read += len(message.get("body", b""))
+        found.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return read
+            return found
 
 
 async def download(send, octets):
@@ -31,6 +31,9 @@ async def app(scope, receive, send):
     elif path == "/wait":
         await asyncio.sleep(0.005)
         body = pages.HELLO
+    elif path == "/await":
+        await asyncio.sleep(0.01)
+        body = pages.HELLO
     elif path == "/slow":
         await asyncio.sleep(0.1)
         body = pages.HELLO
@@ -39,7 +42,9 @@ async def app(scope, receive, send):
     elif path == "/big":
         body = pages.BIG
     elif path == "/upload":
-        body = b"%d\n" % await read(receive)
+        body = b"%d\n" % sum(map(len, await pieces(receive)))
+    elif path == "/echo":
+        body = b"".join(await pieces(receive))
     elif path == "/version":
         body = pages.VERSION
     elif path == "/download":

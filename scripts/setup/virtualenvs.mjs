@@ -25,7 +25,10 @@ export const virtualenvs = {
   "venv-libraries-3.8": libraries,
   "venv-libraries-3.13": libraries,
   // The benchmark's peers, each as it is published now.
-  "venv-peers": ["gunicorn[gevent]", "granian", "uvicorn", "uvloop", "httptools"],
+  "venv-peers": [
+    ...["gunicorn[gevent]", "granian", "uvicorn", "uvloop", "httptools"],
+    ...["hypercorn", "daphne", "websockets"],
+  ],
   // By itself, because it is compiled, against Apache and this Python: where that fails, the others are here all the same.
   "venv-mod-wsgi": ["setuptools", "wheel", "mod_wsgi"],
 };

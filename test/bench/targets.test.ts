@@ -51,6 +51,28 @@ test("embedded mode is held against nginx and uWSGI, Granian, and nginx with a c
   );
 });
 
+test("ASGI is held against uvicorn, and where applications wait against the best peer", () => {
+  const run = runOf(
+    result("vivarium-asgi", "asgi-hello", { cpuPerRequest: 43, requestsPerSecond: 1090 }),
+    result("uvicorn", "asgi-hello", { cpuPerRequest: 50, requestsPerSecond: 1000 }),
+    result("vivarium-asgi", "asgi-echo", { cpuPerRequest: 60 }),
+    result("uvicorn", "asgi-echo", { cpuPerRequest: 60 }),
+    result("vivarium-asgi", "asgi-await", { requestsPerSecond: 980 }),
+    result("uvicorn", "asgi-await", { requestsPerSecond: 900 }),
+    result("granian-asgi", "asgi-await", { requestsPerSecond: 1000 }),
+  );
+  const found = targets(run).filter((target) => target.found !== undefined);
+  assert.deepEqual(
+    found.map(({ found, reached }) => [found, reached]),
+    [
+      ["0.86 ×", false],
+      ["1.09 ×", false],
+      ["1.00 ×", true],
+      ["0.98 ×", true],
+    ],
+  );
+});
+
 test("the targets of scale are held against what was measured: octets of a connection, p99 beside many, memory of four workers", () => {
   const idle = (count: number, p99: number, perConnection: number): IdleLoad => ({
     server: "vivarium",
