@@ -46,7 +46,7 @@ export class TestExchange implements Exchange {
     const variables = `REQUEST_METHOD\0${method}\0PATH_INFO\0${path}`;
     this.request = { method, target: path, variables, shared: 0, body };
   }
-  readonly takesHints = false;
+  readonly takesHints: boolean = false;
   readonly takesTrailers = false;
   inform(): void {}
   end(): void {

@@ -31,6 +31,8 @@ export interface Served {
 export interface Surroundings {
   readonly host?: string;
   readonly mount?: string;
+  /** The handler takes bodies while they arrive. */
+  readonly streams?: boolean;
   readonly descriptors?: Descriptors;
   /** Whose connections begin with a PROXY header. */
   readonly proxies?: readonly string[];
@@ -70,7 +72,13 @@ export async function serve(
     ...config,
   };
   const router = new Router([
-    { host: config.host ?? "", path: config.mount ?? "", handler, upgrades: () => config.upgrades === true },
+    {
+      host: config.host ?? "",
+      path: config.mount ?? "",
+      handler,
+      streams: () => config.streams === true,
+      upgrades: () => config.upgrades === true,
+    },
   ]);
   const ingress = new Ingress(whole, router, {
     version: "0.0.0",

@@ -331,7 +331,7 @@ class Http:
             if self._state != DONE and not self.gone:
                 report("the application cancelled its own task while answering %s\n" % self)
         except BaseException as error:  # SystemExit and KeyboardInterrupt are no reason to end a worker either
-            if not (self.gone and isinstance(error, OSError)):
+            if not (self.gone and _comes_of_leaving(error)):
                 report("exception while answering %s\n%s" % (self, _traceback(error)))
         finally:
             self._close_file()
@@ -355,6 +355,22 @@ class Http:
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
         return "%s %s" % (scope["method"], target.decode("latin-1"))
+
+
+def _comes_of_leaving(error):
+    """Whether it was raised because send() said that the client left: frameworks make an exception of their own of that."""
+    seen = set()
+    causes = [error]
+    while causes:
+        error = causes.pop()
+        if isinstance(error, ClientGone):
+            return True
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        # Task groups raise several as one.
+        causes += (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
+    return False
 
 
 def _traceback(error):

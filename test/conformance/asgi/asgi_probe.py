@@ -227,6 +227,15 @@ async def endless(scope, receive, send):
 
 
 @route
+async def endless_wrapped(scope, receive, send):
+    """As frameworks do it: an exception of their own in place of the server's."""
+    try:
+        await endless(scope, receive, send)
+    except OSError:
+        raise RuntimeError("the client of %s has left" % query(scope)["key"])
+
+
+@route
 async def events(scope, receive, send):
     """Sends one event after another, and ends when the client has left."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})

@@ -215,6 +215,20 @@ export function bodyCases(probe: Probe): void {
     await remembers(probe, key, ["left"]);
   });
 
+  test("what is raised because the client has left is not told of in the log, whatever it was made to be", async () => {
+    for (const path of ["/endless", "/endless-wrapped"]) {
+      const key = freshKey();
+      const connection = probe.connection();
+      connection.send(request(`${path}?key=${key}`));
+      await connection.received("xxxx");
+      connection.leave();
+      await remembers(probe, key, ["OSError"]);
+    }
+    await probe.ask("/raises?exception");
+    await probe.logged(/ValueError: a failure/);
+    assert.doesNotMatch(probe.server.output, /has left|the client left/);
+  });
+
   test("send() waits for a client that does not read, and raises when it leaves", async () => {
     const key = freshKey();
     const connection = probe.connection();
