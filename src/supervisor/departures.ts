@@ -81,6 +81,20 @@ export class Departures {
     this.#slots.leave(due.slot);
   }
 
+  /** Newer code is being loaded: who was to have a successor serves on until that takes over, and its successor is not made. */
+  giveWay(): void {
+    for (const { number, pid, told } of this.#slots.leaving) {
+      const slot = this.#slots.get(number);
+      if (told || slot === undefined || !this.#recycler.chose(pid)) continue;
+      if (slot.state === "booting") {
+        const successor = this.#slots.leave(slot);
+        successor.told = true;
+        this.kill(successor.pid);
+      }
+      this.#slots.returned(slot, pid);
+    }
+  }
+
   /** Those that were not told yet to finish what they have; `what` they do when their time is over. */
   #see(leaving: readonly Leaving[], what: string): number[] {
     const untold = leaving.filter(({ told }) => !told);

@@ -149,6 +149,11 @@ export class Generation implements SpawnerListener, BootsOwner {
     this.#departures.recycle();
   }
 
+  /** Newer code is being loaded, and needs the room in which workers are replaced. */
+  giveWay(): void {
+    this.#departures.giveWay();
+  }
+
   /** Kills those of its workers that have far too much memory. */
   killOversized(): void {
     this.#departures.killOversized();

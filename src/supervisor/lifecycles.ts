@@ -139,7 +139,8 @@ export const slotLife: StateTable<SlotState, SlotEvent> = {
     spawned: "A worker is asked for.",
     connected: "It connected to the front.",
     "front gone": "The front died, and its connections with it.",
-    returned: "A worker that had left it, as it did not come to the next front soon, came before there was another.",
+    returned:
+      "A worker that had left it has it again, as there is no other yet: it came to the next front after all, or newer code is being loaded.",
     gone: "It ended, or could not be forked.",
     left: "It leaves its slot to another, finishes what it has and ends: it has served its time, hangs, did not come to the next front soon, or newer code serves.",
   },

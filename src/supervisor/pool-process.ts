@@ -193,12 +193,11 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
     succession.advance();
   }
 
-  /** One worker at a time has its place taken by another; during a reload all have. */
+  /** One worker at a time has its place taken by another; during a reload all have, and that comes first. */
   #recycle(): void {
     const { serving, next } = this.#succession;
-    if (serving === undefined || next !== undefined) return;
-    if (this.generations.some((other) => other !== serving && other.slots.alive > 0)) return;
-    serving.recycle();
+    if (next !== undefined) serving?.giveWay();
+    else if (this.generations.every((each) => each === serving || each.slots.alive === 0)) serving?.recycle();
   }
 
   /** Looks at workers every now and then. */

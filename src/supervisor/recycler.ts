@@ -42,6 +42,11 @@ export class Recycler {
     return due;
   }
 
+  /** Whether this worker's turn has come. */
+  chose(pid: number): boolean {
+    return this.#recycling.known(pid);
+  }
+
   /** Kills those that have more than `maxWorkerMemoryHard`, whatever they execute; `tell` gets their process ids before. */
   killOversized(tell: (pid: number) => void): void {
     const { pool, machine } = this.#settings;

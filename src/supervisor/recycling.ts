@@ -71,6 +71,11 @@ export class Recycling {
     return due.find(({ spent }) => spent.cause === "memory") ?? due[0];
   }
 
+  /** Whether this worker has served its time. */
+  known(pid: number): boolean {
+    return this.#spent.has(pid);
+  }
+
   #look({ state, pid, startedAt }: Slot, now: number): void {
     if (state !== "ready" || this.#spent.has(pid)) return;
     const most = this.#ages.get(pid) ?? this.#maxAge * (1 + jitter * this.#random());
@@ -79,9 +84,9 @@ export class Recycling {
     if (age >= most) this.#spent.set(pid, { cause: "age", amount: Math.floor(age / 1000) });
   }
 
-  /** Workers that are gone. */
+  /** Workers that are gone. One that is leaving may have its slot again. */
   #forget(): void {
-    const there = new Set(this.#slots.all.map(({ pid }) => pid));
+    const there = new Set([...this.#slots.all, ...this.#slots.leaving].map(({ pid }) => pid));
     for (const known of [this.#spent, this.#ages]) {
       for (const pid of known.keys()) if (!there.has(pid)) known.delete(pid);
     }

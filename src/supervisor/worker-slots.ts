@@ -110,6 +110,12 @@ export class WorkerSlots {
     return true;
   }
 
+  /** A worker that was to have a successor has its slot again, where there is none. */
+  returned(slot: Slot, pid: number): void {
+    const leaving = this.#leaving.get(pid);
+    if (leaving !== undefined && possible(slotLife, slot.state, "returned")) this.#returned(slot, leaving);
+  }
+
   /** The worker of a slot was forked. Whether it has said already that it is ready. */
   forked(slot: Slot, pid: number): boolean {
     slot.pid = pid;

@@ -1,6 +1,7 @@
 // A world for the service to decide in: a clock that stands until it is moved, and spawners, workers and fronts that do one step when
 // they are told to. What processes say travels on its own: it is heard later than it was said, in order for each of them, in no
 // order between them. They behave as python/vivarium_host and src/front do; what decides about them is the real code.
+import type { PoolConfig } from "../../../src/config/config.js";
 import type { FrontReport } from "../../../src/front/messages.js";
 import type { SpawnerListener, SpawnSettings } from "../../../src/spawn/spawner.js";
 import type { FrontListener, FrontSettings } from "../../../src/supervisor/front-process.js";
@@ -13,6 +14,37 @@ export interface Code {
   readonly boot: "well" | "hangs" | "dies";
   readonly serves: "well" | "errors" | "dies";
   readonly healthy: boolean;
+}
+
+/** A pool of the world's code. */
+export function simulatedPool(name: string, differing: Partial<PoolConfig> = {}): PoolConfig {
+  return {
+    name,
+    target: name,
+    workers: 1,
+    threads: 1,
+    interface: "wsgi",
+    concurrency: 1,
+    eventLoop: "auto",
+    python: "python3",
+    chdir: "/",
+    preload: true,
+    bootTimeout: 10,
+    queue: 100,
+    queueTimeout: 30,
+    retry: [],
+    requestTimeout: 0,
+    interruptGrace: 1,
+    maxRequests: 10,
+    maxWorkerAge: 0,
+    maxWorkerMemory: 0,
+    maxWorkerMemoryHard: 0,
+    logSlow: 0,
+    healthPath: "",
+    probation: 0,
+    reloadOverlap: 1,
+    ...differing,
+  };
 }
 
 /** Something that can happen next. */
