@@ -253,7 +253,12 @@ class Worker:
         self._board[0] = id
         request = Http(self, id, http_scope(shared, own, flags, self._state))
         if body or flags & wire.FLAG_BODY_FOLLOWS:
-            request.take_body(flags, body)
+            try:
+                request.take_body(flags, body)
+            except OSError as error:  # no descriptor is left
+                report("the body of %s cannot be read: %s\n" % (request, error))
+                self.put(wire.frame(wire.FAIL, id))
+                return
         if self._limits:
             request.limit = self._limits.pop(id, self._limit)
         elif self._limit:

@@ -10,7 +10,7 @@ import os
 import traceback
 from time import perf_counter_ns
 
-from .. import wire
+from .. import RequestTimeout, wire
 from ..wsgi import ERROR_BODY, ERROR_HEAD, ClientGone, report
 from .scope import field_lines, response_head
 
@@ -325,8 +325,8 @@ class Http:
             if self._state != DONE and not self.gone:
                 what = "an answer" if self._state == NOTHING else "the end of its answer"
                 report("the application returned without %s to %s\n" % (what, self))
-        except ClientGone:
-            pass
+        except (ClientGone, RequestTimeout):
+            pass  # of the latter the log has the stack
         except asyncio.CancelledError:
             if self._state != DONE and not self.gone:
                 report("the application cancelled its own task while answering %s\n" % self)
