@@ -10,7 +10,8 @@ import { cpuMicroseconds, machineMicroseconds, memoryOctets, ownMicroseconds } f
 import type { Check, Scenario } from "./scenarios.js";
 import { clearPlace, type Demand, type Place, preparePlace, type Server, usual } from "./server.js";
 import { median, spread } from "./statistics.js";
-import { load, writeScript } from "./wrk.js";
+import { webSocketLoad } from "./web-socket-load.js";
+import { connections, type Load, load, writeScript } from "./wrk.js";
 
 export interface Result {
   readonly scenario: string;
@@ -95,16 +96,20 @@ export async function answersRight(url: string, check: Check): Promise<void> {
   throw new Error(`${check.method} ${check.path} is not answered as it should be: ${problem}`);
 }
 
-async function sample(
-  running: Running,
-  script: string,
-  { path, connections }: Scenario,
-  options: Options,
-): Promise<Sample> {
+/** Puts load on a server for so many seconds. */
+export type Loader = (seconds: number) => Promise<Load>;
+
+function loaderOf({ path, script, by, connections: many = connections }: Scenario, running: Running): Loader {
+  if (by === "web-socket") return (seconds) => webSocketLoad(running.place.port, path, seconds, many);
+  const lua = writeScript(running.place, script);
+  return (seconds) => load(`${running.url}${path}`, lua, seconds, many);
+}
+
+async function sample(running: Running, put: Loader, options: Options): Promise<Sample> {
   const before = cpuMicroseconds(running.roots);
   const mostBefore = machineMicroseconds() - ownMicroseconds();
   const began = performance.now();
-  const counted = await load(`${running.url}${path}`, script, options.seconds, connections);
+  const counted = await put(options.seconds);
   const cpu = cpuMicroseconds(running.roots) - before;
   const others = machineMicroseconds() - ownMicroseconds() - mostBefore - cpu;
   const available = (performance.now() - began) * 1000 * availableParallelism();
@@ -145,11 +150,11 @@ const longestWarming = 6;
  * Load until it costs no less from one second to the next: on a machine that is busy with other things, a second of wall time is
  * not enough for V8 to have compiled what is hot.
  */
-export async function warm(running: Running, path: string, script: string, over?: number): Promise<void> {
+export async function warm(running: Running, put: Loader): Promise<void> {
   let before = Number.POSITIVE_INFINITY;
   for (let second = 0; second < longestWarming; second += 1) {
     const cpu = cpuMicroseconds(running.roots);
-    const { requests } = await load(`${running.url}${path}`, script, 1, over);
+    const { requests } = await put(1);
     const each = (cpuMicroseconds(running.roots) - cpu) / requests;
     if (each > before * 0.9) return;
     before = each;
@@ -158,12 +163,16 @@ export async function warm(running: Running, path: string, script: string, over?
 
 /** One server, started for this sample alone, checked, warmed. */
 async function round(scenario: Scenario, server: Server, options: Options): Promise<Sample> {
-  const running = await startServer(server, { ...usual, threads: scenario.threads });
+  const running = await startServer(server, {
+    ...usual,
+    threads: scenario.threads,
+    webSockets: scenario.by === "web-socket",
+  });
   try {
     for (const check of scenario.checks) await answersRight(running.url, check);
-    const script = writeScript(running.place, scenario.script);
-    await warm(running, scenario.path, script, scenario.connections);
-    return await sample(running, script, scenario, options);
+    const put = loaderOf(scenario, running);
+    await warm(running, put);
+    return await sample(running, put, options);
   } finally {
     await stopServer(running);
   }

@@ -105,7 +105,15 @@ function granian({ interface: kind, args, settings, lacks }: Granian): Server {
     start: (place) => {
       const target = kind === "wsgi" ? place.module : "asgi_app";
       const where = ["--host", "127.0.0.1", "--port", String(place.port), "--working-dir", applicationFolder(place)];
-      const how = ["--http", "1", "--no-ws", "--workers", String(place.workers), "--log-level", "warning"];
+      const how = [
+        "--http",
+        "1",
+        place.webSockets ? "--ws" : "--no-ws",
+        "--workers",
+        String(place.workers),
+        "--log-level",
+        "warning",
+      ];
       // Granian counts idle connections among those it lets in at once.
       const most = ["--backpressure", String(place.connections)];
       const command = [
@@ -128,9 +136,20 @@ function granian({ interface: kind, args, settings, lacks }: Granian): Server {
 /** uvicorn with an ASGI application: a file of bench/apps/, without `.py`. */
 export function startUvicorn(place: Place, module: string, more: readonly string[] = []): RunningProcess {
   const where = ["--host", "127.0.0.1", "--port", String(place.port), "--app-dir", applicationFolder(place)];
-  const how = ["--workers", String(place.workers), "--loop", "uvloop", "--http", "httptools", "--ws", "none"];
+  const how = ["--workers", String(place.workers), "--loop", "uvloop", "--http", "httptools"];
+  const sockets = ["--ws", place.webSockets ? "auto" : "none"];
   const without = ["--lifespan", "off", "--no-access-log", "--no-proxy-headers", "--no-server-header"];
-  const args = [...where, ...how, ...without, "--timeout-keep-alive", "75", "--log-level", "warning", ...more];
+  const args = [
+    ...where,
+    ...how,
+    ...sockets,
+    ...without,
+    "--timeout-keep-alive",
+    "75",
+    "--log-level",
+    "warning",
+    ...more,
+  ];
   const options = { cwd: applicationFolder(place), env: plainEnvironment };
   return start(peersPython(), ["-m", "uvicorn", ...args, `${module}:app`], options);
 }

@@ -34,6 +34,8 @@ export interface Scenario {
   readonly connections?: number;
   /** The one the others' figures are compared with; nginx+uwsgi where absent. */
   readonly reference?: string;
+  /** What puts load on it: wrk, or clients of our own whose messages come back (web-socket-load.ts). */
+  readonly by?: "web-socket";
   /** A script of bench/wrk/, without `.lua`. */
   readonly script?: string;
   /** Asked of every server before it is measured. */
@@ -157,5 +159,15 @@ export const scenarios: readonly Scenario[] = [
     script: "echo",
     reference: "uvicorn",
     checks: [{ method: "POST", path: "/echo", body: Buffer.from(echoed), expected: echoed }],
+  },
+  {
+    name: "asgi-websocket",
+    title: "WebSocket messages of 32 octets that come back; a message is a request here",
+    path: "/socket",
+    threads: 1,
+    servers: asgi,
+    by: "web-socket",
+    reference: "uvicorn",
+    checks: [hello],
   },
 ];

@@ -12,13 +12,22 @@ export interface Demand {
   readonly workers: number;
   /** Connections at once that it must take. */
   readonly connections: number;
+  /** Whether it is to speak WebSocket, too. */
+  readonly webSockets: boolean;
   /** The application: a file of bench/apps/, without `.py`. */
   readonly module: string;
   /** Whether the application is to be loaded in the workers, so that a reload takes a new one. */
   readonly reloadable: boolean;
 }
 
-export const usual: Demand = { threads: 1, workers: 2, connections: 1024, module: "app", reloadable: false };
+export const usual: Demand = {
+  threads: 1,
+  workers: 2,
+  connections: 1024,
+  webSockets: false,
+  module: "app",
+  reloadable: false,
+};
 
 export interface Place extends Demand {
   /** A folder of this server's own, readable for all. */

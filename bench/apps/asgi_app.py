@@ -24,7 +24,21 @@ async def download(send, octets):
         await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
 
 
+async def echo(receive, send):
+    """Sends back what comes on a WebSocket."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+        elif message["type"] == "websocket.connect":
+            await send({"type": "websocket.accept"})
+        else:
+            return
+
+
 async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        return await echo(receive, send)
     path = scope["path"]
     if path == "/hello":
         body = pages.HELLO

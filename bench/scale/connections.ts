@@ -63,7 +63,8 @@ async function round(server: Server, counts: readonly number[], options: Options
   const idle = new IdleConnections(running.place.port);
   try {
     await answersRight(running.url, { method: "GET", path: "/hello", expected: "Hello, world!\n" });
-    await warm(running, "/hello", writeScript(running.place, undefined));
+    const script = writeScript(running.place, undefined);
+    await warm(running, (seconds) => load(`${running.url}/hello`, script, seconds));
     const found: IdleLoad[] = [];
     for (const count of counts) {
       found.push(await step(running, idle, count, options));

@@ -1,5 +1,5 @@
 // An application that waits 5 ms for each request, with one thread and ever more workers.
-import { answersRight, type Options, startServer, stopServer, warm } from "../measure.js";
+import { answersRight, type Loader, type Options, startServer, stopServer, warm } from "../measure.js";
 import { cpuMicroseconds, memoryOctets } from "../process-tree.js";
 import { type Server, usual } from "../server.js";
 import { median } from "../statistics.js";
@@ -37,9 +37,10 @@ async function sample(server: Server, workers: number, options: Options): Promis
   try {
     await answersRight(running.url, { method: "GET", path: "/wait", expected: "Hello, world!\n" });
     const script = writeScript(running.place, undefined);
-    await warm(running, "/wait", script, connections);
+    const put: Loader = (seconds) => load(`${running.url}/wait`, script, seconds, connections);
+    await warm(running, put);
     const before = cpuMicroseconds(running.roots);
-    const counted = await load(`${running.url}/wait`, script, options.seconds, connections);
+    const counted = await put(options.seconds);
     return {
       server: server.name,
       workers,
