@@ -3,6 +3,7 @@
 It has one thread and one loop. Commands come as JSON lines over descriptor 3, events go back the same way:
 
     {"do": "spawn", "worker": 1}    fork a worker
+    {"do": "ping"}                  say that it is there
     (end of file)                   the supervisor is gone: end every worker, then itself
 
     {"event": "loaded", "preload": true, "python": "3.11.7", "application": "shop:app", "interface": "asgi"}
@@ -10,6 +11,7 @@ It has one thread and one loop. Commands come as JSON lines over descriptor 3, e
     {"event": "forked", "worker": 1, "pid": 4711}
     {"event": "unforked", "worker": 1, "problem": "Resource temporarily unavailable"}
     {"event": "exited", "worker": 1, "pid": 4711, "status": 0, "signal": 0}
+    {"event": "alive"}
     {"event": "output", "worker": 1, "text": "a line\\n"}
 """
 
@@ -181,6 +183,8 @@ class Spawner:
                 settings = self._fork(command["worker"])
                 if settings is not None:
                     return settings
+            elif command["do"] == "ping":
+                self.tell(event="alive")
         return None
 
     def _fork(self, number):

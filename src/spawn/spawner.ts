@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex } from "node:stream";
 import type { PoolConfig } from "../config/config.js";
 import { later } from "../net/deadline.js";
+import { Heartbeat } from "../net/heartbeat.js";
 import { packageRoot } from "../package.js";
 import { eachLine } from "./lines.js";
 
@@ -28,6 +29,8 @@ export interface SpawnSettings {
   readonly scoreboards: string;
   /** Which load of the code it is: 1, 2, 3 … */
   readonly generation: number;
+  /** Seconds after which one that does not answer is told to be stuck; 0 is never. */
+  readonly hangTimeout: number;
 }
 
 export interface Loaded {
@@ -53,6 +56,8 @@ export interface SpawnerListener {
   workerExited(worker: number, pid: number, status: number, signal: number): void;
   /** Lines a worker printed; 0 is the spawner itself. */
   output(worker: number, lines: string): void;
+  /** It has not answered for so long since it had loaded the application; told again each time it has not for as long. */
+  stuck(): void;
   /** The process is gone, or could not be started (both null). */
   exited(status: number | null, signal: NodeJS.Signals | null): void;
 }
@@ -69,6 +74,7 @@ type Event =
       readonly status: number;
       readonly signal: number;
     }
+  | { readonly event: "alive" }
   | { readonly event: "output"; readonly worker: number; readonly text: string };
 
 /** Where the Python side is, in the package and in a checkout alike. */
@@ -78,10 +84,14 @@ export class Spawner {
   readonly #child: ChildProcess;
   readonly #control: Duplex;
   readonly #listener: SpawnerListener;
+  readonly #hangTimeout: number;
+  /** Undefined while it imports the application, which may take its time. */
+  #heartbeat: Heartbeat | undefined;
 
   constructor(settings: SpawnSettings, listener: SpawnerListener) {
     const { pool } = settings;
     this.#listener = listener;
+    this.#hangTimeout = settings.hangTimeout;
     const told = {
       target: pool.target,
       chdir: pool.chdir,
@@ -119,6 +129,11 @@ export class Spawner {
     return this.#child.pid ?? 0;
   }
 
+  /** Whether it does not answer. */
+  get stuck(): boolean {
+    return this.#heartbeat?.stuck === true;
+  }
+
   /** Forks a worker with this number. */
   spawn(worker: number): void {
     this.#command({ do: "spawn", worker });
@@ -126,6 +141,7 @@ export class Spawner {
 
   /** Lets it end: at once when no worker is left, else it ends them first. What workers still print is told. */
   end(): void {
+    this.#heartbeat?.stop();
     this.#control.end();
   }
 
@@ -135,6 +151,7 @@ export class Spawner {
 
   /** Tells that it is gone, after all it told: its last events may still be in the socket. */
   #exited(status: number | null, signal: NodeJS.Signals | null): void {
+    this.#heartbeat?.stop();
     let told = false;
     const tell = (): void => {
       if (told) return;
@@ -157,7 +174,14 @@ export class Spawner {
     const listener = this.#listener;
     switch (event.event) {
       case "loaded":
+        this.#heartbeat = new Heartbeat(this.#hangTimeout, {
+          ask: () => this.#command({ do: "ping" }),
+          stuck: () => listener.stuck(),
+        });
         listener.loaded(event);
+        break;
+      case "alive":
+        this.#heartbeat?.answered();
         break;
       case "failed":
         listener.loadFailed(event.problem, event.traceback);

@@ -11,6 +11,7 @@ export interface BootsOwner {
   readonly ending: boolean;
   /** A worker could not be made; the next try is worth while after so many milliseconds. */
   tryAgain(delay: number): void;
+  killWorker(pid: number): void;
   /** The socket where workers connect was removed. */
   wireRemoved(): void;
 }
@@ -85,20 +86,19 @@ export class Boots {
       const who = `${workerName(label, slot.number)} (pid ${slot.pid})`;
       log("error", "supervisor", `${who} was not ready within ${pool.bootTimeout} s (--boot-timeout); it is killed.`);
       restarts.expect(slot.pid, "boot");
-      machine.signal(slot.pid, "SIGKILL");
+      this.#owner.killWorker(slot.pid);
     });
   }
 
   /** A worker was forked. Whether it has said already that it is ready. */
   forked(worker: number, pid: number): boolean {
-    const { machine } = this.#settings;
     const slot = this.#slots.get(worker);
     if (!this.#slots.unwanted(worker) && slot?.state === "booting" && !this.#owner.ending) {
       return this.#slots.forked(slot, pid);
     }
     // It was not wanted any more before it was there.
-    this.#slots.leaves({ number: worker, pid, startedAt: machine.now(), told: true });
-    machine.signal(pid, "SIGKILL");
+    this.#slots.leaves({ number: worker, pid, startedAt: this.#settings.machine.now(), told: true });
+    this.#owner.killWorker(pid);
     return false;
   }
 

@@ -1,4 +1,5 @@
 // How a generation's workers end that are to: each finishes what it has, and is killed where that takes longer than it may.
+import { constants } from "node:os";
 import { log } from "../channels.js";
 import { workerName } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
@@ -17,14 +18,24 @@ const superseded = "still executes what it had when newer code took over";
 const succeeded = "still executes what it had when another took its place";
 const absent = "still executes what the front that ended gave it";
 
+export interface DeparturesOwner {
+  /** Whether the spawner hangs, and tells of no worker's end. */
+  readonly spawnerStuck: boolean;
+  workerExited(worker: number, pid: number, status: number, signal: number): void;
+}
+
 type DeparturesSettings = Pick<PoolSettings, "pool" | "label" | "machine" | "gracefulTimeout" | "restarts">;
 
 export class Departures {
   readonly #slots: WorkerSlots;
   readonly #settings: DeparturesSettings;
+  readonly #owner: DeparturesOwner;
   readonly #recycler: Recycler;
+  /** Process ids of those that were killed, and of whose end nothing was heard yet. */
+  readonly #killed = new Set<number>();
 
-  constructor(slots: WorkerSlots, settings: DeparturesSettings) {
+  constructor(slots: WorkerSlots, settings: DeparturesSettings, owner: DeparturesOwner) {
+    this.#owner = owner;
     this.#slots = slots;
     this.#settings = settings;
     this.#recycler = new Recycler(slots, settings);
@@ -32,11 +43,11 @@ export class Departures {
 
   /** Whether this is one of the workers there are. */
   has(pid: number): boolean {
-    return this.#pids.includes(pid);
+    return this.#workers.some((worker) => worker.pid === pid);
   }
 
-  get #pids(): readonly number[] {
-    return [...this.#slots.all, ...this.#slots.leaving].map(({ pid }) => pid);
+  get #workers(): readonly Pick<Slot, "number" | "pid">[] {
+    return [...this.#slots.all, ...this.#slots.leaving].filter(({ pid }) => pid !== 0);
   }
 
   // ---- for others
@@ -155,7 +166,10 @@ export class Departures {
 
   /** Kills those that have far too much memory. */
   killOversized(): void {
-    this.#recycler.killOversized((pid) => this.#settings.restarts.expect(pid, "memoryHard"));
+    for (const pid of this.#recycler.oversized()) {
+      this.#settings.restarts.expect(pid, "memoryHard");
+      this.kill(pid);
+    }
   }
 
   /** They print where their threads are. */
@@ -168,9 +182,23 @@ export class Departures {
 
   kill(pid: number): void {
     this.#settings.machine.signal(pid, "SIGKILL");
+    this.#killed.add(pid);
+    if (this.#owner.spawnerStuck) this.#settings.machine.later(0, () => this.unheard());
+  }
+
+  /** A worker has ended. */
+  gone(pid: number): void {
+    this.#killed.delete(pid);
+  }
+
+  /** The spawner hangs, and does not tell of those that were killed: they are gone. */
+  unheard(): void {
+    for (const { number, pid } of this.#workers) {
+      if (this.#killed.has(pid)) this.#owner.workerExited(number, pid, 0, constants.signals.SIGKILL);
+    }
   }
 
   killAll(): void {
-    for (const pid of this.#pids) this.kill(pid);
+    for (const { pid } of this.#workers) this.kill(pid);
   }
 }

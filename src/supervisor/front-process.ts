@@ -13,12 +13,12 @@ import type {
   WorkerSpent,
 } from "../front/messages.js";
 import { later } from "../net/deadline.js";
+import { Heartbeat } from "../net/heartbeat.js";
 import type { TlsMaterial } from "../net/tls-identity.js";
 import { packageRoot } from "../package.js";
 import type { Libpython } from "../python/libpython.js";
 import { eachLine } from "../spawn/lines.js";
 import { lineMost } from "../spawn/spawner.js";
-import { Heartbeat } from "./heartbeat.js";
 
 export interface FrontListener {
   /** Clients are accepted and workers may connect. */

@@ -6,7 +6,7 @@ import { workerArea, workerName } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
 import { type Loaded, loadFailedStatus, type SpawnerListener } from "../spawn/spawner.js";
 import { Boots, type BootsOwner } from "./boots.js";
-import { Departures } from "./departures.js";
+import { Departures, type DeparturesOwner } from "./departures.js";
 import { type GenerationEvent, type GenerationState, generationLife } from "./lifecycles.js";
 import { endedLoading } from "./load-problems.js";
 import { logOutput } from "./output.js";
@@ -33,13 +33,15 @@ export interface GenerationOwner {
   workersFailing(generation: Generation, why: string, delay: number): void;
   /** It cannot be made. `traceback` may be "". Told only of one that does not serve yet. */
   generationFailed(generation: Generation, problem: string, traceback: string): void;
+  /** It serves, and no worker can be forked: its spawner does not answer. Told again and again while that is so. */
+  spawnerStuck(generation: Generation): void;
   /** The socket where workers connect was removed. */
   wireRemoved(): void;
   /** It was ended, and nothing of it is left. */
   generationEnded(generation: Generation): void;
 }
 
-export class Generation implements SpawnerListener, BootsOwner {
+export class Generation implements SpawnerListener, BootsOwner, DeparturesOwner {
   readonly number: number;
   readonly slots: WorkerSlots;
   /** When it came to its present state; milliseconds since the epoch. */
@@ -59,7 +61,7 @@ export class Generation implements SpawnerListener, BootsOwner {
     this.#owner = owner;
     this.slots = new WorkerSlots(pool.workers, firstWorker, machine.random);
     this.#boots = new Boots(number, this.slots, settings, this);
-    this.#departures = new Departures(this.slots, settings);
+    this.#departures = new Departures(this.slots, settings, this);
     this.since = machine.now();
     this.#spawner = new SpawnerKeeper(number, settings, this);
   }
@@ -74,6 +76,11 @@ export class Generation implements SpawnerListener, BootsOwner {
   /** The spawner's process id; 0 where there is none. */
   get spawnerPid(): number {
     return this.#spawner.pid;
+  }
+
+  /** Whether the spawner does not answer. */
+  get spawnerStuck(): boolean {
+    return this.#spawner.stuck;
   }
 
   /** Nothing of it is replaced any more, nor does it matter how it ends. */
@@ -238,10 +245,15 @@ export class Generation implements SpawnerListener, BootsOwner {
     this.#owner.wireRemoved();
   }
 
+  killWorker(pid: number): void {
+    this.#departures.kill(pid);
+  }
+
   workerExited(worker: number, pid: number, status: number, signal: number): void {
     const { restarts, connectable } = this.#settings;
     const why = signal === 0 ? `exited with status ${status}` : `was killed by ${signalName(signal)}`;
     const expected = restarts.gone(pid);
+    this.#departures.gone(pid);
     const leaver = this.slots.left(pid);
     if (leaver !== undefined) {
       if (this.#state === "serving") this.#leaverGone(leaver, why, expected);
@@ -292,6 +304,23 @@ export class Generation implements SpawnerListener, BootsOwner {
   output(worker: number, lines: string): void {
     const { label } = this.#settings;
     logOutput(worker === 0 ? `${label} spawner`.trimStart() : workerArea(label, worker), lines);
+  }
+
+  /** Its workers serve on, but none of them can be replaced. */
+  stuck(): void {
+    if (this.ending) return;
+    const which = `The spawner${this.#which(" of ")} (pid ${this.spawnerPid})`;
+    const how = `has not answered for ${this.#settings.hangTimeout} s (--hang-timeout)`;
+    this.slots.unanswered();
+    this.#departures.unheard();
+    if (this.#state === "serving") {
+      log("error", "supervisor", `${which} ${how}: the application is loaded anew, and its workers serve until then.`);
+      this.#owner.spawnerStuck(this);
+    } else if (this.#state === "kept") {
+      log("error", "supervisor", `${which} ${how}: it is killed.`);
+      this.kill();
+    } else this.#fail(`${which} ${how}.`, "");
+    this.#owner.generationChanged(this);
   }
 
   exited(status: number | null, signal: NodeJS.Signals | null): void {

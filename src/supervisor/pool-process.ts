@@ -262,6 +262,10 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
     this.#succession.failed(generation, problem, traceback);
   }
 
+  spawnerStuck(generation: Generation): void {
+    this.#succession.spawnerStuck(generation);
+  }
+
   wireRemoved(): void {
     this.#owner.wireRemoved();
   }

@@ -20,6 +20,8 @@ export interface PoolSettings {
   readonly ownLimits: boolean;
   /** Seconds that workers get to end what they execute. */
   readonly gracefulTimeout: number;
+  /** Seconds after which a spawner that does not answer is stuck; 0 is never. */
+  readonly hangTimeout: number;
   readonly restarts: Restarts<WorkerCause>;
   /** Whether there is a front that workers can connect to. */
   connectable(): boolean;

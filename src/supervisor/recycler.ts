@@ -1,4 +1,4 @@
-// Has workers replaced that have served their time (recycling.ts says which), and ends those that have far too much memory.
+// Has workers replaced that have served their time (recycling.ts says which), and says which have far too much memory.
 import { log } from "../channels.js";
 import { type PoolConfig, workerName } from "../config/config.js";
 import type { WorkerSpent } from "../front/messages.js";
@@ -47,20 +47,18 @@ export class Recycler {
     return this.#recycling.known(pid);
   }
 
-  /** Kills those that have more than `maxWorkerMemoryHard`, whatever they execute; `tell` gets their process ids before. */
-  killOversized(tell: (pid: number) => void): void {
+  /** Those that have more than `maxWorkerMemoryHard`, to be killed whatever they execute; the log says so. Gives process ids. */
+  oversized(): readonly number[] {
     const { pool, machine } = this.#settings;
     const { maxWorkerMemoryHard } = pool;
-    if (maxWorkerMemoryHard === 0) return;
-    for (const { number, pid } of [...this.#slots.all, ...this.#slots.leaving]) {
-      if (pid === 0) continue;
-      const memory = Math.floor(machine.memory(pid) / mebibyte);
-      if (memory <= maxWorkerMemoryHard) continue;
+    if (maxWorkerMemoryHard === 0) return [];
+    return [...this.#slots.all, ...this.#slots.leaving].flatMap(({ number, pid }) => {
+      const memory = pid === 0 ? 0 : Math.floor(machine.memory(pid) / mebibyte);
+      if (memory <= maxWorkerMemoryHard) return [];
       const has = `${this.#name(number, pid)} has ${memory} MiB of memory`;
       log("error", "supervisor", `${has} (--max-worker-memory-hard): it is killed.`);
-      tell(pid);
-      machine.signal(pid, "SIGKILL");
-    }
+      return [pid];
+    });
   }
 
   #name(worker: number, pid: number): string {

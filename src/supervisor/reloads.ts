@@ -1,6 +1,6 @@
 // What is known of a pool's reloads: the one under way, and what came of the last one.
 
-/** Who asked: `vivarium reload`, a signal, or a file that was touched. */
+/** Who asked: `vivarium reload`, a signal, a file that was touched, or the server itself. */
 export type ReloadedBy = string;
 
 export interface ReloadUnderWay {

@@ -81,7 +81,7 @@ export class Service implements PoolOwner, FrontsOwner {
   /** Before the fronts: importing applications takes longest. */
   startPools(): void {
     const { runtime, machine } = this.#settings;
-    const { pools, responseMemory, gracefulTimeout, embedded, limits } = this.#config;
+    const { pools, responseMemory, gracefulTimeout, hangTimeout, embedded, limits } = this.#config;
     const [only] = pools;
     if (embedded && only !== undefined) {
       this.#embedded = new EmbeddedPool(only, machine);
@@ -91,7 +91,7 @@ export class Service implements PoolOwner, FrontsOwner {
     let firstWorker = 1;
     this.#pools = pools.map((pool, index) => {
       const label = poolLabel(this.#config, pool);
-      const shared = { responseMemory, ownLimits, gracefulTimeout, runtime, machine };
+      const shared = { responseMemory, ownLimits, gracefulTimeout, hangTimeout, runtime, machine };
       const settings = { ...shared, pool, label, firstWorker, wire: runtime.wire(index) };
       firstWorker += pool.workers;
       return new PoolProcess(settings, this);

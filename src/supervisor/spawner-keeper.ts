@@ -38,19 +38,23 @@ export class SpawnerKeeper {
   }
   /** Undefined while none can fork. */
   get ready(): SpawnerHandle | undefined {
-    return this.#facts === undefined ? undefined : this.#spawner;
+    return this.#facts === undefined || this.stuck ? undefined : this.#spawner;
+  }
+  /** Whether it does not answer. */
+  get stuck(): boolean {
+    return this.#spawner?.stuck === true;
   }
   get there(): boolean {
     return this.#spawner !== undefined;
   }
 
   #start(): SpawnerHandle {
-    const { pool, wire, runtime, responseMemory, ownLimits, machine } = this.#settings;
+    const { pool, wire, runtime, responseMemory, ownLimits, hangTimeout, machine } = this.#settings;
     const { scoreboards } = runtime;
     const generation = this.#generation;
     this.#facts = undefined;
     const spawner = machine.startSpawner(
-      { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits, generation },
+      { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits, generation, hangTimeout },
       this.#listener,
     );
     this.#spawner = spawner;

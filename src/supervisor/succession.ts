@@ -102,6 +102,11 @@ export class Succession {
     return this.reloads.outcome();
   }
 
+  /** The one that serves cannot replace its workers: another is to serve. What comes of it is in the log. */
+  spawnerStuck(generation: Generation): void {
+    if (generation === this.#serving && this.#next === undefined) void this.reload("a spawner that hangs");
+  }
+
   /** This one is to serve, within the boot timeout. */
   #aim(generation: Generation): void {
     const { pool, machine } = this.#settings;
@@ -148,6 +153,7 @@ export class Succession {
     }
     before.happen("superseded");
     this.#previous = undefined;
+    if (before.spawnerStuck) this.#settings.restarts.add("spawner", 0, before.spawnerPid, "the spawner hung");
     this.#owner.generationServes(next.number, this.retire());
     this.#log("info", `Generation ${next.number} serves.`);
     if (!wentBack) {
@@ -240,7 +246,7 @@ export class Succession {
 
   #beginProbation(present: Generation, before: Generation): void {
     const { pool, machine } = this.#settings;
-    if (pool.probation === 0) return;
+    if (pool.probation === 0 || before.spawnerStuck) return;
     this.#previous = before;
     this.#trial = new Trial(pool, machine, {
       tallies: async () => {

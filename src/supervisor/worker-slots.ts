@@ -44,6 +44,8 @@ export class WorkerSlots {
   readonly #early = new Set<number>();
   /** By the number of their slot: how many workers left before they were forked. Of each the spawner will tell. */
   readonly #unwanted = new Map<number, number>();
+  /** The spawner hangs, so that none of these is about to come. */
+  #silent = false;
 
   /** `first`: the number of the first slot; the others follow it. `random` gives a number from 0 to 1. */
   constructor(count: number, first = 1, random: () => number = Math.random) {
@@ -72,7 +74,7 @@ export class WorkerSlots {
   }
   /** Processes there are, or will be in a moment. */
   get alive(): number {
-    const unwanted = [...this.#unwanted.values()].reduce((sum, count) => sum + count, 0);
+    const unwanted = this.#silent ? 0 : [...this.#unwanted.values()].reduce((sum, count) => sum + count, 0);
     return this.ready + this.unconnected + this.#leaving.size + unwanted;
   }
 
@@ -158,12 +160,20 @@ export class WorkerSlots {
   /** The spawner tells of a worker with this number: whether it is one that left before that. */
   unwanted(number: number): boolean {
     const count = this.#unwanted.get(number) ?? 0;
+    this.#silent = false;
     if (count > 0) this.#unwanted.set(number, count - 1);
     return count > 0;
   }
 
+  /** The spawner hangs: workers that it was asked for and has not forked are not waited for. */
+  unanswered(): void {
+    for (const slot of this.all) if (slot.state === "booting" && slot.pid === 0) this.leave(slot);
+    this.#silent = true;
+  }
+
   /** The spawner is gone, and its workers with it: it tells of none any more. */
   abandoned(now: number): void {
+    this.#silent = false;
     this.#unwanted.clear();
     this.#early.clear();
     this.#leaving.clear();

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { Load } from "../support/load.js";
 import { alive, descendants, waitUntilGone } from "../support/processes.js";
+import { promised } from "../support/promises.js";
 import { pythons, removeFolder, temporaryFolder } from "../support/tools.js";
 import { application, frontOf, request, Server, statusAt, until } from "./server.js";
 
@@ -133,6 +135,30 @@ describe("the spawner dies", () => {
     } finally {
       assert.equal((await server.stop()).code, 0);
     }
+  });
+});
+
+describe("the spawner is stopped", () => {
+  test("its workers serve on until newer ones do, no request is lost, and nothing of it is left", async () => {
+    const expected = [
+      /^error supervisor: The spawner \(pid \d+\) has not answered for 2 s \(--hang-timeout\): the application is loaded anew, and its workers serve until then\.$/,
+      /^info supervisor: Reloading: generation 2 is being loaded\.$/,
+      /^info supervisor: Generation 2 serves\.$/,
+    ];
+    await promised({ args: ["--workers", "2", "--hang-timeout", "2"], expected }, async (server) => {
+      const pool = await server.pool();
+      const clients = new Load({
+        port: server.vivarium.port,
+        clients: 4,
+        ask: (client, number) => ({ path: `/${client}-${number}`, right: `${client}-${number}` }),
+      });
+      process.kill(pool.spawner.pid, "SIGSTOP");
+      await server.logged(/Generation 2 serves\./);
+      assert.deepEqual(await waitUntilGone([pool.spawner.pid]), []);
+      await clients.stop();
+      assert.deepEqual(clients.wrong, {});
+      assert.ok(clients.requests > 0);
+    });
   });
 });
 

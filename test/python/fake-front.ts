@@ -37,6 +37,8 @@ export interface FrontOptions {
   readonly logSlow?: number;
   readonly maxWorkerMemory?: number;
   readonly ownLimits?: boolean;
+  /** Seconds. */
+  readonly hangTimeout?: number;
   /** The application; what it needs beside the tests' own. */
   readonly target?: string;
   readonly chdir?: string;
@@ -141,6 +143,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   /** Its connection has ended. */
   workerGone = false;
   spawnerEnded = false;
+  /** How often the spawner was told to be stuck. */
+  stuckTold = 0;
   readonly #listening: Server;
   #spawner: Spawner | undefined;
   #socket: Socket | undefined;
@@ -162,10 +166,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     writeFileSync(join(this.folder, "1-1"), Buffer.alloc(64));
     this.#listening = createServer({ allowHalfOpen: true }, (socket) => this.#connected(socket));
     this.#listening.listen(wire, () => {
-      const { threads = 4, responseMemory = 2 ** 20, ownLimits = false } = options;
+      const { threads = 4, responseMemory = 2 ** 20, ownLimits = false, hangTimeout = 60 } = options;
       const pool = poolOf(options, this.folder);
       this.#spawner = new Spawner(
-        { pool, threads, wire, scoreboards: this.folder, responseMemory, ownLimits, generation: 1 },
+        { pool, threads, wire, scoreboards: this.folder, responseMemory, ownLimits, generation: 1, hangTimeout },
         this,
       );
     });
@@ -188,6 +192,9 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   get spawnerPid(): number {
     return this.#spawner?.pid ?? 0;
+  }
+  get spawnerStuck(): boolean {
+    return this.#spawner?.stuck === true;
   }
 
   /** Waits until something is so. Throws, with what came so far, when it does not become so. */
@@ -386,6 +393,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   // ---- SpawnerListener
 
+  stuck(): void {
+    this.stuckTold += 1;
+    this.#changed();
+  }
   loaded(facts: Loaded): void {
     this.facts = facts;
     this.#changed();

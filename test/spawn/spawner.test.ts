@@ -150,6 +150,20 @@ ${GOOD}`;
       });
     });
 
+    test("one that is stopped is told to be stuck, again and again; one that goes on is not, and forks", async () => {
+      await withModule(GOOD, { hangTimeout: 0.5 }, async (front) => {
+        await front.until(() => front.facts !== undefined, "it is loaded");
+        process.kill(front.spawnerPid, "SIGSTOP");
+        await front.until(() => front.stuckTold >= 2, "it is told to be stuck, twice");
+        assert.equal(front.spawnerStuck, true);
+        front.fork(1);
+        process.kill(front.spawnerPid, "SIGCONT");
+        await front.until(() => front.greeting !== undefined, "the worker says hello");
+        // It was asked before it forked.
+        assert.equal(front.spawnerStuck, false);
+      });
+    });
+
     test("signals meant for the supervisor end neither spawner nor worker", async () => {
       await withModule(GOOD, {}, async (front) => {
         await front.until(() => front.facts !== undefined, "it is loaded");

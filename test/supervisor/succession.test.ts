@@ -5,7 +5,7 @@ import type { PoolConfig } from "../../src/config/config.js";
 import type { ReloadOutcome } from "../../src/supervisor/reloads.js";
 import { Service } from "../../src/supervisor/service.js";
 import { configuration } from "../python/fake-front.js";
-import { type Code, simulatedPool, World } from "./histories/world.js";
+import { type Code, type SimulatedWorker, simulatedPool, World } from "./histories/world.js";
 
 class Scene {
   readonly world: World = new World(() => 0);
@@ -89,7 +89,7 @@ describe("a reload while a worker that has served its time is being replaced", (
     scene.deploy({});
     const before = world.time;
     assert.equal((await scene.reload()).problem, "");
-    assert.ok(world.time - before < 10_000, "it waited for the boot timeout");
+    assert.ok(world.time - before < 20_000, "it waited for the boot timeout");
     await scene.until("the newest code serves", () => scene.runs(3));
   });
 
@@ -101,10 +101,67 @@ describe("a reload while a worker that has served its time is being replaced", (
     scene.deploy({ boot: "hangs" });
     spent.front?.spent(spent);
     await scene.until("its successor hangs", () => world.workers.size === 3 && scene.still);
-    assert.match((await scene.reload()).problem, /was not ready within 10 seconds/);
+    assert.match((await scene.reload()).problem, /was not ready within 20 seconds/);
     assert.ok(spent.alive);
     assert.equal(spent.retiredAt, undefined);
     scene.deploy({});
     await scene.until("it is replaced", () => !spent.alive && world.workers.size === 2 && scene.still);
+  });
+});
+
+describe("a spawner that hangs", () => {
+  const hung = async (differing: Partial<PoolConfig> = {}): Promise<[Scene, workers: readonly SimulatedWorker[]]> => {
+    const scene = await Scene.serving({ workers: 2, ...differing });
+    const { spawners, workers } = scene.world;
+    for (const spawner of spawners) spawner.hang();
+    return [scene, [...workers]];
+  };
+  const last = ({ service }: Scene) => service.pools[0]?.reloads.last;
+
+  test("is replaced by newer code's, and until then its workers serve", async () => {
+    const [scene, before] = await hung();
+    scene.deploy({});
+    await scene.until("the newer code serves", () => scene.service.pools[0]?.generation === 2);
+    for (const { busy, spawner } of before) assert.deepEqual([busy, spawner.alive], [0, true]);
+    await scene.until("nothing of the older is left", () => scene.runs(2) && scene.still);
+    assert.deepEqual([last(scene)?.by, last(scene)?.outcome], ["a spawner that hangs", "serving"]);
+    assert.equal(scene.service.pools[0]?.restarts.status.causes.spawner, 1);
+  });
+
+  test("is found whose worker has died, of which nobody tells", async () => {
+    const [scene, [first]] = await hung({ workers: 1 });
+    first?.exit(0, 9);
+    await scene.until("another worker serves", () => scene.service.pools[0]?.generation === 2 && scene.runs(1));
+  });
+
+  test("is found that was to fork the successor of a worker that has served its time, which has its place again", async () => {
+    const [scene, [spent]] = await hung({ workers: 1 });
+    assert.ok(spent !== undefined);
+    spent.front?.spent(spent);
+    const before = scene.world.time;
+    await scene.until("newer code serves", () => scene.service.pools[0]?.generation === 2);
+    assert.ok(scene.world.time - before < 20_000, "it waited for the boot timeout");
+    await scene.until("nothing of the older is left", () => scene.runs(1));
+  });
+
+  test("has its workers serve on where newer code cannot, and is replaced as soon as it can", async () => {
+    const [scene, before] = await hung();
+    scene.deploy({ load: "fails" });
+    await scene.until("newer code has failed twice", () => scene.service.pools[0]?.reloads.last?.generation === 3);
+    assert.equal(last(scene)?.outcome, "failed");
+    for (const { alive, retiredAt } of before) assert.deepEqual([alive, retiredAt], [true, undefined]);
+    scene.deploy({});
+    await scene.until("the newest code serves everywhere", () => scene.runs(3));
+  });
+
+  test("is ended where it was kept to go back to", async () => {
+    const scene = await Scene.serving({ workers: 2, probation: 60 });
+    scene.deploy({});
+    await scene.reload();
+    const [first] = scene.world.spawners;
+    await scene.until("the one before is kept", () => scene.service.pools[0]?.generations[0]?.state === "kept");
+    first?.hang();
+    await scene.until("it is gone", () => first?.alive === false && scene.runs(2));
+    assert.equal(scene.service.pools[0]?.generation, 2);
   });
 });

@@ -42,6 +42,7 @@ const kinds = [
   ["worker spent", 14],
   ["worker grows", 5],
   ["spawner dies", 6],
+  ["spawner hangs", 5],
   ["front dies", 8],
   ["folder removed", 3],
   ["full", 4],
@@ -123,6 +124,7 @@ export class History implements ServiceOwner {
     return {
       ...configuration("/run"),
       gracefulTimeout,
+      hangTimeout: 3,
       embedded: this.#embedded,
       fronts: this.#embedded ? 1 + random.below(3) : 1,
       pools: this.#embedded || random.chance(70) ? [pool("one")] : [pool("one"), pool("two")],
@@ -226,6 +228,9 @@ export class History implements ServiceOwner {
         return;
       case "spawner dies":
         one(world.spawners)?.exit(null, "SIGKILL");
+        return;
+      case "spawner hangs":
+        one(world.spawners)?.hang();
         return;
       case "front dies":
         this.#frontDies(one(world.fronts));
@@ -477,7 +482,8 @@ export class History implements ServiceOwner {
     );
     const spawners = [...this.#world.spawners].map(({ pid, code }) => `  ${pid}: v${code.version}`);
     const found = ["spawners", ...spawners, "workers", ...workers, "fronts", ...fronts];
-    return `${this.#service.phase}, ${this.#waiting} wait\n${pools.join("\n")}\n${found.join("\n")}`;
+    const problems = this.#outcomes.map(({ generation, problem }) => `  reload ${generation}: ${problem}\n`).join("");
+    return `${this.#service.phase}, ${this.#waiting} wait\n${problems}${pools.join("\n")}\n${found.join("\n")}`;
   }
 }
 

@@ -29,7 +29,7 @@ export function simulatedPool(name: string, differing: Partial<PoolConfig> = {})
     python: "python3",
     chdir: "/",
     preload: true,
-    bootTimeout: 10,
+    bootTimeout: 20,
     queue: 100,
     queueTimeout: 30,
     retry: [],
@@ -230,6 +230,7 @@ export class SimulatedSpawner extends SimulatedProcess implements SpawnerHandle 
   #load(): void {
     const { preload } = this.settings.pool;
     const load = preload ? this.code.load : "well";
+    this.#loaded = load === "well";
     if (load === "well") {
       this.say(() =>
         this.#listener.loaded({ preload, python: "3.12.0", application: `v${this.code.version}`, interface: "wsgi" }),
@@ -244,6 +245,24 @@ export class SimulatedSpawner extends SimulatedProcess implements SpawnerHandle 
   }
 
   #deaf = false;
+  #loaded = false;
+  stuck = false;
+
+  /** It is stopped, and is never heard of again. */
+  hang(): void {
+    this.#deaf = true;
+    this.work.length = 0;
+    if (this.#loaded) this.#missed();
+  }
+
+  #missed(): void {
+    this.world.later(this.settings.hangTimeout * 1000, () => {
+      if (!this.alive || this.#ending) return;
+      this.stuck = true;
+      this.#listener.stuck();
+      this.#missed();
+    });
+  }
 
   #hear(command: Step): void {
     if (this.alive && !this.#deaf) this.work.push(command);
@@ -261,7 +280,7 @@ export class SimulatedSpawner extends SimulatedProcess implements SpawnerHandle 
 
   /** A worker of it ended. */
   reap({ number, pid }: SimulatedWorker, status: number, signal: number): void {
-    if (!this.alive) return;
+    if (!this.alive || this.#deaf) return;
     this.say(() => this.#listener.workerExited(number, pid, status, signal));
     if (this.#ending && this.workers.size === 0) this.exit(0, null);
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { Heartbeat } from "../../src/supervisor/heartbeat.js";
+import { Heartbeat } from "../../src/net/heartbeat.js";
 
 /** A heartbeat of ten seconds, whose time passes second by second; what it asks is answered when the test says so. */
 function heartbeatOf(
@@ -16,14 +16,30 @@ function heartbeatOf(
   return { pass, heartbeat, told };
 }
 
-test("a process that never answers is asked once, and stuck when ten looks in a row found no answer", (context) => {
-  const { pass, told } = heartbeatOf(context);
+test("a process that never answers is asked once, and stuck each time ten looks in a row found no answer", (context) => {
+  const { pass, told, heartbeat } = heartbeatOf(context);
   pass(10);
   assert.deepEqual(told, ["ask"]);
   pass(1);
   assert.deepEqual(told, ["ask", "stuck"]);
-  pass(100);
+  pass(9);
   assert.deepEqual(told, ["ask", "stuck"]);
+  pass(1);
+  assert.deepEqual(told, ["ask", "stuck", "stuck"]);
+  heartbeat.stop();
+});
+
+test("one that was stuck and answers is not, until it leaves as many questions unanswered again", (context) => {
+  const { pass, heartbeat, told } = heartbeatOf(context);
+  pass(11);
+  assert.equal(heartbeat.stuck, true);
+  heartbeat.answered();
+  assert.equal(heartbeat.stuck, false);
+  pass(10);
+  assert.deepEqual(told, ["ask", "stuck", "ask"]);
+  pass(1);
+  assert.deepEqual(told, ["ask", "stuck", "ask", "stuck"]);
+  heartbeat.stop();
 });
 
 test("one that answers late is not stuck, however often it does", (context) => {
