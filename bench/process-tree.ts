@@ -34,9 +34,15 @@ export function cpuMicroseconds(roots: readonly number[]): number {
   return tree(roots).reduce((sum, pid) => sum + ticks(pid), 0) * microsecondsPerTick;
 }
 
-/** Memory of the tree, octets: proportional set size, where each shared page is counted once in all. */
-export function memoryOctets(roots: readonly number[]): number {
+/** Whether a process runs Python; what else a server has are its own processes. */
+export function runsPython(pid: number): boolean {
+  return /^[^\0]*\bpython[\d.]*\0/.test(read(`/proc/${pid}/cmdline`));
+}
+
+/** Memory of the tree, or of some of it, octets: proportional set size, where each shared page is counted once in all. */
+export function memoryOctets(roots: readonly number[], which: (pid: number) => boolean = () => true): number {
   return tree(roots).reduce((sum, pid) => {
+    if (!which(pid)) return sum;
     const match = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`));
     return sum + Number(match?.[1] ?? 0) * 1024;
   }, 0);

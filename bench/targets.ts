@@ -150,6 +150,18 @@ function connectionTargets(run: BenchRun, server: string): readonly Target[] {
   ];
 }
 
+/** Octets that an idle WebSocket may take, in the front and in the worker. */
+const socketMemory = { front: 16_384, worker: 12_288 };
+
+function webSocketTargets(run: BenchRun): readonly Target[] {
+  const found = run.scale.webSockets.find(({ server, idle }) => server === "vivarium-asgi" && idle === manyConnections);
+  return (["front", "worker"] as const).map((where) => ({
+    what: `scale: memory of an idle WebSocket, of 10,000, in the ${where} ≤ ${socketMemory[where] / 1024} KiB`,
+    found: found && `${(found[where] / 1024).toFixed(1)} KiB`,
+    reached: found !== undefined && found[where] <= socketMemory[where],
+  }));
+}
+
 function scaleTargets(run: BenchRun): readonly Target[] {
   const memory = (server: string): number | undefined =>
     run.scale.memory.find((one) => one.server === server)?.afterLoad;
@@ -158,6 +170,7 @@ function scaleTargets(run: BenchRun): readonly Target[] {
   return [
     ...connectionTargets(run, subject),
     ...connectionTargets(run, "vivarium-embedded"),
+    ...webSocketTargets(run),
     {
       what: `scale: 4 workers of 200 MB take at most 60 MiB more than ${reference}`,
       found: difference === undefined ? undefined : `${difference.toFixed(0)} MiB more`,

@@ -1,9 +1,21 @@
-// Kept-alive connections on which one request was answered, and then nothing happens.
+// Kept-alive connections on which one request, or one WebSocket message, was answered, and then nothing happens.
 import { readFileSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
+import { clientFrame, handshake, serverFrame } from "../web-socket-load.js";
 
-const request = "GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-const page = "Hello, world!\n";
+/** What is sent on each connection, in latin-1, and how what comes for it ends. */
+export interface Exchange {
+  readonly send: string | Buffer;
+  readonly until: string;
+}
+
+const request: Exchange = { send: "GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", until: "Hello, world!\n" };
+
+/** A WebSocket on which a message came back. */
+export const webSocket: readonly Exchange[] = [
+  { send: handshake("/socket"), until: "\r\n\r\n" },
+  { send: clientFrame("hello"), until: serverFrame("hello").toString("latin1") },
+];
 
 /** How many are opened at once: more than any backlog holds would only be tried again a second later. */
 const atOnce = 64;
@@ -16,10 +28,12 @@ export function descriptorLimit(): number {
 
 export class IdleConnections {
   readonly #port: number;
+  readonly #exchanges: readonly Exchange[];
   readonly #open = new Set<Socket>();
 
-  constructor(port: number) {
+  constructor(port: number, exchanges: readonly Exchange[] = [request]) {
     this.#port = port;
+    this.#exchanges = exchanges;
   }
 
   /** Those that the server has not closed. */
@@ -43,13 +57,22 @@ export class IdleConnections {
     return new Promise((resolve, reject) => {
       const socket = createConnection({ port: this.#port, host: "127.0.0.1" });
       let received = "";
+      const left = [...this.#exchanges];
+      const next = (): void => {
+        const [first] = left;
+        if (first !== undefined) socket.write(first.send);
+        else {
+          this.#open.add(socket);
+          resolve();
+        }
+      };
       socket.setEncoding("latin1");
-      socket.once("connect", () => socket.write(request));
+      socket.once("connect", next);
       socket.on("data", (text: string) => {
         received += text;
-        if (!received.endsWith(page)) return;
-        this.#open.add(socket);
-        resolve();
+        if (left[0] === undefined || !received.endsWith(left[0].until)) return;
+        left.shift();
+        next();
       });
       socket.once("error", reject);
       socket.once("close", () => {

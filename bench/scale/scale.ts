@@ -5,10 +5,12 @@ import { format, type Row, type Section } from "../table.js";
 import { connectionServers, type IdleLoad, measureConnections } from "./connections.js";
 import { type LargeApplication, measureMemory, memoryServers } from "./memory.js";
 import { measureStarts, type Start, startServers } from "./starts.js";
+import { type IdleSockets, measureWebSockets, webSocketServers } from "./web-sockets.js";
 import { measureWorkers, type WorkerLoad, workerServers } from "./workers.js";
 
 export interface Scale {
   readonly connections: readonly IdleLoad[];
+  readonly webSockets: readonly IdleSockets[];
   readonly workers: readonly WorkerLoad[];
   readonly memory: readonly LargeApplication[];
   readonly starts: readonly Start[];
@@ -17,6 +19,7 @@ export interface Scale {
 /** What can be asked for by name, and the servers each part takes. */
 export const scaleParts: ReadonlyMap<string, readonly string[]> = new Map([
   ["scale-connections", connectionServers],
+  ["scale-websockets", webSocketServers],
   ["scale-workers", workerServers],
   ["scale-memory", memoryServers],
   ["scale-start", startServers],
@@ -30,6 +33,7 @@ export async function measureScale(
   const chosen = (name: string): boolean => names.includes(name);
   return {
     connections: chosen("scale-connections") ? await measureConnections(servers, options) : [],
+    webSockets: chosen("scale-websockets") ? await measureWebSockets(servers, options) : [],
     workers: chosen("scale-workers") ? await measureWorkers(servers, options) : [],
     memory: chosen("scale-memory") ? await measureMemory(servers, options) : [],
     starts: chosen("scale-start") ? await measureStarts(servers, options) : [],
@@ -79,6 +83,28 @@ export function scaleSections(scale: Scale): readonly Section[] {
       title: "Scale: idle kept-alive connections beside 32 active ones",
       head: ["server", "idle", "KiB each", "memory MiB", "requests/s", "p50 ms", "p99 ms", "lost or failed"],
       rows: connectionRows(scale.connections),
+    },
+    {
+      title: "Scale: idle WebSockets of an ASGI application beside 32 active ones",
+      head: [
+        "server",
+        "idle",
+        "KiB each in the front",
+        "KiB each in workers",
+        "messages/s",
+        "p99 ms",
+        "lost or failed",
+      ],
+      rows: scale.webSockets.map((one) => [
+        one.server,
+        format(one.idle, 0),
+        // A peer has no process that runs no Python.
+        one.server.startsWith("vivarium") ? format(one.front / 1024, 1) : "–",
+        format(one.worker / 1024, 1),
+        format(one.messagesPerSecond, 0),
+        format(one.p99, 2),
+        format(one.lost, 0),
+      ]),
     },
     {
       title: "Scale: workers of one thread, a page that waits 5 ms, 128 connections",

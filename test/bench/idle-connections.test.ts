@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { IdleConnections } from "../../bench/scale/idle-connections.js";
+import { IdleConnections, webSocket } from "../../bench/scale/idle-connections.js";
 
 async function listening(answer: RequestListener): Promise<{ readonly server: Server; readonly port: number }> {
   const server = createServer({ keepAliveTimeout: 60_000 }, answer);
@@ -25,6 +25,27 @@ test("idle connections are opened up to a number, each after an answer, and coun
     assert.equal(idle.open, 2);
     server.closeAllConnections();
     while (idle.open > 0) await turn();
+  } finally {
+    idle.close();
+    server.close();
+  }
+});
+
+test("an idle WebSocket is one on which a message came back", async () => {
+  const { server, port } = await listening((_, response) => response.end());
+  let messages = 0;
+  server.on("upgrade", (_, socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    socket.on("data", () => {
+      messages += 1;
+      socket.write("\x81\x05hello", "latin1");
+    });
+    socket.on("end", () => socket.end());
+  });
+  const idle = new IdleConnections(port, webSocket);
+  try {
+    await idle.growTo(5);
+    assert.deepEqual([idle.open, messages], [5, 5]);
   } finally {
     idle.close();
     server.close();

@@ -21,6 +21,6 @@ export function runOf(...results: readonly Result[]): BenchRun {
     bare: [],
     startUps: [],
     transfers: [],
-    scale: { connections: [], workers: [], memory: [], starts: [] },
+    scale: { connections: [], webSockets: [], workers: [], memory: [], starts: [] },
   };
 }

@@ -86,6 +86,10 @@ test("the targets of scale are held against what was measured: octets of a conne
   });
   const scale = {
     connections: [idle(0, 10, Number.NaN), idle(1000, 90, 90_000), idle(10_000, 20, 8192)],
+    webSockets: [
+      { server: "uvicorn", idle: 10_000, front: 0, worker: 90_000, messagesPerSecond: 1, p99: 1, lost: 0 },
+      { server: "vivarium-asgi", idle: 10_000, front: 16_384, worker: 12_300, messagesPerSecond: 1, p99: 1, lost: 0 },
+    ],
     workers: [],
     memory: [
       { server: "nginx+uwsgi", atStart: 200, afterLoad: 240 },
@@ -99,6 +103,8 @@ test("the targets of scale are held against what was measured: octets of a conne
     [
       ["8.0 KiB", true],
       ["2.00 ×", false],
+      ["16.0 KiB", true],
+      ["12.0 KiB", false],
       ["61 MiB more", false],
     ],
   );
