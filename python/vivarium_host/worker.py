@@ -24,9 +24,6 @@ count: another has its place.
 """
 
 import faulthandler
-import json
-import mmap
-import os
 import signal
 import socket
 import sys
@@ -37,6 +34,7 @@ from time import perf_counter_ns, thread_time_ns
 
 from . import RequestTimeout, wire
 from .forked import give_signals
+from .front import Front
 from .seat import Seat, open_schedstat
 from .watcher import Watcher
 from .wsgi import ClientGone
@@ -58,6 +56,8 @@ class Worker:
 
     def __init__(self, host, settings):
         self._settings = settings
+        self._front = Front(settings, settings["threads"], "wsgi")
+        self._board = self._front.board
         self._connection = None
         self._host = host
         self._threads = settings["threads"]
@@ -90,12 +90,6 @@ class Worker:
         self._idle = []
         self._others = []  # the threads of the seats after the first
         self.leader = first
-        descriptor = os.open(settings["scoreboard"], os.O_RDWR)
-        try:
-            self._board = memoryview(mmap.mmap(descriptor, 64)).cast("I")
-            self._board_file = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
         self._watcher = Watcher(self, self._board, settings)
 
     @property
@@ -106,9 +100,6 @@ class Worker:
     def serve(self):
         """Runs on the main thread, which is the first seat's, until the end and until everything is answered."""
         first = self.leader
-        # A process that the application forks (multiprocessing does) must neither read this worker's requests nor, living on
-        # when the worker has died, keep the front waiting for its answers.
-        os.register_at_fork(after_in_child=self._close)
         give_signals()
         if self.interrupt is not None:
             self.interrupt.wake_by_signal(first)
@@ -367,9 +358,9 @@ class Worker:
         while any(other.id for other in self.seats if other is not seat):
             time.sleep(LOOK_FIRST)
         wait = LOOK_FIRST
-        while self._has_board():
+        while self._front.may_come():
             try:
-                self._connect()
+                self._connection = self._front.connect()
             except OSError:
                 time.sleep(wait)  # there is none yet, or it has died at once
                 wait = min(2 * wait, LOOK_LONGEST)
@@ -386,7 +377,7 @@ class Worker:
             with self._send_lock:
                 self.outbox.clear()
                 try:
-                    self._connection.sendall(self._hello())
+                    self._connection.sendall(self._front.hello)
                 except OSError:
                     continue
                 self.front_gone = False
@@ -394,33 +385,6 @@ class Worker:
                 self._look_at_memory()
             return True
         return False
-
-    def _has_board(self):
-        """Whether the scoreboard is still this worker's: it is removed with the server, and another's where that has its place."""
-        try:
-            return os.path.samestat(os.stat(self._settings["scoreboard"]), self._board_file)
-        except OSError:
-            return False
-
-    def _connect(self):
-        self._close()
-        # Known before it is connected: another thread may fork.
-        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._connection.connect(self._settings["wire"])
-
-    def _close(self):
-        if self._connection is not None:
-            self._connection.close()
-
-    def _hello(self):
-        settings = self._settings
-        hello = {
-            "worker": settings["worker"],
-            "pid": os.getpid(),
-            "threads": settings["threads"],
-            "generation": settings["generation"],
-        }
-        return wire.frame(wire.HELLO, 0, payload=json.dumps(hello).encode())
 
     # ---- the lead
 

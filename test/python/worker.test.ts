@@ -26,7 +26,13 @@ for (const { version, path } of pythons()) {
 
     withWorker("says who it is, and notes what it has begun", { threads: 3 }, async (front) => {
       assert.ok(front.facts?.preload === true && front.facts.python.startsWith(`${version}.`));
-      assert.deepEqual(front.greeting, { worker: 1, pid: front.workerPid, threads: 3, generation: 1 });
+      assert.deepEqual(front.greeting, {
+        worker: 1,
+        pid: front.workerPid,
+        threads: 3,
+        generation: 1,
+        interface: "wsgi",
+      });
       assert.equal(front.begun, 0);
       front.send({ id: 1, path: "/one" }, { id: 2, path: "/two" }, { id: 3, path: "/three" });
       front.flush();

@@ -5,11 +5,7 @@ once when all that is ready has had its turn. It outlives its front, as worker.p
 """
 
 import asyncio
-import json
-import mmap
-import os
 import signal
-import socket
 import sys
 import threading
 from collections import deque
@@ -17,6 +13,7 @@ from time import perf_counter_ns
 
 from .. import RequestTimeout, wire
 from ..forked import give_signals
+from ..front import Front
 from ..wsgi import report
 from .http import Http
 from .lifespan import Lifespan, StartupFailed
@@ -82,6 +79,8 @@ class Worker:
 
             self._interrupt = interrupt
         self._memory = None
+        self._front = Front(settings, 1, "asgi")
+        self._board = self._front.board
         self._connection = None
         self._reader = None
         self._requests = {}  # those the front waits for, by id
@@ -97,18 +96,11 @@ class Worker:
         self._state = None
         self._ended = False
         self._change = None  # what serve() waits for
-        descriptor = os.open(settings["scoreboard"], os.O_RDWR)
-        try:
-            self._board = memoryview(mmap.mmap(descriptor, 64)).cast("I")
-            self._board_file = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
         self._watcher = Watcher(self, self._board)
 
     # ---- its life
 
     async def serve(self):
-        os.register_at_fork(after_in_child=self._close)
         give_signals()
         lifespan = Lifespan(self._application, self.loop)
         try:
@@ -143,10 +135,10 @@ class Worker:
     async def _find_front(self):
         """Says hello to the next front. False: there will be none."""
         wait = 0.005
-        while self._has_board():
+        while self._front.may_come():
             try:
-                self._connect()
-                self._connection.sendall(self._hello())
+                self._connection = self._front.connect()
+                self._connection.sendall(self._front.hello)
             except OSError:
                 await asyncio.sleep(wait)  # there is none yet, or it has died at once
                 wait = min(2 * wait, LOOK_LONGEST)
@@ -165,34 +157,6 @@ class Worker:
                 self._look_at_memory()
             return True
         return False
-
-    def _has_board(self):
-        """Whether the scoreboard is still this worker's: it is removed with the server, and another's where that has its place."""
-        try:
-            return os.path.samestat(os.stat(self._settings["scoreboard"]), self._board_file)
-        except OSError:
-            return False
-
-    def _connect(self):
-        self._close()
-        # Known before it is connected: another thread may fork.
-        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._connection.connect(self._settings["wire"])
-
-    def _close(self):
-        if self._connection is not None:
-            self._connection.close()
-
-    def _hello(self):
-        settings = self._settings
-        hello = {
-            "worker": settings["worker"],
-            "pid": os.getpid(),
-            "threads": 1,
-            "generation": settings["generation"],
-            "interface": "asgi",
-        }
-        return wire.frame(wire.HELLO, 0, payload=json.dumps(hello).encode())
 
     def _lose_front(self):
         """It has died, and its clients with it."""
