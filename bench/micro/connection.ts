@@ -1,5 +1,6 @@
 // What ingress itself costs a request, without the kernel and Node's sockets: 32 connections in turn, driven by chunks as a socket
 // would give them, what is written going nowhere.
+import { Socket } from "node:net";
 import type { Handler } from "../../src/exchange.js";
 import { Ingress } from "../../src/ingress/ingress.js";
 import type { ClientSocket, ClientSocketOwner, End } from "../../src/net/client-socket.js";
@@ -27,6 +28,9 @@ class Quiet implements ClientSocket {
   close(): void {}
   destroy(): void {}
   reset(): void {}
+  release(): Socket {
+    return new Socket();
+  }
 }
 
 const body = Buffer.from("Hello, world!\n");

@@ -217,6 +217,8 @@ export interface Config {
   readonly maxHead: number;
   /** The most header fields of a request. Default 128. Beyond it: 431. */
   readonly maxFields: number;
+  /** Where HTTP/2 is spoken: nowhere, over TLS, or on http listeners too. Default "tls". */
+  readonly http2: "off" | "tls" | "all";
   /** Seconds an idle kept-alive connection is left open. Default 75. */
   readonly keepAlive: number;
   /** Seconds a client may take to send a request's head. Default 30. Beyond it: 408. */

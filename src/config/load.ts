@@ -112,6 +112,7 @@ class Loader {
       maxTarget: this.#pick("maxTarget", context),
       maxHead: this.#pick("maxHead", context),
       maxFields: this.#pick("maxFields", context),
+      http2: this.#pick("http2", context),
       keepAlive: this.#pick("keepAlive", context),
       headTimeout: this.#pick("headTimeout", context),
       stallTimeout: this.#pick("stallTimeout", context),

@@ -477,6 +477,15 @@ export const options: Options = {
     standard: "128",
     initial: "128",
   },
+  http2: {
+    key: "http2",
+    group: "Requests",
+    placeholder: "WHERE",
+    summary: "where HTTP/2 is spoken: tls (https listeners), all (in clear text, too) or off",
+    read: oneOf("off", "tls", "all"),
+    standard: "tls",
+    initial: "tls",
+  },
   keepAlive: {
     key: "keep-alive",
     group: "Time limits",

@@ -4,7 +4,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { log } from "../channels.js";
 import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
-import { Ingress, serverOptions } from "../ingress/ingress.js";
+import { Ingress, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
 import type { TlsDoor } from "../ingress/tls.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { ResponseMemory } from "../net/response-memory.js";
@@ -105,6 +105,7 @@ class Front {
       answering.set(pool, workers);
     }
     const tls = await openTls(config, start.tls);
+    const http2 = await loadHttp2(config);
     const handlers = await Handlers.open(config, answering, {
       responseMemory,
       responseMemoryTotal,
@@ -112,7 +113,7 @@ class Front {
       drained: start.drained,
       ...(config.fronts > 1 ? { tellScarce: (address: string) => tell({ type: "scarce", address }) } : {}),
     });
-    const front = new Front(start, pools, application, handlers, deadlines, tls);
+    const front = new Front(start, pools, application, handlers, deadlines, tls, http2);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
     // Clients have a better place to wait than a queue that may be too short for all who came meanwhile.
     if (awaited.length > 0)
@@ -131,6 +132,7 @@ class Front {
     handlers: Handlers,
     deadlines: Deadlines,
     tls: TlsDoor | undefined,
+    http2: MakeHttp2 | undefined,
   ) {
     this.#tls = tls;
     this.#config = start.config;
@@ -145,6 +147,7 @@ class Front {
       deadlines,
       shared: start.config.fronts > 1,
       tls,
+      http2,
     });
   }
 
@@ -260,10 +263,17 @@ function expectWorkers(path = "", pool: WorkerPool): Promise<Server> {
   });
 }
 
-async function openTls({ tls }: Config, material: TlsMaterial | undefined): Promise<TlsDoor | undefined> {
+async function openTls({ tls, http2 }: Config, material: TlsMaterial | undefined): Promise<TlsDoor | undefined> {
   if (tls === undefined || material === undefined) return undefined;
   const { TlsDoor } = await import("../ingress/tls.js");
-  return new TlsDoor(tls, material);
+  return new TlsDoor(tls, material, http2 !== "off");
+}
+
+/** Only where it is spoken: node:http2 alone takes 15 ms. */
+async function loadHttp2({ http2, tls }: Config): Promise<MakeHttp2 | undefined> {
+  if (http2 === "off" || (http2 === "tls" && tls === undefined)) return undefined;
+  const { Http2Door } = await import("../ingress/http2.js");
+  return (options) => new Http2Door(options);
 }
 
 /** Rejects with LoadFailed where the application does not answer `path` well; "" is nothing to ask. */

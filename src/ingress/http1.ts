@@ -6,12 +6,11 @@ import { log, requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
 import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
-import { decodePath, type Place, RequestVariables } from "../protocol/cgi/request-variables.js";
+import { decodePath, type Place, type RequestVariables } from "../protocol/cgi/request-variables.js";
 import { listElements } from "../protocol/http1/grammar.js";
 import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
 import { continue100, interimHead, ResponseEncoder, switchingHead } from "../protocol/http1/response-encoder.js";
 import { acceptOf } from "../protocol/websocket/handshake.js";
-import { claimedOrigin } from "../routing/forwarded.js";
 import { notMounted, type Route, type Router } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
@@ -28,7 +27,7 @@ import { IncomingExchange, type ResponseExtras, type ResponseSink } from "./inco
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
-import { Peer } from "./peer.js";
+import { Peer, requestVariables } from "./peer.js";
 import { littleMemory, noMemory } from "./request-memory.js";
 import { protocolOf, requestRecord } from "./request-record.js";
 import { StreamedBody, type StreamSource } from "./streamed-body.js";
@@ -42,7 +41,7 @@ export function serveHttp1(
   options: IngressOptions,
   refusal: VivariumError | undefined,
   router: Pick<Router, "find"> = options.router,
-): IngressConnection {
+): IngressConnection & ClientSocketOwner {
   return new Connection(socket, options, refusal, router);
 }
 
@@ -102,10 +101,7 @@ class Connection
     this.#peer = peer;
     const trusted = options.trusted;
     this.#trustedPeer = trusted.trusts(peer.remoteAddress) ? peer.remoteAddress : undefined;
-    this.#variables =
-      this.#trustedPeer === undefined
-        ? new RequestVariables(peer)
-        : new RequestVariables(peer, (fields) => claimedOrigin(fields, peer, trusted));
+    this.#variables = requestVariables(peer, trusted);
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
     // Streaming responses go out chunk by chunk, and pipelined ones one behind the other.
@@ -642,7 +638,7 @@ class Connection
 
   #publish(remoteAddress: string, status: number, started: number): void {
     const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
-    requestEnded.publish(requestRecord(this.#head, remoteAddress, status, octets, started));
+    requestEnded.publish(requestRecord(this.#head, protocolOf(this.#head), remoteAddress, status, octets, started));
   }
 
   #reportLength(exchange: IncomingExchange): void {

@@ -13,8 +13,10 @@ import type { Router } from "../routing/router.js";
 import { Arrival } from "./arrival.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
+import type { Http2Door } from "./http2.js";
 import type { IngressConnection, IngressOptions, WebSocketOptions } from "./options.js";
 import { Pace } from "./pace.js";
+import { Preface } from "./preface.js";
 import { RecurringRequests } from "./recurring-requests.js";
 import { RequestMemory } from "./request-memory.js";
 import { serveScgi } from "./scgi.js";
@@ -41,7 +43,10 @@ export type IngressConfig = Pick<
   | "wsPingInterval"
   | "wsPingTimeout"
   | "wsCompression"
->;
+> &
+  Partial<Pick<Config, "http2">>;
+
+export type MakeHttp2 = (options: IngressOptions) => Http2Door;
 
 export interface IngressFacts {
   /** Vivarium's version, for SERVER_SOFTWARE. */
@@ -50,6 +55,8 @@ export interface IngressFacts {
   readonly shared?: boolean;
   /** Where something listens for https. */
   readonly tls?: TlsDoor | undefined;
+  /** Where HTTP/2 is spoken. */
+  readonly http2?: MakeHttp2 | undefined;
   /** For tests, which let time pass themselves. */
   readonly deadlines?: Deadlines;
   /** For tests: how many descriptors there are. */
@@ -119,6 +126,9 @@ export class Ingress implements IngressOptions {
   readonly shortage: Shortage;
   readonly pace: Pace;
   readonly webSockets: WebSocketOptions;
+  readonly #http2: Http2Door | undefined;
+  /** Whether HTTP/2 is spoken in clear text, too. */
+  readonly #priorKnowledge: boolean;
   readonly #connections = new Set<IngressConnection>();
   #requests = 0;
   /** Whether other processes accept from the same sockets. */
@@ -165,6 +175,8 @@ export class Ingress implements IngressOptions {
       compression: config.wsCompression,
     };
     this.pace = new Pace(this.deadlines, config.stallTimeout, config.minRate);
+    this.#http2 = facts.http2?.(this);
+    this.#priorKnowledge = config.http2 === "all";
   }
 
   /** Connections open now. */
@@ -221,12 +233,34 @@ export class Ingress implements IngressOptions {
       log("warning", "ingress", `A connection from ${peer} was closed: FCGI_WEB_SERVER_ADDRS does not name it.`);
       return;
     }
-    const connection = doors[protocol](socket, this, hasRoom ? undefined : noRoom, router);
+    const refusal = hasRoom ? undefined : noRoom;
+    const connection = this.#doorFor(socket, protocol)(socket, this, refusal, router);
     if (!hasRoom) this.shortage.refuse(connection);
     this.#connections.add(connection);
     // It began before, and was told of as what it was then.
     if (this.#drained !== undefined) connection.drain();
     if (this.#shared) this.#giveWay();
+  }
+
+  #doorFor(socket: ClientSocket, protocol: ListenProtocol): Serve {
+    const http2 = this.#http2;
+    if (http2 !== undefined && socket.secure?.http2 === true) return http2.serve;
+    return http2 !== undefined && protocol === "http" && this.#priorKnowledge ? this.#hear(http2) : doors[protocol];
+  }
+
+  /** Whether it is HTTP/2 or HTTP/1 that is spoken, the first octets tell. */
+  #hear(http2: Http2Door): Serve {
+    return (socket, options, refusal, router) => {
+      const preface = new Preface(socket, options, (isHttp2, octets) => {
+        const http1 = isHttp2 ? undefined : serveHttp1(socket, options, refusal, router);
+        const connection = http1 ?? http2.serve(socket, options, refusal, router, Buffer.from(octets));
+        this.connectionReplaced(preface, connection);
+        this.shortage.closed(preface);
+        if (refusal !== undefined) this.shortage.refuse(connection);
+        http1?.socketReceived(octets, octets.length);
+      });
+      return preface;
+    };
   }
 
   /**

@@ -19,6 +19,8 @@ export interface Client {
   readonly address: string;
   /** What it asks for. */
   readonly target: string;
+  /** The connection carries others at the same time. */
+  readonly ofMany?: boolean;
 }
 
 /** Lines about slow clients are as far apart at least, seconds: there may be thousands of them. */
@@ -62,17 +64,32 @@ export class Pace {
     return this.#look(paced, untaken === undefined ? undefined : written - untaken, "took", client);
   }
 
+  /** How many looks there are while a client that is just fast enough takes so many octets; where any at all will do, one. */
+  looksFor(octets: number): number {
+    return this.#rate === 0 ? 1 : Math.ceil(octets / this.#least);
+  }
+
+  /** A client did not take its response fast enough. */
+  tellTaken(client: Client): void {
+    this.#tell("took", client);
+  }
+
+  /** Whether a client is fast enough that moved so much between two looks. */
+  suffices(octets: number): boolean {
+    return octets >= this.#least;
+  }
+
   #look(paced: Paced, moved: number | undefined, direction: Direction, client: Client): boolean {
-    const holds = moved === undefined || moved - paced.moved >= this.#least;
+    const holds = moved === undefined || this.suffices(moved - paced.moved);
     if (holds) this.begin(paced, moved ?? paced.moved);
     else this.#tell(direction, client);
     return holds;
   }
 
-  #tell(direction: Direction, { address, target }: Client): void {
+  #tell(direction: Direction, { address, target, ofMany }: Client): void {
     const rate = this.#rate === 0 ? "nothing" : `less than ${this.#rate} octets a second`;
     const of = direction === "sent" ? "the body of its request to" : "the response to";
-    const then = direction === "sent" ? "it is answered 408" : "its connection is closed";
+    const then = direction === "sent" ? "it is answered 408" : `its ${ofMany ? "stream" : "connection"} is closed`;
     const limits = this.#rate === 0 ? "--stall-timeout" : "--min-rate, --stall-timeout";
     this.#log.note(
       direction,

@@ -1,6 +1,6 @@
 import type { ClientSocket, End } from "../net/client-socket.js";
-import type { ConnectionFacts } from "../protocol/cgi/request-variables.js";
-import { plainAddress } from "../routing/forwarded.js";
+import { type ConnectionFacts, RequestVariables } from "../protocol/cgi/request-variables.js";
+import { claimedOrigin, plainAddress, type TrustedProxies } from "../routing/forwarded.js";
 
 /** What the socket says of its two ends. A unix socket has no addresses. */
 export class Peer implements ConnectionFacts {
@@ -37,4 +37,10 @@ export class Peer implements ConnectionFacts {
     this.#local ??= this.#socket.local;
     return this.#local;
   }
+}
+
+/** Makes the variables of a connection's requests; by their own word, where the peer is trusted. */
+export function requestVariables(peer: Peer, trusted: TrustedProxies): RequestVariables {
+  if (!trusted.trusts(peer.remoteAddress)) return new RequestVariables(peer);
+  return new RequestVariables(peer, (fields) => claimedOrigin(fields, peer, trusted));
 }

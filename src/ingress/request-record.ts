@@ -1,9 +1,13 @@
 import type { RequestEnded } from "../channels.js";
 import type { RequestHead } from "../protocol/http1/request-decoder.js";
 
+/** What is told of a head, whichever version of HTTP it came over. */
+export type RecordedHead = Pick<RequestHead, "method" | "target" | "fields">;
+
 /** What is told of a request that ended; `head` is undefined where it had none that could be read. */
 export function requestRecord(
-  head: RequestHead | undefined,
+  head: RecordedHead | undefined,
+  protocol: string,
   remoteAddress: string,
   status: number,
   octets: number,
@@ -13,7 +17,7 @@ export function requestRecord(
     remoteAddress,
     method: head?.method ?? "",
     target: head?.target ?? "",
-    protocol: head === undefined ? "" : protocolOf(head),
+    protocol,
     status,
     octets,
     milliseconds: started === 0 ? 0 : performance.now() - started,
@@ -22,13 +26,14 @@ export function requestRecord(
   };
 }
 
-/** SERVER_PROTOCOL. */
-export function protocolOf(head: RequestHead): string {
+/** SERVER_PROTOCOL; "" where nothing could be read. */
+export function protocolOf(head: RequestHead | undefined): string {
+  if (head === undefined) return "";
   return head.minor === 1 ? "HTTP/1.1" : "HTTP/1.0";
 }
 
 /** The value of the first field of this name, in lower case; "" where there is none. */
-function field(head: RequestHead | undefined, name: string): string {
+function field(head: RecordedHead | undefined, name: string): string {
   const fields = head?.fields ?? [];
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const candidate = fields[at] ?? "";

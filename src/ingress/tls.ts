@@ -47,14 +47,14 @@ export class TlsDoor {
   /** What is to become of a connection, by the socket below it. */
   readonly #waiting = new WeakMap<object, Secured>();
 
-  constructor(policy: TlsPolicy, material: TlsMaterial) {
+  constructor(policy: TlsPolicy, material: TlsMaterial, http2 = false) {
     this.#policy = policy;
     const asked = material.clientCa !== "";
     this.#server = createServer({
       requestCert: asked,
       rejectUnauthorized: asked && policy.clientCert === "required",
       // A client that offers only others is refused (RFC 7301 §3.2).
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: http2 ? ["h2", "http/1.1"] : ["http/1.1"],
       SNICallback: (name, give) => give(null, this.#contextOf(name)),
       sessionTimeout,
     });
@@ -113,6 +113,6 @@ export class TlsDoor {
     const certificate = clientCertificate(socket);
     // A certificate is good or refused, also where none would do, as with Apache and nginx.
     if (secured === undefined || (certificate !== undefined && !socket.authorized)) socket.destroy();
-    else secured(socket, { variables: sslVariables(socket, certificate) });
+    else secured(socket, { variables: sslVariables(socket, certificate), http2: socket.alpnProtocol === "h2" });
   }
 }

@@ -44,7 +44,7 @@ export class Upgraded implements ResponseSink {
     this.#options = options;
     this.#from = from;
     this.#rest = rest;
-    this.#record = requestEnded.hasSubscribers ? requestRecord(head, remoteAddress, 101, 0, 0) : undefined;
+    this.#record = requestEnded.hasSubscribers ? requestRecord(head, "HTTP/1.1", remoteAddress, 101, 0, 0) : undefined;
   }
 
   /** `owner` has the connection from now on. Octets that came already are told to it when all that runs now is done. */

@@ -5,7 +5,7 @@
 //
 // What is below a net.Socket is no public interface of Node. So it is looked at before it is used, and where anything is not as
 // expected, which a test would notice first, connections are net.Sockets as ever (NetClientSocket).
-import type { Server } from "node:net";
+import { type Server, Socket, type SocketConstructorOpts } from "node:net";
 import {
   type ClientSocket,
   type ClientSocketOwner,
@@ -189,7 +189,9 @@ export class BareSocket implements ClientSocket {
   }
 
   start(owner: ClientSocketOwner): void {
+    const started = this.#owner !== undefined;
     this.#owner = owner;
+    if (started) return;
     this.#handle.useUserBuffer(incoming);
     this.#handle.bare = this;
     this.#handle.onread = onRead;
@@ -297,6 +299,15 @@ export class BareSocket implements ClientSocket {
     if (!this.#ceases()) return;
     // It cannot be while a FIN is on its way.
     if (this.#handle.reset === undefined || this.#handle.reset() !== 0) this.#handle.close();
+  }
+
+  release(): Socket {
+    this.pause();
+    this.#owner = undefined;
+    delete this.#handle.bare;
+    // As net.Server makes them; it sets what the handle calls.
+    const options: SocketConstructorOpts & { readonly handle: unknown } = { handle: this.#handle, allowHalfOpen: true };
+    return new Socket(options);
   }
 
   #ceases(): boolean {

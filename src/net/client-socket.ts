@@ -21,6 +21,8 @@ export interface End {
 export interface Secure {
   /** What is known of it, as CGI variables (`Request.variables`); possibly "". */
   readonly variables: string;
+  /** Whether HTTP/2 was agreed on (ALPN). */
+  readonly http2?: boolean;
 }
 
 /** What the socket itself does not know of its client. */
@@ -58,7 +60,7 @@ export interface ClientSocket {
   readonly unsent: number;
   /** Octets written that the peer has not taken, as far as can be told; undefined: not yet. Costs a system call. */
   readonly untaken: number | undefined;
-  /** Begins to read. Once, before all else. */
+  /** Begins to read, before all else. Once more for another owner, who is told everything from now on. */
   start(owner: ClientSocketOwner): void;
   /** All is told to another owner from now on. */
   handOver(owner: ClientSocketOwner): void;
@@ -76,11 +78,17 @@ export interface ClientSocket {
   destroy(): void;
   /** Closes at once and so that the peer sees that something is missing, if the kind of socket has a way to say so. */
   reset(): void;
+  /**
+   * The connection as a net.Socket that nobody reads, for who needs one. No owner is told anything any more; what there is to know of the
+   * two ends can still be asked here, and nothing done.
+   */
+  release(): Socket;
 }
 
 /** On a net.Socket, which must allow half-open (`allowHalfOpen: true`): FIN is not the end of a client. */
 export class NetClientSocket implements ClientSocket {
   readonly #socket: Socket;
+  #released = false;
   /** `socketDrained` is to be told. */
   #waiting = false;
   #closing = false;
@@ -123,7 +131,9 @@ export class NetClientSocket implements ClientSocket {
   }
 
   start(owner: ClientSocketOwner): void {
+    const started = this.#owner !== undefined;
     this.#owner = owner;
+    if (started) return;
     const socket = this.#socket;
     socket.on("data", (chunk: Buffer) => this.#owner?.socketReceived(chunk, chunk.length));
     socket.on("end", () => this.#owner?.socketEnded());
@@ -134,6 +144,13 @@ export class NetClientSocket implements ClientSocket {
 
   handOver(owner: ClientSocketOwner): void {
     this.#owner = owner;
+  }
+
+  release(): Socket {
+    this.#released = true;
+    if (this.#owner !== undefined) this.#socket.removeAllListeners("data");
+    this.#owner = undefined;
+    return this.#socket.pause();
   }
 
   setNoDelay(): void {
@@ -169,7 +186,7 @@ export class NetClientSocket implements ClientSocket {
   }
 
   resume(): void {
-    this.#socket.resume();
+    if (!this.#released) this.#socket.resume();
   }
 
   end(): void {

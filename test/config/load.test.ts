@@ -87,6 +87,7 @@ describe("configuration", () => {
       maxTarget: 8192,
       maxHead: 65536,
       maxFields: 128,
+      http2: "tls",
       keepAlive: 75,
       headTimeout: 30,
       stallTimeout: 30,

@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import type { ListenProtocol } from "../../src/config/config.js";
 import type { Exchange, Handler, ResponseHead } from "../../src/exchange.js";
 import type { BodyStore } from "../../src/ingress/body.js";
+import { Http2Door } from "../../src/ingress/http2.js";
 import { Ingress, type IngressConfig, serverOptions } from "../../src/ingress/ingress.js";
 import { RequestMemory } from "../../src/ingress/request-memory.js";
 import { Shortage } from "../../src/ingress/shortage.js";
@@ -83,6 +84,7 @@ export async function serve(
   const ingress = new Ingress(whole, router, {
     version: "0.0.0",
     deadlines,
+    http2: config.http2 === "all" || config.http2 === "tls" ? (options) => new Http2Door(options) : undefined,
     ...(config.descriptors && { descriptors: config.descriptors }),
     tls: config.tls,
   });

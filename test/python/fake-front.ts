@@ -92,6 +92,7 @@ export function configuration(folder: string): Config {
     maxTarget: 8192,
     maxHead: 65_536,
     maxFields: 128,
+    http2: "tls",
     keepAlive: 75,
     headTimeout: 30,
     stallTimeout: 30,

@@ -90,7 +90,7 @@ function checkCodings(codings: string, minor: 0 | 1, faults: Faults): void {
 }
 
 /** RFC 9110 §10.1.1: the one expectation there is; another is answered with 417. */
-function expectsContinue(expect: string): boolean {
+export function expectsContinue(expect: string): boolean {
   for (const expectation of listElements(expect.toLowerCase())) {
     if (expectation !== "100-continue") {
       throw vivariumError("ERR_HTTP_EXPECTATION", "The request expects something else than 100-continue.", {
