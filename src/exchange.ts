@@ -96,6 +96,8 @@ export interface ResponseHead {
   readonly contentLength: number;
   /** Whether `fields` has a Date. */
   readonly hasDate: boolean;
+  /** The application wants the client's connection to end behind this response (RFC 9112 §9.6); HTTP/1 alone has that. */
+  readonly closes?: boolean;
 }
 
 /** Octets both ways on a connection that speaks HTTP no longer; the same at the client's side and at a server's. */

@@ -472,7 +472,7 @@ class Connection
       this.#inputBroken ||
       (this.#stream !== undefined && this.#leavesTooMuch(this.#stream, last));
     if (this.#phase === phases.streaming) this.deadline = 0;
-    encoder.begin(request.method, request.minor, request.keepAlive && !over);
+    encoder.begin(request.method, request.minor, request.keepAlive && !over && head.closes !== true);
     exchange.status = head.status;
     exchange.delimited = request.minor === 1 || head.contentLength >= 0;
     const octets = encoder.head(head, body, last, httpDate());

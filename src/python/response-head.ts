@@ -2,7 +2,7 @@
 import type { ResponseHead } from "../exchange.js";
 
 /** What the host says of a head beside its octets; wire.py names them. */
-export const headFlag = { hasLength: 2, hasDate: 4 } as const;
+export const headFlag = { hasLength: 2, hasDate: 4, closes: 8 } as const;
 
 /** Longer ones are not remembered. */
 const longest = 1024;
@@ -36,6 +36,7 @@ export function readHead(status: number, flags: number, octets: Buffer): Respons
     fields,
     contentLength: (flags & headFlag.hasLength) === 0 ? -1 : contentLength(fields),
     hasDate: (flags & headFlag.hasDate) !== 0,
+    closes: (flags & headFlag.closes) !== 0,
   };
 }
 

@@ -19,6 +19,7 @@ test("a head with another status, other flags or other octets is read anew", () 
   const first = reader.read(200, headFlag.hasLength, octets());
   assert.equal(reader.read(404, headFlag.hasLength, octets()).status, 404);
   assert.equal(reader.read(404, headFlag.hasLength | headFlag.hasDate, octets()).hasDate, true);
+  assert.equal(reader.read(200, headFlag.hasLength | headFlag.closes, octets()).closes, true);
   const other = reader.read(200, headFlag.hasLength, Buffer.from("Fine\r\nContent-Length: 6\r\n"));
   assert.deepEqual([other.reason, other.contentLength], ["Fine", 6]);
   assert.notEqual(reader.read(200, headFlag.hasLength, octets()), first);

@@ -106,7 +106,10 @@ def field_lines(headers, what):
             raise ValueError("the value of the header %r has characters that a header cannot have: %r" % (name, value))
         lowered = name.lower()
         if lowered in DROPPED:
-            continue  # it speaks of the connection, which is the server's
+            # It speaks of the connection, which is the server's; that it is to end may be asked for.
+            if lowered == b"connection" and b"close" in map(bytes.strip, value.lower().split(b",")):
+                flags |= wire.FLAG_CLOSES
+            continue
         if lowered == b"content-length":
             if DIGITS(value) is None:
                 raise ValueError("content-length is %r, not a number of octets" % (value,))

@@ -29,5 +29,5 @@ export const toFront = {
   trailers: 11,
   path: 12,
 } as const;
-export const responseFlag = { last: 1, hasLength: 2, hasDate: 4 } as const;
+export const responseFlag = { last: 1, hasLength: 2, hasDate: 4, closes: 8 } as const;
 export const lateFlag = { slow: 1, replaced: 2, over: 4 } as const;

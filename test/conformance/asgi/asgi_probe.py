@@ -300,6 +300,11 @@ async def hop_by_hop(scope, receive, send):
 
 
 @route
+async def closes(scope, receive, send):
+    await answer(send, b"last", 200, [(b"Connection", query(scope)["as"].encode())])
+
+
+@route
 async def own_date(scope, receive, send):
     await answer(send, b"", 200, [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")])
 

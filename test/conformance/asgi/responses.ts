@@ -74,6 +74,17 @@ export function responseCases(probe: Probe): void {
     for (const name of ["transfer-encoding", "keep-alive", "connection"]) assert.deepEqual(values(response, name), []);
   });
 
+  for (const value of ["close", "Keep-Alive,CLOSE"]) {
+    test(`response: Connection: ${value} ends the connection behind it`, async () => {
+      const connection = probe.connection();
+      connection.send(request(`/closes?as=${value}`));
+      const response = await connection.response();
+      assert.deepEqual([response.text, response.whole, values(response, "connection")], ["last", true, ["close"]]);
+      assert.equal(await connection.ended(), true);
+      connection.close();
+    });
+  }
+
   test("response: a Date of the application's own is the only one", async () => {
     assert.deepEqual(values(await probe.ask("/own-date"), "date"), ["Thu, 01 Jan 1970 00:00:00 GMT"]);
     assert.equal(values(await probe.ask("/unread"), "date").length, 1);
