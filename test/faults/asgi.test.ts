@@ -1,11 +1,11 @@
 // The promises, where the application is an ASGI one: what goes wrong under load, and what each client saw of it.
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Load } from "../support/load.js";
 import { type PromiseOptions, promised } from "../support/promises.js";
-import { root } from "../support/tools.js";
+import { removeFolder, root, temporaryFolder } from "../support/tools.js";
 import { vivarium } from "../support/vivarium.js";
 import { request, type Server, until } from "./server.js";
 
@@ -27,6 +27,12 @@ const lost = new RegExp(
   `^error pool: ${worker} died while it executed ${executed}; (its response is cut|it is answered 502)\\.$`,
 );
 const told = /^(info|error) worker \d+:/;
+const recycled = new RegExp(
+  String.raw`^info supervisor: ${worker} has answered \d+ requests \(--max-requests\); another takes its place\.$`,
+);
+const slow = new RegExp(
+  String.raw`^warning pool: ${worker} has been executing ${executed} for [\d.]+ s \(--log-slow\)\. It is here:\n {2}File "[^\n]*promises_asgi\.py", line \d+, in app\n`,
+);
 const reloads = /^info supervisor: (Reloading: generation|Generation) \d+ /;
 
 function asgi(options: PromiseOptions, act: (server: Server) => Promise<void>): Promise<void> {
@@ -92,6 +98,28 @@ describe("an ASGI application's requests that take too long", () => {
       },
     ));
 
+  test("are those of a [[limit]] where their path has one, and the others go on", async () => {
+    const folder = temporaryFolder("limits");
+    const file = join(folder, "vivarium.toml");
+    writeFileSync(file, '[[limit]]\npath = "/short"\nrequest-timeout = 0.3\n');
+    await asgi({ args: ["--workers", "1", "--config", file], expected: [late] }, async (server) => {
+      const other = server.begin("/other?wait=go");
+      assert.equal((await server.get("/short/late?wait=never")).status, 504);
+      server.release("go");
+      assert.equal((await other.response()).text, "other");
+    });
+    removeFolder(folder);
+  });
+
+  test("and longer than --log-slow are told of once, with what they await, and answered", () =>
+    asgi({ args: ["--workers", "1", "--log-slow", "0.2"], expected: [slow] }, async (server) => {
+      const connection = server.begin("/slow?wait=go");
+      await server.logged(/\(--log-slow\)/);
+      server.release("go");
+      assert.equal((await connection.response()).text, "slow");
+      assert.equal(server.output.split("--log-slow").length, 2);
+    }));
+
   test("and block the event loop: they are interrupted in the call that does, and the worker lives on", () =>
     asgi({ args: ["--workers", "1", "--request-timeout", "0.3"], expected: [late, blocked, told] }, async (server) => {
       const [before] = await pids(server);
@@ -152,6 +180,21 @@ describe("a worker of an ASGI application", () => {
       assert.equal((await server.get("/refused")).status, 503);
       server.release("go");
       for (const connection of [...executing, queued]) assert.equal((await connection.response()).status, 200);
+    }));
+
+  test("is replaced after --max-requests when its streams have ended, and no request fails", () =>
+    asgi({ args: ["--workers", "2", "--max-requests", "100"], expected: [recycled, gone] }, async (server) => {
+      const stream = server.begin("/stream?stream=end");
+      await stream.received("data: stream");
+      const before = await pids(server);
+      const streaming = (await server.status()).workers.find(({ busy }) => busy > 0)?.pid ?? 0;
+      await amidst(server, async () => {
+        await until(async () => !(await pids(server)).includes(streaming), "the worker of the stream gets no more");
+        server.release("end");
+        assert.equal((await stream.response()).whole, true);
+        await until(async () => !(await pids(server)).some((pid) => before.includes(pid)), "both are replaced");
+      });
+      await until(async () => (await server.status()).workers.length === 2, "those that were replaced are gone");
     }));
 
   test("has any number of streams beside them", () =>

@@ -1,11 +1,13 @@
 // What happens to requests when things go wrong is the same behind each door: the web server in front gets the statuses that a client
 // over HTTP gets, and nothing that was cut is taken for whole.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type Answered, type DoorProtocol, DoorRequest } from "../support/doors.js";
 import { freePort } from "../support/ports.js";
 import { alive, descendants, waitUntilGone } from "../support/processes.js";
-import { promised } from "../support/promises.js";
+import { promised, promisesApplication } from "../support/promises.js";
+import { root } from "../support/tools.js";
 import { vivarium } from "../support/vivarium.js";
 import { type Server, until } from "./server.js";
 
@@ -24,7 +26,7 @@ const expected = [
 interface Door {
   readonly server: Server;
   /** Sends a request that the application names by its path. */
-  send(target: string, method?: string): DoorRequest;
+  send(target: string, method?: string, body?: string): DoorRequest;
 }
 
 type Event = (door: Door) => Promise<void>;
@@ -122,12 +124,16 @@ const events: Readonly<Record<string, Event>> = {
 };
 
 for (const protocol of ["fastcgi", "scgi", "uwsgi"] satisfies readonly DoorProtocol[]) {
-  const through = async (args: readonly string[], act: (door: Door) => Promise<void>): Promise<void> => {
+  const through = async (
+    args: readonly string[],
+    act: (door: Door) => Promise<void>,
+    target = promisesApplication,
+  ): Promise<void> => {
     const port = await freePort();
     const listen = ["--listen", "http://127.0.0.1:0", "--listen", `${protocol}://127.0.0.1:${port}`];
     const own = ["--workers", "1", "--threads", "1", "--queue", "0", "--probation", "0"];
-    await promised({ args: [...own, ...listen, ...args], expected }, async (server) => {
-      await act({ server, send: (target, method) => new DoorRequest(protocol, port, target, method) });
+    await promised({ target, args: [...own, ...listen, ...args], expected }, async (server) => {
+      await act({ server, send: (...request) => new DoorRequest(protocol, port, ...request) });
     });
   };
 
@@ -146,5 +152,29 @@ for (const protocol of ["fastcgi", "scgi", "uwsgi"] satisfies readonly DoorProto
         assertRight(await send("/next").answer(), "next");
         await ready(server);
       }));
+
+    test("an ASGI application is given bodies whole, and answers as any, or not for whole when it dies", () =>
+      through(
+        [],
+        async ({ server, send }) => {
+          assertRight(await send("/alone").answer(), "alone");
+          for (const size of [1, 10_000, 300_000]) {
+            const body = "b".repeat(size);
+            assertRight(await send("/post?sleep=1", "POST", body).answer(), `post${body}`);
+          }
+          const stream = send("/stream?stream=end");
+          await stream.begun();
+          server.release("end");
+          assertRight(await stream.answer(), "data: stream\n\ndata: end\n\n");
+          const lost = send("/stream?stream=never");
+          await lost.begun();
+          await killWorker(server);
+          const { status, whole } = await lost.answer();
+          assert.deepEqual([status, whole], [200, false]);
+          await ready(server);
+          assertRight(await send("/next").answer(), "next");
+        },
+        `${join(root, "test/support/promises_asgi.py")}:app`,
+      ));
   });
 }

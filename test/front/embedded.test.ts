@@ -138,6 +138,19 @@ test("several workers are as many processes, which the status shows as fronts", 
   }
 });
 
+test("an ASGI application does not run in it, and the message says so", async () => {
+  const target = `${join(root, "test/support/promises_asgi.py")}:app`;
+  const control = join(temporaryFolder("embedded"), "control.sock");
+  const listen = ["--listen", "http://127.0.0.1:0", "--control", control, "--python", python()];
+  const { code, stdout, stderr } = await vivarium(["run", target, "--embedded", ...listen]);
+  removeFolder(join(control, ".."));
+  assert.equal(code, 1);
+  assert.match(
+    stdout + stderr,
+    /promises_asgi\.py:app is an ASGI application, and --embedded runs WSGI applications: leave it out\./,
+  );
+});
+
 describe("embedded mode behind a web server", () => {
   for (const protocol of ["fastcgi", "scgi", "uwsgi"] as const) {
     test(`answers over ${protocol}: bodies small and large, a stream, forty at once`, async () => {

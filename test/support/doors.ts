@@ -22,22 +22,23 @@ export interface Answered {
 
 const requestId = 1;
 
-function encoded(protocol: DoorProtocol, method: string, target: string): readonly Uint8Array[] {
+function encoded(protocol: DoorProtocol, method: string, target: string, body: Buffer): readonly Uint8Array[] {
   const [path = "", query = ""] = target.split("?");
   const variables = {
     ...{ REQUEST_METHOD: method, REQUEST_URI: target, SCRIPT_NAME: "", PATH_INFO: path, QUERY_STRING: query },
     ...{ SERVER_PROTOCOL: "HTTP/1.1", SERVER_NAME: "test", SERVER_PORT: "80", REMOTE_ADDR: "192.0.2.7" },
+    ...(body.length === 0 ? {} : { CONTENT_LENGTH: String(body.length) }),
   };
   const joined = Object.entries(variables)
     .map(([name, value]) => `${name}\0${value}`)
     .join("\0");
   switch (protocol) {
     case "fastcgi":
-      return [encodeFastCgi(requestId, false, joined, undefined, true)].flat();
+      return [encodeFastCgi(requestId, false, joined, body.length === 0 ? undefined : body, true)].flat();
     case "scgi":
-      return [encodeScgi(joined, 0)];
+      return [encodeScgi(joined, body.length), body];
     case "uwsgi":
-      return [encodeUwsgi(joined)];
+      return [encodeUwsgi(joined), body];
   }
 }
 
@@ -52,12 +53,12 @@ export class DoorRequest {
   #look: () => void = () => {};
 
   /** Sent at once. */
-  constructor(protocol: DoorProtocol, port: number, target: string, method = "GET") {
+  constructor(protocol: DoorProtocol, port: number, target: string, method = "GET", body = "") {
     this.#protocol = protocol;
     this.#socket = connect({ port, host: "127.0.0.1" }, () => {
       this.#connected = true;
     });
-    for (const octets of encoded(protocol, method, target)) this.#socket.write(octets);
+    for (const octets of encoded(protocol, method, target, Buffer.from(body))) this.#socket.write(octets);
     this.#socket.on("data", (chunk: Buffer) => {
       this.#chunks.push(chunk);
       this.#look();
