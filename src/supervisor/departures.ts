@@ -92,17 +92,18 @@ export class Departures {
     this.#slots.leave(due.slot);
   }
 
-  /** Newer code is being loaded: who was to have a successor serves on until that takes over, and its successor is not made. */
+  /**
+   * Newer code needs room: workers that boot give theirs, for they may hang, and would be the older code's. Who was to have one of
+   * these as successor serves on until the newer code does.
+   */
   giveWay(): void {
-    for (const { number, pid, told } of this.#slots.leaving) {
-      const slot = this.#slots.get(number);
-      if (told || slot === undefined || !this.#recycler.chose(pid)) continue;
-      if (slot.state === "booting") {
-        const successor = this.#slots.leave(slot);
-        successor.told = true;
-        this.kill(successor.pid);
-      }
-      this.#slots.returned(slot, pid);
+    for (const slot of this.#slots.all) {
+      if (slot.state !== "booting") continue;
+      const discarded = this.#slots.leave(slot);
+      discarded.told = true;
+      this.kill(discarded.pid);
+      const before = this.#slots.leaving.find(({ number, told }) => number === slot.number && !told);
+      if (before !== undefined && this.#recycler.chose(before.pid)) this.#slots.returned(slot, before.pid);
     }
   }
 

@@ -156,7 +156,7 @@ export class Generation implements SpawnerListener, BootsOwner, DeparturesOwner 
     this.#departures.recycle();
   }
 
-  /** Newer code is being loaded, and needs the room in which workers are replaced. */
+  /** Newer code needs the room of workers that boot. */
   giveWay(): void {
     this.#departures.giveWay();
   }

@@ -187,17 +187,20 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
     succession.seeOff();
     if (!this.#frontListening) return;
     this.#recycle();
-    // What serves comes first.
-    succession.serving?.spawn(succession.room);
-    succession.next?.spawn(succession.room);
+    const { serving, next } = succession;
+    // What serves comes first, but for the one worker with which what is to serve begins.
+    const begins = serving !== undefined && next?.state === "booting" && next.slots.alive === 0;
+    if (begins && succession.room <= 0) serving.giveWay();
+    serving?.spawn(succession.room - (begins ? 1 : 0));
+    next?.spawn(succession.room);
     succession.advance();
   }
 
-  /** One worker at a time has its place taken by another; during a reload all have, and that comes first. */
+  /** One worker at a time has its place taken by another; during a reload all have. */
   #recycle(): void {
     const { serving, next } = this.#succession;
-    if (next !== undefined) serving?.giveWay();
-    else if (this.generations.every((each) => each === serving || each.slots.alive === 0)) serving?.recycle();
+    if (next !== undefined) return;
+    if (this.generations.every((each) => each === serving || each.slots.alive === 0)) serving?.recycle();
   }
 
   /** Looks at workers every now and then. */
