@@ -207,21 +207,23 @@ export class Fronts {
   }
 
   async #renew(batch: readonly FrontSlot[], path: string): Promise<Failure | undefined> {
-    const successors = batch.map((slot) => ({ slot, successor: this.#prepare(slot, path) }));
-    const all = async (each: (successor: Successor) => Promise<Failure | undefined>): Promise<Failure | undefined> =>
-      (await Promise.all(successors.map(({ successor }) => each(successor)))).find((failure) => failure !== undefined);
-    this.#successors = successors.map(({ successor }) => successor);
-    const failure =
-      (await all((successor) => successor.whenLoaded())) ??
-      (this.#stopping ? stopping : await all((successor) => successor.listen())) ??
-      // One that listened first may have died while it waited for the others.
-      successors.find(({ successor }) => successor.failure !== undefined)?.successor.failure;
+    const prepared = batch.map((slot) => ({ slot, successor: this.#prepare(slot, path) }));
+    const successors = prepared.map(({ successor }) => successor);
+    this.#successors = successors;
+    await Promise.all(successors.map((successor) => successor.whenLoaded()));
+    // One that loaded first may have died while it waited for the others.
+    let failure = this.#stopping ? stopping : successors.find((each) => each.failure !== undefined)?.failure;
+    if (failure === undefined) {
+      await Promise.all(successors.map((successor) => successor.listen()));
+      // From the first that accepts clients on, newer code serves: one that cannot is a front like any other that ends.
+      if (!successors.some(({ accepts }) => accepts)) failure = successors[0]?.failure;
+    }
     this.#successors = [];
     if (failure !== undefined) {
-      for (const { successor } of successors) successor.process.kill();
+      for (const { process } of successors) process.kill();
       return failure;
     }
-    await Promise.all(successors.map(({ slot, successor }) => this.#succeed(slot, successor)));
+    await Promise.all(prepared.map(({ slot, successor }) => this.#succeed(slot, successor)));
     return undefined;
   }
 
@@ -232,29 +234,34 @@ export class Fronts {
       this.#process(slot, { healthPath: path }, () => (slot.process === successor.process ? undefined : successor)),
     );
     this.#beside.add(successor.process);
-    if (pool !== undefined) this.#machine.later(pool.bootTimeout * 1000, () => successor.failed(notReady(pool), ""));
+    if (pool !== undefined) this.#machine.later(pool.bootTimeout * 1000, () => successor.late(notReady(pool)));
     return successor;
   }
 
   /** The successor has the slot; resolves when the front before it has finished what it had, and is gone. */
-  #succeed(slot: FrontSlot, { process, facts }: Successor): Promise<void> {
+  #succeed(slot: FrontSlot, { process, facts, failure, end }: Successor): Promise<void> {
     const before = slot.process;
     this.#beside.delete(process);
     slot.process = process;
     happen(slot, "succeeded");
     slot.startedAt = this.#machine.now();
     if (facts !== undefined) this.#owner.applicationLoaded(facts);
-    if (before === undefined) return Promise.resolve();
+    if (end !== undefined) this.#exited(slot, end.status, end.signal);
+    else if (failure !== undefined) {
+      this.#owner.frontFailed(failure.problem);
+      process.kill();
+    }
+    return before === undefined ? Promise.resolve() : this.#seeOff(slot, before);
+  }
+
+  /** A front whose slot another has finishes what it has; resolves when it is gone. */
+  #seeOff(slot: FrontSlot, before: FrontHandle): Promise<void> {
     this.#beside.add(before);
     before.drainGently();
     const { gracefulTimeout } = this.#settings.config;
     let cancel = this.#machine.later(gracefulTimeout * 1000, () => {
-      const who = this.#name(slot);
-      log(
-        "warning",
-        "supervisor",
-        `Requests of ${who} still run after ${gracefulTimeout} s (--graceful-timeout); they are ended.`,
-      );
+      const still = `Requests of ${this.#name(slot)} still run after ${gracefulTimeout} s (--graceful-timeout)`;
+      log("warning", "supervisor", `${still}; they are ended.`);
       before.end();
       // One that still imports the application does not hear it.
       cancel = this.#machine.later(endWithin, () => before.kill());
@@ -329,7 +336,7 @@ export class Fronts {
         },
         applicationPrinted: (lines) => this.#owner.applicationPrinted(slot.number, lines),
         frontExited: (status, signal) => {
-          successor()?.failed(`Its process ended (${signal ?? `status ${status}`}).`, "");
+          successor()?.ended(status, signal);
           if (slot.process === process) this.#exited(slot, status, signal);
           else if (this.#beside.delete(process)) this.#owner.frontGone();
         },

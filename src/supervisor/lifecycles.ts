@@ -192,7 +192,11 @@ export const successorLife: StateTable<SuccessorState, SuccessorEvent> = {
     },
     loaded: { means: "It waits until all others have.", on: { listening: "listening", failed: "failed" } },
     listening: { means: "It accepts clients, and gets its slot.", on: { failed: "failed" } },
-    failed: { means: "It is killed, and so are the others; the old ones serve on.", on: {} },
+    failed: {
+      means:
+        "It is killed. Where none accepts clients yet so are the others, and the old ones serve on; otherwise it has its slot, and another takes its place.",
+      on: {},
+    },
   },
   events: {
     loaded: "The application was imported, and the health check answered.",

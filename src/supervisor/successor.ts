@@ -1,5 +1,5 @@
 // A front of embedded mode that is to take another's place: it loads the newer code and holds back until it is told to accept
-// clients, so that where one of several cannot, none of them ever has.
+// clients, so that where one of several cannot load it, none of them ever has.
 import type { EmbeddedFacts } from "../front/messages.js";
 import { type SuccessorEvent, type SuccessorState, successorLife } from "./lifecycles.js";
 import type { FrontHandle } from "./machine.js";
@@ -13,6 +13,8 @@ export interface Failure {
 
 export class Successor {
   readonly process: FrontHandle;
+  /** How its process ended, if it has. */
+  end: { readonly status: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   /** What was loaded, once it is. */
   facts: EmbeddedFacts | undefined;
   #state: SuccessorState = successorLife.first;
@@ -26,6 +28,11 @@ export class Successor {
   /** What went wrong, if anything has. */
   get failure(): Failure | undefined {
     return this.#failure;
+  }
+
+  /** Whether it accepts clients. */
+  get accepts(): boolean {
+    return this.#state === "listening";
   }
 
   loaded(facts: EmbeddedFacts): void {
@@ -42,6 +49,17 @@ export class Successor {
     this.#happen("failed");
   }
 
+  /** The process ended. */
+  ended(status: number | null, signal: NodeJS.Signals | null): void {
+    this.end = { status, signal };
+    this.failed(`Its process ended (${signal ?? `status ${status}`}).`, "");
+  }
+
+  /** Its time is over, unless it accepts clients. */
+  late(problem: string): void {
+    if (!this.accepts) this.failed(problem, "");
+  }
+
   /** It is not wanted any more, unless it has what it is to serve: then it finishes what it is given. */
   giveUp(why: string): void {
     if (this.#state === "loading") this.failed(why, "");
@@ -52,10 +70,10 @@ export class Successor {
     return await this.#when("loaded");
   }
 
-  /** Has it accept clients, and resolves when it does. */
-  async listen(): Promise<Failure | undefined> {
+  /** Has it accept clients, and resolves when it does, or has failed. */
+  async listen(): Promise<void> {
     this.process.listen();
-    return await this.#when("listening");
+    await this.#when("listening");
   }
 
   #happen(event: SuccessorEvent): void {

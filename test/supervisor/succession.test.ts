@@ -5,7 +5,7 @@ import type { PoolConfig } from "../../src/config/config.js";
 import type { ReloadOutcome } from "../../src/supervisor/reloads.js";
 import { Service } from "../../src/supervisor/service.js";
 import { configuration } from "../python/fake-front.js";
-import { type Code, type SimulatedWorker, simulatedPool, World } from "./histories/world.js";
+import { type Code, type SimulatedFront, type SimulatedWorker, simulatedPool, World } from "./histories/world.js";
 
 class Scene {
   readonly world: World = new World(() => 0);
@@ -13,10 +13,18 @@ class Scene {
   readonly #pool: PoolConfig;
   #serving = false;
 
-  constructor(differing: Partial<PoolConfig>) {
+  /** With `embedded` so many fronts have the application inside. */
+  constructor(differing: Partial<PoolConfig>, embedded = 0) {
     const { world } = this;
     this.#pool = simulatedPool("one", differing);
-    const config = { ...configuration("/run"), pools: [this.#pool], gracefulTimeout: 5, hangTimeout: 6 };
+    const config = {
+      ...configuration("/run"),
+      pools: [this.#pool],
+      gracefulTimeout: 5,
+      hangTimeout: 6,
+      embedded: embedded > 0,
+      fronts: Math.max(1, embedded),
+    };
     this.service = new Service(
       { config, runtime: world.runtime, machine: world },
       {
@@ -29,11 +37,12 @@ class Scene {
       },
     );
     this.service.startPools();
-    this.service.startFronts([], undefined);
+    const python = { library: "", version: "3.12.0", executable: "" };
+    this.service.startFronts([], embedded > 0 ? python : undefined);
   }
 
-  static async serving(differing: Partial<PoolConfig>): Promise<Scene> {
-    const scene = new Scene(differing);
+  static async serving(differing: Partial<PoolConfig>, embedded = 0): Promise<Scene> {
+    const scene = new Scene(differing, embedded);
     await scene.until("it serves", () => scene.#serving && scene.still);
     return scene;
   }
@@ -163,5 +172,47 @@ describe("a spawner that hangs", () => {
     first?.hang();
     await scene.until("it is gone", () => first?.alive === false && scene.runs(2));
     assert.equal(scene.service.pools[0]?.generation, 2);
+  });
+});
+
+describe("a reload of an embedded application", () => {
+  /** Two fronts with newer code, of which one accepts clients and the other is about to. */
+  const half = async (): Promise<[Scene, accepting: SimulatedFront, other: SimulatedFront]> => {
+    const scene = await Scene.serving({ reloadOverlap: "all" }, 2);
+    const { fronts } = scene.world;
+    const old = [...fronts];
+    scene.deploy({});
+    void scene.service.reload("a test");
+    const newer = (): readonly SimulatedFront[] => [...fronts].filter((front) => !old.includes(front));
+    await scene.until(
+      "they have loaded it",
+      () => newer().length === 2 && newer().every(({ loaded, idle }) => loaded && !idle),
+    );
+    const [accepting, other] = newer();
+    assert.ok(accepting !== undefined && other !== undefined);
+    return [scene, accepting, other];
+  };
+  const serves = (scene: Scene, version: number, fronts: number): boolean => {
+    const all = [...scene.world.fronts];
+    return all.length === fronts && all.every(({ accepted, code }) => accepted && code.version === version);
+  };
+
+  test("of which one front dies when the other accepts clients: that one serves on, and another is made", async () => {
+    const [scene, accepting, other] = await half();
+    for (const step of accepting.steps) step();
+    assert.equal(accepting.listening, true);
+    other.exit(null, "SIGSEGV");
+    await scene.until("two fronts serve newer code", () => serves(scene, 2, 2) && scene.still);
+    assert.equal(accepting.alive, true);
+    assert.deepEqual(scene.service.pools[0]?.reloads.last?.outcome, "serving");
+    assert.equal(scene.service.fronts?.restarts.status.causes.died, 1);
+  });
+
+  test("of which all fronts die before one accepts clients: the old ones serve on", async () => {
+    const [scene, accepting, other] = await half();
+    accepting.exit(null, "SIGSEGV");
+    other.exit(null, "SIGSEGV");
+    await scene.until("it has failed", () => scene.service.pools[0]?.reloads.last?.outcome === "failed");
+    assert.ok(serves(scene, 1, 2));
   });
 });

@@ -6,6 +6,7 @@
 //   - there are never more workers than may be, nor more than one that has served its time and waits for its successor;
 //   - a generation that failed never serves, nor one whose code does not load or is not healthy;
 //   - no worker that serves well is killed, none that was told to leave before the graceful timeout is over;
+//     nor is a front with an application inside that accepts clients and was not told to leave;
 //   - the service knows of every process.
 // Progress, from any state, once the environment behaves:
 //   - the code that serves does so in every slot, and nothing of any other generation is left;
@@ -86,6 +87,8 @@ export class History implements ServiceOwner {
   /** And to be stuck: any number of these may wait for a successor. */
   readonly #stuck = new Set<number>();
   readonly #retired = new Map<number, number>();
+  /** Fronts. */
+  readonly #wronglyKilled: number[] = [];
 
   constructor(seed: number) {
     const random = new Random(seed * 31 + 7);
@@ -93,6 +96,7 @@ export class History implements ServiceOwner {
     this.#embedded = random.chance(25);
     this.#config = this.#draw(random);
     this.#world.onKill = (worker) => this.#lookAtKill(worker);
+    this.#world.onFrontKill = (front) => this.#lookAtFrontKill(front);
     this.#service = new Service({ config: this.#config, runtime: this.#world.runtime, machine: this.#world }, this);
     this.#fromServing = random.chance(75);
     if (random.chance(8)) this.#deploy(random.below(2 ** 30));
@@ -159,7 +163,8 @@ export class History implements ServiceOwner {
 
   async #settled(act: () => void): Promise<void> {
     act();
-    // Whoever waited for a promise gets its turn.
+    // Whoever waited for a promise gets its turn; in embedded mode time alone may keep one.
+    this.#world.promised ||= this.#embedded;
     while (this.#world.promised) {
       this.#world.promised = false;
       await new Promise((resolve) => setImmediate(resolve));
@@ -340,6 +345,7 @@ export class History implements ServiceOwner {
     for (const { pid, retiredAt } of this.#world.workers) {
       if (retiredAt !== undefined && !this.#retired.has(pid)) this.#retired.set(pid, retiredAt);
     }
+    assert.deepEqual(this.#wronglyKilled, [], "fronts serve well, and are killed");
     if (this.#ended) assert.equal(this.#world.processes, 0, "it has ended, and processes are left");
   }
 
@@ -348,10 +354,12 @@ export class History implements ServiceOwner {
     assert.ok(serving.length <= 1, "two generations serve");
     const { workers, reloadOverlap, name } = config;
     const beyond = !this.#began && !began ? 0 : reloadOverlap === "all" ? workers : reloadOverlap;
-    const alive = [...this.#world.workers].filter(({ pool }) => pool === name).length;
-    assert.ok(alive <= workers + beyond, `${alive} workers of ${workers} and ${beyond}`);
+    const own = [...this.#world.workers].filter(({ pool }) => pool === name);
+    assert.ok(own.length <= workers + beyond, `${own.length} workers of ${workers} and ${beyond}`);
+    // Of the end of others a spawner that hangs has not told.
+    const alive = new Set(own.map(({ pid }) => pid));
     const recycled = serving.flatMap(({ slots }) =>
-      slots.leaving.filter(({ pid, told }) => !told && this.#spent.has(pid) && !this.#stuck.has(pid)),
+      slots.leaving.filter(({ pid, told }) => !told && alive.has(pid) && this.#spent.has(pid) && !this.#stuck.has(pid)),
     );
     assert.ok(recycled.length <= 1, `${recycled.length} workers have served their time and wait for a successor`);
   }
@@ -397,6 +405,12 @@ export class History implements ServiceOwner {
     assert.ok(inSlot !== true || state !== "serving", `worker ${pid} serves well, and is killed`);
     if (retired === undefined || worker.busy === 0) return;
     assert.ok(this.#world.time - retired >= gracefulTimeout * 1000, `worker ${pid} is killed before its time is over`);
+  }
+
+  #lookAtFrontKill({ pid, accepted, dismissed, takes }: SimulatedFront): void {
+    if (this.#killed || this.#failed || this.#service.phase !== "serving") return;
+    // Who waits for a promise would be told if this were thrown, and not the test.
+    if (accepted && !dismissed && takes) this.#wronglyKilled.push(pid);
   }
 
   // ---- progress

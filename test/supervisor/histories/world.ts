@@ -68,6 +68,8 @@ export class World implements Machine {
   promised = false;
   /** Called before a worker is killed by who decides. */
   onKill: (worker: SimulatedWorker) => void = () => {};
+  /** And before a front is. */
+  onFrontKill: (front: SimulatedFront) => void = () => {};
   #timers: { readonly at: number; readonly act: Step }[] = [];
   #lastPid = 100;
   readonly #random: () => number;
@@ -402,6 +404,12 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
   open = false;
   /** It accepts clients. */
   listening = false;
+  /** It has the application inside. */
+  loaded = false;
+  /** It has told that it accepts clients. */
+  accepted = false;
+  /** It was told to finish what it has, heard or not. */
+  dismissed = false;
   /** Requests that it executes itself. */
   busy = 0;
   readonly whenGone: Promise<void>;
@@ -458,6 +466,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
       this.say(() => this.#listener.applicationFailed("The application cannot be loaded.", ""));
       this.exit(1, null);
     } else if (load === "well") {
+      this.loaded = true;
       this.say(() => this.#listener.applicationLoaded({ python: "3.12.0", application: `v${version}` }));
       if (held === undefined) this.#listen();
     }
@@ -468,7 +477,10 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
     this.open = !this.embedded;
     this.listening = true;
     this.world.removed = false;
-    this.say(() => this.#listener.frontListening());
+    this.say(() => {
+      this.accepted = true;
+      this.#listener.frontListening();
+    });
   }
 
   #leave(): void {
@@ -535,6 +547,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
   }
 
   drain(): void {
+    this.dismissed = true;
     this.#hear(() => {
       this.#draining = true;
     });
@@ -616,6 +629,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
   }
 
   kill(): void {
+    if (this.alive) this.world.onFrontKill(this);
     this.exit(null, "SIGKILL");
   }
   killStuck(): void {
