@@ -21,12 +21,13 @@ export class Chromium {
   readonly #answers = new Map<number, (message: Fields) => void>();
   readonly #listeners = new Set<(message: Fields) => void>();
 
-  constructor() {
+  /** `more`: further arguments of its command. */
+  constructor(more: readonly string[] = []) {
     this.#folder = temporaryFolder("chromium");
     const quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"];
     const offline = ["--disable-background-networking", "--disable-component-update", "--disable-extensions"];
     const own = ["--remote-debugging-pipe", `--user-data-dir=${this.#folder}`, "--window-size=1200,900", "about:blank"];
-    this.#child = spawn(chromium(), [...quiet, ...offline, ...own], {
+    this.#child = spawn(chromium(), [...quiet, ...offline, ...more, ...own], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
       env: { ...process.env, HOME: this.#folder },
     });
