@@ -148,9 +148,9 @@ export interface Upgrade {
   readonly protocols: readonly string[];
   /** The client's Sec-WebSocket-Key, or one in its place. */
   readonly key: string;
-  /** `fields` as in a head, without those that belong to the handshake. */
-  accept(subprotocol: string | undefined, fields: Uint8Array, owner: WebSocketOwner): WebSocketStream;
-  /** As `accept`, where somebody else is at the other end: `fields` has what was agreed on with it, but for the proof of the key. */
+  /** `fields` as in a head, with a Sec-WebSocket-Protocol where one was agreed on, and without what else belongs to the handshake. */
+  accept(fields: Uint8Array, owner: WebSocketOwner): WebSocketStream;
+  /** As `accept`, where somebody else is at the other end: `fields` has all that was agreed on with it. */
   tunnel(fields: Uint8Array, owner: TunnelOwner): TunnelEnd;
 }
 

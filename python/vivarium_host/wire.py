@@ -10,14 +10,18 @@ LIMIT = 4
 END = 5
 INPUT_ENDED = 6
 BODY = 8
+MESSAGE_IN = 9
+CLOSE_IN = 10
 FLAG_HAND_OVER = 1
 FLAG_BODY_IN_FILE = 2
 FLAG_BODY_FOLLOWS = 4
+FLAG_WEBSOCKET = 8
 FLAG_TAKES_HINTS = 16
 FLAG_TAKES_TRAILERS = 32
 FLAG_LITTLE_MEMORY = 64
 LITTLE_MEMORY = 65536
 FLAG_BODY_LAST = 1
+FLAG_TEXT = 8  # in either direction
 
 # worker to front
 HELLO = 1
@@ -32,6 +36,8 @@ BODY_CREDIT = 9
 INFORM = 10
 TRAILERS = 11
 PATH = 12
+MESSAGE = 13
+CLOSE = 14
 FLAG_LAST = 1
 FLAG_HAS_LENGTH = 2
 FLAG_HAS_DATE = 4
@@ -53,7 +59,8 @@ class FrameReader:
 
     A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
     the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(INPUT_ENDED, id, 0)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``;
-    ``(BODY, id, octets, whether the body is whole with these)``.
+    ``(BODY, id, octets, whether the body is whole with these)``; ``(MESSAGE_IN, id, octets, whether it is a text)``;
+    ``(CLOSE_IN, id, code, reason)``.
     """
 
     __slots__ = ("_parts", "_have", "_need")
@@ -106,6 +113,10 @@ class FrameReader:
                 )
             elif type == BODY:
                 frames.append((BODY, id, data[start:position], bool(flags & FLAG_BODY_LAST)))
+            elif type == MESSAGE_IN:
+                frames.append((MESSAGE_IN, id, data[start:position], bool(flags & FLAG_TEXT)))
+            elif type == CLOSE_IN:
+                frames.append((CLOSE_IN, id, extra, data[start:position]))
             else:
                 frames.append((type, id, extra))
             need = TO_WORKER_SIZE

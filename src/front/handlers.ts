@@ -62,7 +62,7 @@ export class Handlers {
         path: mount.path,
         handler: this.#handler(mount),
         streams: streamsOf(mount, pools),
-        upgrades: upgradesOf(mount, config.upstreams),
+        upgrades: upgradesOf(mount, config.upstreams) ?? streamsOf(mount, pools),
       })),
     );
   }
@@ -96,7 +96,7 @@ function upgradesOf({ tries }: MountConfig, groups: Config["upstreams"]): (() =>
   return group?.servers.some(({ protocol }) => protocol === "http") === true ? () => true : undefined;
 }
 
-/** Only a pool takes a body while it arrives; files before it have no use for any. */
+/** Only a pool takes a body, or a WebSocket, while it arrives; files before it have no use for any. */
 function streamsOf({ tries }: MountConfig, pools: ReadonlyMap<PoolConfig, Pool>): (() => boolean) | undefined {
   const asked = tries.at(-1);
   const [, pool] = [...pools].find(([{ name }]) => asked?.kind === "pool" && asked.name === name) ?? [];

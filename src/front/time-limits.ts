@@ -213,6 +213,8 @@ export class TimeLimits implements Timed {
   // ---- what is done about it
 
   #limit(ticket: Ticket): number {
+    // A WebSocket lasts as long as its two sides want.
+    if (ticket.socket !== undefined) return 0;
     return this.own(ticket.exchange.request) ?? this.#settings.requestTimeout * 1000;
   }
 

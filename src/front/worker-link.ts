@@ -10,6 +10,7 @@ import { type ResponseListener, ResponseReader } from "../python/wire/response-r
 import { encodeScope } from "./asgi-scope.js";
 import { ResponseSpool, type SpoolSpace } from "./response-spool.js";
 import { sendPath } from "./send-path.js";
+import { WorkerSocket } from "./worker-socket.js";
 
 /** A request on its way through the pool. */
 export interface Ticket {
@@ -33,13 +34,20 @@ export interface Ticket {
   window: number;
   /** What of a response that comes in parts waits for its client. */
   spool: ResponseSpool | undefined;
+  /** It is a WebSocket, which the worker has accepted. */
+  socket: WorkerSocket | undefined;
 }
 
 /** A response that has no end of its own, and whose client comes again: RFC 9110 §8.3, HTML "Server-sent events". */
 const eventStream = /(?:^|\n)content-type:[ \t]*text\/event-stream[ \t]*[;\r]/i;
 
-/** Ends a stream of events as if it were whole: an event that is not whole is dropped by its client. False where it is none. */
-export function endEvents({ exchange, events }: Ticket): boolean {
+/** What clients of an application are told that is exchanged for a newer one: come again (RFC 6455 §7.4.2, IANA's registry). */
+const serviceRestart = 1012;
+
+/** Ends what has no end of its own: a WebSocket by its close code, a stream of events as if it were whole: an event that is not whole is dropped by its client. False where it is none. */
+export function endEvents({ exchange, events, socket }: Ticket): boolean {
+  socket?.close(serviceRestart, "");
+  if (socket !== undefined) return true;
   if (!events) return false;
   exchange.write(nothing, true);
   return true;
@@ -182,6 +190,7 @@ export class WorkerLink implements ResponseListener {
       text = scope.text;
       shared = scope.shared;
       flags = (flags & requestFlag.littleMemory) | scope.flags;
+      if (exchange.upgrade !== undefined) flags |= requestFlag.webSocket;
     }
     if (stream !== undefined) {
       this.#writer.request(id, flags | requestFlag.bodyFollows, text, shared, undefined);
@@ -263,6 +272,10 @@ export class WorkerLink implements ResponseListener {
     ticket.begun = true;
     this.#count(status);
     const read = this.#heads.read(status, flags, head);
+    if (status === 101) {
+      this.#accept(ticket, read.fields);
+      return;
+    }
     if (last) this.#answers.push({ exchange, head: read, body });
     else if (this.interface === "asgi") {
       // A task that waits for its client occupies nobody.
@@ -273,6 +286,34 @@ export class WorkerLink implements ResponseListener {
       ticket.spool = new ResponseSpool(exchange, this.#owner.spoolSpace);
       ticket.spool.respond(read, body);
     }
+  }
+
+  /** It occupies nobody while nothing is said. */
+  #accept(ticket: Ticket, fields: Uint8Array): void {
+    const { id, exchange } = ticket;
+    this.#owner.linkBegan(this, ticket);
+    const tell = (write: () => void): void => {
+      // The application may have ended before its client has.
+      if (ticket.link !== this) return;
+      write();
+      this.#mark();
+    };
+    const socket = new WorkerSocket({
+      socketMessage: (octets, text) => tell(() => this.#writer.message(id, octets, text)),
+      socketClosed: (code, reason) => tell(() => this.#writer.close(id, code, reason)),
+      socketFlushed: (octets) => exchange.onFlushed?.(octets),
+    });
+    ticket.socket = socket;
+    const stream = exchange.upgrade?.accept(fields, socket);
+    if (stream !== undefined) socket.stream = stream;
+  }
+
+  socketMessage(id: number, octets: Buffer, text: boolean): void {
+    this.#tickets.get(id)?.socket?.send(octets, text);
+  }
+
+  socketClose(id: number, code: number, reason: string): void {
+    this.#tickets.get(id)?.socket?.close(code, reason);
   }
 
   #count(status: number): void {
@@ -328,7 +369,9 @@ export class WorkerLink implements ResponseListener {
   }
 
   bodyCredit(id: number, octets: number): void {
-    this.#tickets.get(id)?.exchange.request.stream?.credit(octets);
+    const ticket = this.#tickets.get(id);
+    if (ticket?.socket !== undefined) ticket.socket.credit(octets);
+    else ticket?.exchange.request.stream?.credit(octets);
   }
 
   inform(id: number, status: number, fields: Buffer): void {

@@ -242,7 +242,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     });
   }
 
-  /** Running requests got their time: streams of events end, as they have no end of their own. */
+  /** Running requests got their time: streams of events and WebSockets end, as they have no end of their own. */
   endEvents(): void {
     for (const link of this.#links.keys()) for (const ticket of link.tickets) endEvents(ticket);
   }
@@ -520,6 +520,7 @@ function ticketOf(exchange: Exchange, now: number): Ticket {
     flushed: 0,
     window: 0,
     spool: undefined,
+    socket: undefined,
   };
 }
 

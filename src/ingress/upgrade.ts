@@ -78,14 +78,13 @@ class HttpUpgrade implements Upgrade {
     return this.#handshake.key;
   }
 
-  accept(subprotocol: string | undefined, fields: Uint8Array, owner: WebSocketOwner): WebSocketStream {
+  accept(fields: Uint8Array, owner: WebSocketOwner): WebSocketStream {
     const { webSockets } = this.#options;
     const compression = webSockets.compression
       ? this.#library.acceptCompression(this.#handshake.extensions, webSockets.maxSize)
       : undefined;
-    let lines = subprotocol === undefined ? "" : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`;
-    if (compression !== undefined) lines += `Sec-WebSocket-Extensions: ${compression.answer}\r\n`;
-    const switched = this.#switch(lines === "" ? fields : Buffer.concat([Buffer.from(lines, "latin1"), fields]));
+    const agreed = compression === undefined ? "" : `Sec-WebSocket-Extensions: ${compression.answer}\r\n`;
+    const switched = this.#switch(Buffer.concat([Buffer.from(agreed, "latin1"), fields]));
     return new this.#library.WebSocketConnection(switched, this.#options, owner, compression);
   }
 

@@ -11,6 +11,7 @@ import { errorCases } from "./asgi/errors.js";
 import { extensionCases } from "./asgi/extensions.js";
 import { responseCases } from "./asgi/responses.js";
 import { scopeCases } from "./asgi/scope.js";
+import { socketCases } from "./asgi/sockets.js";
 import { Probe } from "./wsgi/probe.js";
 
 const folder = join(root, "test", "conformance", "asgi");
@@ -60,6 +61,7 @@ for (const { version, path } of found) {
     responseCases(probe);
     extensionCases(probe);
     errorCases(probe);
+    socketCases(probe);
   });
 }
 

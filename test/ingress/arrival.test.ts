@@ -213,7 +213,7 @@ describe("a connection on which TLS is spoken", () => {
 
   test("becomes a WebSocket as any other", async (t) => {
     const echo: Handler = ({ upgrade }) => {
-      const stream = upgrade?.accept(undefined, new Uint8Array(0), {
+      const stream = upgrade?.accept(new Uint8Array(0), {
         socketMessage: (octets, text) => stream?.send(octets, text),
         socketClosed: () => {},
       });

@@ -25,8 +25,8 @@ class Accepted implements WebSocketOwner {
     this.upgrade = upgrade;
   }
 
-  accept(subprotocol?: string, fields: Uint8Array = none): this {
-    this.stream = this.upgrade.accept(subprotocol, fields, this);
+  accept(fields: Uint8Array = none): this {
+    this.stream = this.upgrade.accept(fields, this);
     return this;
   }
 
@@ -81,7 +81,7 @@ describe("the handshake", () => {
   test("is accepted with a subprotocol and fields, and proves that the key was read", async (t) => {
     const served = await sockets(t, {}, (each) => {
       assert.deepEqual(each.upgrade.protocols, ["chat", "superchat"]);
-      each.accept("superchat", Buffer.from("X-Told: yes\r\n"));
+      each.accept(Buffer.from("Sec-WebSocket-Protocol: superchat\r\nX-Told: yes\r\n"));
     });
     const client = await WebSocketClient.open(served.port, "/", { "Sec-WebSocket-Protocol": "chat, superchat" });
     assert.deepEqual(client.head.split("\r\n"), [

@@ -383,6 +383,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   inform(): void {}
   trailers(): void {}
   path(): void {}
+  socketMessage(): void {}
+  socketClose(): void {}
   ended(id: number, wall: number, cpu: number): void {
     Object.assign(this.answer(id), { wall, cpu });
   }

@@ -22,6 +22,9 @@ export interface FrameOptions {
   readonly length?: number;
 }
 
+/** Milliseconds for what another process is to bring about. */
+const patience = 30_000;
+
 const key = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /** The head of a request for a WebSocket; `fields` are further lines, or others in place of those of the same name. */
@@ -145,12 +148,17 @@ export class WebSocketClient {
   /** Resolves when it holds; rejects where the connection ended before. */
   until(holds: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
+      const overdue = setTimeout(() => {
+        this.#waiting.delete(look);
+        reject(new Error(`Waited in vain for ${holds}: ${JSON.stringify(this.head + this.body)}`));
+      }, patience);
       const look = (): void => {
         if (!holds()) {
           if (!this.ended) return;
           reject(new Error(`The connection ended: ${JSON.stringify(this.head + this.body)}`));
         }
         this.#waiting.delete(look);
+        clearTimeout(overdue);
         resolve();
       };
       this.#waiting.add(look);

@@ -17,8 +17,9 @@ from ..front import Front
 from ..wsgi import report
 from .http import Http
 from .lifespan import Lifespan, StartupFailed
-from .scope import http_scope
+from .scope import http_scope, websocket_scope
 from .watcher import Watcher
+from .websocket import WebSocket
 
 READ_SIZE = 65536
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although others have their turn yet
@@ -203,7 +204,9 @@ class Worker:
             request = self._requests.get(frame[1])
             if request is None:
                 continue  # it is over
-            if type == wire.BODY:
+            if type == wire.MESSAGE_IN:
+                request.message(frame[2], frame[3])
+            elif type == wire.BODY:
                 request.body(frame[2], frame[3])
             elif type == wire.CREDIT:
                 request.credit(frame[2])
@@ -211,11 +214,16 @@ class Worker:
                 request.leave()
             elif type == wire.INPUT_ENDED:
                 request.end_input()
+            elif type == wire.CLOSE_IN:
+                request.closed(frame[2], frame[3])
 
     def _begin(self, frame):
         _, id, flags, shared, own, body = frame
         self._board[0] = id
-        request = Http(self, id, http_scope(shared, own, flags, self._state))
+        if flags & wire.FLAG_WEBSOCKET:
+            request = WebSocket(self, id, websocket_scope(shared, own, self._state))
+        else:
+            request = Http(self, id, http_scope(shared, own, flags, self._state))
         if body or flags & wire.FLAG_BODY_FOLLOWS:
             try:
                 request.take_body(flags, body)

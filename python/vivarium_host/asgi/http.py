@@ -32,6 +32,7 @@ class Http:
     task = None
     gone = False
     _input_ended = False  # the client ended its side: it has left, or still reads
+    failed = False  # the application raised
     late = 0  # when it was found to be late; 0 if it was not
     interrupted = False
     told_slow = False
@@ -133,6 +134,10 @@ class Http:
         return (self._waits_since or now) - self.begun
 
     @property
+    def method(self):
+        return self.scope.get("method", "GET")  # a WebSocket's scope has none
+
+    @property
     def answered(self):
         return self._state == DONE
 
@@ -185,7 +190,7 @@ class Http:
         try:
             type = message["type"]
         except (TypeError, KeyError):
-            raise _no_message(message) from None
+            raise no_message(message) from None
         if self.gone:
             raise ClientGone("the client left")
         if type == "http.response.body":
@@ -233,7 +238,7 @@ class Http:
 
     def _without_body(self):
         """Whether the body is not sent, whatever it is: then its length says nothing of it."""
-        return self.scope["method"] == "HEAD" or self._head[0] in (204, 205, 304)
+        return self.method == "HEAD" or self._head[0] in (204, 205, 304)
 
     async def _send_body(self, body, more):
         """Sends octets of the body, the head before the first, as the front has room for them."""
@@ -323,14 +328,15 @@ class Http:
         try:
             await application(self.scope, self.receive, self.send)
             if self._state != DONE and not self.gone:
-                what = "an answer" if self._state == NOTHING else "the end of its answer"
-                report("the application returned without %s to %s\n" % (what, self))
+                self._unfinished()
         except (ClientGone, RequestTimeout):
             pass  # of the latter the log has the stack
         except asyncio.CancelledError:
+            self.failed = True
             if self._state != DONE and not self.gone:
                 report("the application cancelled its own task while answering %s\n" % self)
         except BaseException as error:  # SystemExit and KeyboardInterrupt are no reason to end a worker either
+            self.failed = True
             if not (self.gone and _comes_of_leaving(error)):
                 report("exception while answering %s\n%s" % (self, _traceback(error)))
         finally:
@@ -338,6 +344,10 @@ class Http:
             if self._state != DONE:
                 self._conclude()
             self._worker.over()
+
+    def _unfinished(self):
+        what = "an answer" if self._state == NOTHING else "the end of its answer"
+        report("the application returned without %s to %s\n" % (what, self))
 
     def _conclude(self):
         """The application will say nothing more, and the response is not whole."""
@@ -354,7 +364,7 @@ class Http:
         scope = self.scope
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
-        return "%s %s" % (scope["method"], target.decode("latin-1"))
+        return "%s %s" % (self.method, target.decode("latin-1"))
 
 
 def _comes_of_leaving(error):
@@ -387,7 +397,7 @@ def _octets(body):
     raise TypeError("the body of http.response.body is to be a byte string, not %s" % type(body).__name__)
 
 
-def _no_message(message):
+def no_message(message):
     if isinstance(message, dict):
         return ValueError("a message has a type, and this one none: %r" % (message,))
     return TypeError("send() takes a message, which is a dict, not %s" % type(message).__name__)

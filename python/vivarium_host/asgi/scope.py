@@ -81,6 +81,31 @@ def http_scope(shared, own, flags, state):
     return scope
 
 
+def websocket_scope(shared, own, state):
+    """As http_scope, of a request for a WebSocket."""
+    base, headers = _parts.get(shared) or _part(shared)
+    scope = {
+        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
+        **(_paths.get(own) or _path(own)),
+        **base,
+        "type": "websocket",
+        "scheme": "wss" if base["scheme"] == "https" else "ws",
+        "headers": headers.copy(),
+        "subprotocols": [
+            each.strip(" \t")
+            for name, value in headers
+            if name == b"sec-websocket-protocol"
+            for each in value.decode("latin-1").split(",")
+            if each.strip(" \t")
+        ],
+        "extensions": {"websocket.http.response": {}},
+    }
+    del scope["method"]
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope
+
+
 def field_lines(headers, what):
     """Validates headers and encodes them as field lines: ``(octets, flags, content length or -1)``.
 

@@ -3,17 +3,33 @@
 export const toWorkerHeader = 16;
 export const toFrontHeader = 24;
 
-export const toWorker = { request: 1, cancel: 2, credit: 3, limit: 4, end: 5, inputEnded: 6, body: 8 } as const;
+export const toWorker = {
+  request: 1,
+  cancel: 2,
+  credit: 3,
+  limit: 4,
+  end: 5,
+  inputEnded: 6,
+  body: 8,
+  message: 9,
+  close: 10,
+} as const;
 export const requestFlag = {
   handOver: 1,
   bodyInFile: 2,
   bodyFollows: 4,
+  webSocket: 8,
   takesHints: 16,
   takesTrailers: 32,
   littleMemory: 64,
 } as const;
 
 export const bodyFlag = { last: 1 } as const;
+
+/** Octets that a message of a WebSocket counts in either direction beyond its own: empty ones are bounded, too. */
+export const messageCost = 64;
+/** In either direction. */
+export const messageFlag = { text: 8 } as const;
 
 export const toFront = {
   hello: 1,
@@ -28,6 +44,8 @@ export const toFront = {
   inform: 10,
   trailers: 11,
   path: 12,
+  message: 13,
+  close: 14,
 } as const;
 export const responseFlag = { last: 1, hasLength: 2, hasDate: 4, closes: 8 } as const;
 export const lateFlag = { slow: 1, replaced: 2, over: 4 } as const;

@@ -1,5 +1,5 @@
 // Requests to one worker, gathered in a slab and sent with one write: one system call, one wake-up of the worker.
-import { bodyFlag, toWorker, toWorkerHeader } from "./frames.js";
+import { bodyFlag, messageFlag, toWorker, toWorkerHeader } from "./frames.js";
 
 /** Where the octets go; `false` from it is of no concern here, the pool bounds what a worker is given. */
 export interface Sink {
@@ -49,6 +49,26 @@ export class RequestWriter {
   body(id: number, octets: Uint8Array, last: boolean): void {
     const start = this.#reserve(toWorkerHeader + octets.length);
     this.#header(start, octets.length, id, toWorker.body, last ? bodyFlag.last : 0, 0);
+    this.#slab.set(octets, start + toWorkerHeader);
+  }
+
+  /** A MESSAGE frame, of a REQUEST that became a WebSocket. Large octets are not copied. */
+  message(id: number, octets: Uint8Array, text: boolean): void {
+    const small = octets.length < slabSize / 2;
+    const start = this.#reserve(toWorkerHeader + (small ? octets.length : 0));
+    this.#header(start, octets.length, id, toWorker.message, text ? messageFlag.text : 0, 0);
+    if (small) this.#slab.set(octets, start + toWorkerHeader);
+    else {
+      this.flush();
+      this.#sink.write(octets);
+    }
+  }
+
+  /** A CLOSE frame: no message follows. */
+  close(id: number, code: number, reason: string): void {
+    const octets = Buffer.from(reason);
+    const start = this.#reserve(toWorkerHeader + octets.length);
+    this.#header(start, octets.length, id, toWorker.close, 0, code);
     this.#slab.set(octets, start + toWorkerHeader);
   }
 

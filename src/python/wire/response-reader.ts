@@ -1,6 +1,6 @@
 // Octets from a worker in, calls out. Heads are put together when they arrive in pieces; bodies are passed on piece by
 // piece, without a copy, so that a large response needs no more memory than its pieces.
-import { responseFlag, toFront, toFrontHeader } from "./frames.js";
+import { messageFlag, responseFlag, toFront, toFrontHeader } from "./frames.js";
 
 /** Who is told. Ids are those of the requests. Octets given are views of the chunk received: valid while unchanged. */
 export interface ResponseListener {
@@ -23,6 +23,10 @@ export interface ResponseListener {
   trailers(id: number, fields: Buffer): void;
   /** As `response`; the body is what the file with this path holds. */
   path(id: number, status: number, flags: number, head: Buffer, path: string): void;
+  /** A WebSocket's message; the octets are the listener's. */
+  socketMessage(id: number, octets: Buffer, text: boolean): void;
+  /** A WebSocket is to be closed; 0: where it was not. */
+  socketClose(id: number, code: number, reason: string): void;
   /** After `last`, `fail`, `trailers` or `path`: the request's execution took so many µs. */
   ended(id: number, wall: number, cpu: number): void;
 }
@@ -35,6 +39,13 @@ function headAndPath(chunk: Buffer, at: number, end: number): [head: Buffer, pat
 
 const empty = Buffer.alloc(0);
 
+interface Message {
+  readonly id: number;
+  readonly text: boolean;
+  readonly octets: Buffer;
+  filled: number;
+}
+
 export class ResponseReader {
   readonly #listener: ResponseListener;
   /** The beginning of a frame whose rest has not arrived. */
@@ -45,6 +56,8 @@ export class ResponseReader {
   #bodyLast = false;
   #bodyWall = 0;
   #bodyCpu = 0;
+  /** A message that arrives in pieces. */
+  #message: Message | undefined;
 
   constructor(listener: ResponseListener) {
     this.#listener = listener;
@@ -54,6 +67,7 @@ export class ResponseReader {
     let chunk = received;
     let at = 0;
     if (this.#bodyLeft > 0) at = this.#continue(chunk, 0);
+    else if (this.#message !== undefined) at = this.#gather(this.#message, chunk, 0);
     if (this.#rest.length > 0) {
       chunk = Buffer.concat([this.#rest, chunk]);
       this.#rest = empty;
@@ -117,6 +131,20 @@ export class ResponseReader {
         if (end > chunk.length) return -1;
         listener.trailers(id, chunk.subarray(start, end));
         break;
+      case toFront.message: {
+        const text = (flags & messageFlag.text) !== 0;
+        if (end <= chunk.length) {
+          listener.socketMessage(id, Buffer.from(chunk.subarray(start, end)), text);
+          return end;
+        }
+        this.#message = { id, text, octets: Buffer.allocUnsafe(size), filled: 0 };
+        return this.#gather(this.#message, chunk, start);
+      }
+      case toFront.close:
+        if (end > chunk.length) return -1;
+        listener.socketClose(id, chunk.readUInt16LE(at + 10), chunk.toString("utf8", start, end));
+        if (!last) return end;
+        break;
       case toFront.path:
         if (end > chunk.length) return -1;
         listener.path(id, chunk.readUInt16LE(at + 10), flags, ...headAndPath(chunk, at, end));
@@ -138,6 +166,18 @@ export class ResponseReader {
       listener.ended(id, wall, cpu);
     }
     return there;
+  }
+
+  /** Takes the next piece of a message; returns where it ends in the chunk. */
+  #gather(message: Message, chunk: Buffer, at: number): number {
+    const { id, text, octets } = message;
+    const copied = chunk.copy(octets, message.filled, at);
+    message.filled += copied;
+    if (message.filled === octets.length) {
+      this.#message = undefined;
+      this.#listener.socketMessage(id, octets, text);
+    }
+    return at + copied;
   }
 
   /** Passes on the next piece of a body; returns where it ends in the chunk. */

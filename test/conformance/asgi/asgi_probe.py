@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 
+import socket_probe
+
 remembered = {}
 routes = {}
 variable = contextvars.ContextVar("variable", default="unset")
@@ -582,6 +584,12 @@ async def lifespan(scope, receive, send):
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
+        return
+    if scope["type"] == "websocket":
+        await socket_probe.application(scope, receive, send)
+        return
+    if scope["path"] == "/ws-told":
+        await socket_probe.tell(scope, receive, send)
         return
     if scope["path"].startswith("/mounted"):
         await routes["/scope"](scope, receive, send)

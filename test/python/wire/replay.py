@@ -34,7 +34,13 @@ def as_told(frame):
         return (wire.CREDIT, frame["id"], frame["octets"])
     if kind == "BODY":
         return (wire.BODY, frame["id"], text(frame["body"]).encode("latin-1"), frame["last"])
+    if kind == "MESSAGE":
+        return (wire.MESSAGE_IN, frame["id"], text(frame["body"]).encode("latin-1"), frame["text"])
+    if kind == "CLOSE":
+        return (wire.CLOSE_IN, frame["id"], frame["code"], frame["because"].encode("utf-8"))
     flags = (wire.FLAG_HAND_OVER if frame["handOver"] else 0) | (wire.FLAG_BODY_IN_FILE if frame["inFile"] else 0)
+    if frame.get("webSocket"):
+        flags |= wire.FLAG_WEBSOCKET
     if frame.get("follows"):
         flags |= wire.FLAG_BODY_FOLLOWS
     names = {"takesHints": wire.FLAG_TAKES_HINTS, "takesTrailers": wire.FLAG_TAKES_TRAILERS}
@@ -81,9 +87,15 @@ def written(frame):
         return wire.frame(wire.BODY_CREDIT, frame["id"], wall=frame["octets"])
     if kind == "INFORM":
         return wire.frame(wire.INFORM, frame["id"], status=frame["status"], payload=frame["fields"].encode("latin-1"))
+    if kind == "MESSAGE":
+        flags = wire.FLAG_TEXT if frame["text"] else 0
+        return wire.frame(wire.MESSAGE, frame["id"], flags, payload=text(frame["body"]).encode("latin-1"))
     times = {"wall": frame["wall"], "cpu": frame["cpu"]}
     if kind == "TRAILERS":
         return wire.frame(wire.TRAILERS, frame["id"], payload=frame["fields"].encode("latin-1"), **times)
+    if kind == "CLOSE":
+        flags = wire.FLAG_LAST if frame["last"] else 0
+        return wire.frame(wire.CLOSE, frame["id"], flags, frame["code"], payload=frame["because"].encode("utf-8"), **times)
     if kind == "FAIL":
         return wire.frame(wire.FAIL, frame["id"], **times)
     flags = wire.FLAG_LAST if frame.get("last") else 0

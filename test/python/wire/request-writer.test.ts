@@ -40,6 +40,9 @@ function tell(writer: RequestWriter, frame: Frame): void {
   else if (frame.frame === "INPUT-ENDED") writer.inputEnded(frame.id);
   else if (frame.frame === "CREDIT") writer.credit(frame.id, frame.octets);
   else if (frame.frame === "LIMIT") writer.limit(frame.id, frame.milliseconds);
+  else if (frame.frame === "MESSAGE") {
+    writer.message(frame.id, Buffer.from(text(frame.body), "latin1"), frame.text);
+  } else if (frame.frame === "CLOSE") writer.close(frame.id, frame.code, frame.because);
   else if (frame.frame === "END") writer.end();
   else if (frame.frame === "REQUEST") {
     const shared = joined(frame.shared ?? {});
@@ -49,6 +52,7 @@ function tell(writer: RequestWriter, frame: Frame): void {
     const flags =
       (frame.handOver ? requestFlag.handOver : 0) |
       (frame.inFile ? requestFlag.bodyInFile : 0) |
+      (frame.webSocket === true ? requestFlag.webSocket : 0) |
       (frame.follows === true ? requestFlag.bodyFollows : 0) |
       (frame.takes ?? []).reduce((sum, flag) => sum | requestFlag[flag], 0);
     writer.request(frame.id, flags, variables, shared.length, octets);

@@ -46,6 +46,12 @@ class Log implements ResponseListener {
   path(id: number, status: number, flags: number, head: Buffer, path: string): void {
     this.entries.push(["path", id, status, flags, head.toString("latin1"), path]);
   }
+  socketMessage(id: number, octets: Buffer, text: boolean): void {
+    this.entries.push(["message", id, octets.toString("latin1"), text]);
+  }
+  socketClose(id: number, code: number, reason: string): void {
+    this.entries.push(["close", id, code, reason]);
+  }
   ended(id: number, wall: number, cpu: number): void {
     this.entries.push(["ended", id, wall, cpu]);
   }
@@ -88,6 +94,9 @@ function expected(frames: readonly Frame[]): unknown[][] {
     else if (frame.frame === "INFORM") log.inform(frame.id, frame.status, Buffer.from(frame.fields, "latin1"));
     else if (frame.frame === "TRAILERS") log.trailers(frame.id, Buffer.from(frame.fields, "latin1"));
     else if (frame.frame === "PATH") log.path(frame.id, frame.status, flags, head, frame.path);
+    else if (frame.frame === "MESSAGE")
+      log.socketMessage(frame.id, Buffer.from(text(frame.body), "latin1"), frame.text);
+    else if (frame.frame === "CLOSE") log.socketClose(frame.id, frame.code, frame.because);
     else assert.fail(`a worker does not write ${frame.frame}`);
     if ("last" in frame ? frame.last : "wall" in frame) {
       assert.ok("wall" in frame);

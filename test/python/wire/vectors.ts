@@ -13,12 +13,25 @@ export type Frame =
       readonly handOver: boolean;
       readonly inFile: boolean;
       readonly follows?: boolean;
+      readonly webSocket?: boolean;
       readonly takes?: readonly (keyof typeof requestFlag)[];
       readonly shared?: Readonly<Record<string, Text>>;
       readonly variables: Readonly<Record<string, Text>>;
       readonly body: Text;
     }
   | { readonly frame: "BODY"; readonly id: number; readonly body: Text; readonly last: boolean }
+  | { readonly frame: "MESSAGE"; readonly id: number; readonly text: boolean; readonly body: Text }
+  /** From a worker it says whether it is the last; from a front it does not. */
+  | { readonly frame: "CLOSE"; readonly id: number; readonly code: number; readonly because: string }
+  | {
+      readonly frame: "CLOSE";
+      readonly id: number;
+      readonly code: number;
+      readonly because: string;
+      readonly last: boolean;
+      readonly wall: number;
+      readonly cpu: number;
+    }
   | { readonly frame: "CANCEL" | "INPUT-ENDED"; readonly id: number }
   | { readonly frame: "END" }
   | { readonly frame: "CREDIT"; readonly id: number; readonly octets: number }
