@@ -1,13 +1,14 @@
 // A front: the process that does all I/O with clients. Its supervisor starts it with the listening sockets as inherited
 // descriptors and tells it the rest; it ends when told to, or at once when the supervisor is gone.
 import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { log } from "../channels.js";
 import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
 import type { TlsDoor } from "../ingress/tls.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { ResponseMemory } from "../net/response-memory.js";
+import { acceptWithSlabs } from "../net/slab-reads.js";
 import type { TlsMaterial } from "../net/tls-identity.js";
 import { version } from "../package.js";
 import { LoadFailed } from "../python/embedded/bridge.js";
@@ -59,7 +60,7 @@ class Front {
   readonly #tls: TlsDoor | undefined;
   readonly #listeners: readonly (readonly number[])[];
   readonly #servers: Server[] = [];
-  #wires: readonly Server[] = [];
+  #wires: readonly CloseWire[] = [];
 
   static async start(start: Start): Promise<Front> {
     const { config, scoreboards, embedded } = start;
@@ -180,7 +181,7 @@ class Front {
     await this.#accessLog?.close();
     for (const pool of this.#pools.values()) pool.end();
     later(workersMercy, () => process.exit(0));
-    await Promise.all(this.#wires.map((wire) => new Promise((resolve) => wire.close(resolve))));
+    await Promise.all(this.#wires.map((close) => close()));
     this.#application?.end();
     process.exit(0);
   }
@@ -217,8 +218,8 @@ class Front {
     return [...this.#pools].find(([config]) => config.name === name)?.[1];
   }
 
-  serve(pool: string, generation: number, leaving: readonly number[]): void {
-    this.#pool(pool)?.serve(generation, leaving);
+  serve(pool: string, generation: number, connected: readonly number[]): void {
+    this.#pool(pool)?.serve(generation, connected);
   }
 
   async check(pool: string, generation: number, path: string): Promise<string> {
@@ -249,16 +250,34 @@ class Front {
   }
 }
 
+/** Accepts no further worker, and waits until those that are there have left. */
+type CloseWire = () => Promise<unknown>;
+
 /** Listens at `path` for the workers of a pool. */
-function expectWorkers(path = "", pool: WorkerPool): Promise<Server> {
+function expectWorkers(path = "", pool: WorkerPool): Promise<CloseWire> {
   // A front that was killed leaves the socket's file, and its successor could not bind.
   rmSync(path, { force: true });
   return new Promise((resolve, reject) => {
-    const server = createServer((socket) => pool.add(new WorkerLink(socket, pool)));
+    const connected = new Set<Promise<void>>();
+    const accept = (socket: Socket): void => {
+      const left = new Promise<void>((gone) => {
+        socket.once("close", () => {
+          connected.delete(left);
+          gone();
+        });
+      });
+      connected.add(left);
+      pool.add(new WorkerLink(socket, pool));
+    };
+    const server = createServer(accept);
     server.on("error", reject);
     server.listen(path, () => {
+      acceptWithSlabs(server, accept);
       chmodSync(path, 0o600);
-      resolve(server);
+      resolve(() => {
+        server.close();
+        return Promise.all(connected);
+      });
     });
   });
 }

@@ -5,7 +5,7 @@
 //
 // What is below a net.Socket is no public interface of Node. So it is looked at before it is used, and where anything is not as
 // expected, which a test would notice first, connections are net.Sockets as ever (NetClientSocket).
-import { type Server, Socket, type SocketConstructorOpts } from "node:net";
+import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from "node:net";
 import {
   type ClientSocket,
   type ClientSocketOwner,
@@ -15,6 +15,9 @@ import {
   outflow,
 } from "./client-socket.js";
 import { untakenOf } from "./untaken.js";
+
+/** What a net.Socket is made with; `onread` is documented for `net.connect`. */
+export type SocketOptions = SocketConstructorOpts & { readonly onread?: OnReadOpts };
 
 /** A connection as libuv has it. */
 interface Handle {
@@ -301,12 +304,12 @@ export class BareSocket implements ClientSocket {
     if (this.#handle.reset === undefined || this.#handle.reset() !== 0) this.#handle.close();
   }
 
-  release(): Socket {
+  release(how: SocketOptions = { allowHalfOpen: true }): Socket {
     this.pause();
     this.#owner = undefined;
     delete this.#handle.bare;
     // As net.Server makes them; it sets what the handle calls.
-    const options: SocketConstructorOpts & { readonly handle: unknown } = { handle: this.#handle, allowHalfOpen: true };
+    const options: SocketOptions & { readonly handle: unknown } = { ...how, handle: this.#handle };
     return new Socket(options);
   }
 
