@@ -16,6 +16,11 @@ function startModule(place: Place, args: readonly string[]): ReturnType<Server["
   return [start(peersPython(), ["-m", ...args], { cwd: applicationFolder(place), env: plainEnvironment })];
 }
 
+/** The options that give a server its certificate, where it is to have one. */
+function certificateOf({ certificate }: Place, forCertificate: string, forKey: string): readonly string[] {
+  return certificate === undefined ? [] : [forCertificate, certificate.cert, forKey, certificate.key];
+}
+
 const unavailable = (): string | undefined => needs(peersPython);
 
 export const asgiServers: readonly Server[] = [
@@ -25,14 +30,10 @@ export const asgiServers: readonly Server[] = [
     lacks: "buffers and bounds requests and responses, has limits and deadlines on",
     unavailable: () => vivariumUnavailable() ?? unavailable(),
     version: async () => `${await vivariumVersion()}, ${await versions("uvloop")}`,
-    start: (place) => [
-      startVivarium({ ...place, module: target }, listenUrl(place), [
-        "--python",
-        peersPython(),
-        "--event-loop",
-        "uvloop",
-      ]),
-    ],
+    start: (place) => {
+      const how = ["--python", peersPython(), "--event-loop", "uvloop", ...certificateOf(place, "--cert", "--key")];
+      return [startVivarium({ ...place, module: target }, listenUrl(place), how)];
+    },
   },
   {
     name: "gunicorn-asgi",
@@ -52,11 +53,12 @@ export const asgiServers: readonly Server[] = [
     settings: "`--worker-class uvloop --workers 2`, keep-alive 75 s",
     lacks: "no buffering, no files; what computes or waits without await holds up its worker",
     unavailable,
-    version: () => versions("hypercorn", "h11", "uvloop"),
+    version: () => versions("hypercorn", "h11", "h2", "uvloop"),
     start: (place) => {
       const where = ["--bind", `127.0.0.1:${place.port}`];
       const how = ["--worker-class", "uvloop", "--workers", String(place.workers), "--keep-alive", "75"];
-      return startModule(place, ["hypercorn", ...where, ...how, "--log-level", "warning", `${target}:app`]);
+      const tls = certificateOf(place, "--certfile", "--keyfile");
+      return startModule(place, ["hypercorn", ...where, ...how, ...tls, "--log-level", "warning", `${target}:app`]);
     },
   },
   {

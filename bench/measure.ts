@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { waitUntilAccepting } from "../test/support/ports.js";
 import type { RunningProcess } from "../test/support/processes.js";
 import { ask } from "./client.js";
+import { http2Load } from "./http2-load.js";
 import { cpuMicroseconds, machineMicroseconds, memoryOctets, ownMicroseconds } from "./process-tree.js";
 import type { Check, Scenario } from "./scenarios.js";
 import { clearPlace, type Demand, type Place, preparePlace, type Server, usual } from "./server.js";
@@ -58,7 +59,7 @@ export async function startServer(server: Server, demand: Demand): Promise<Runni
     place,
     processes,
     roots: processes.map(({ pid }) => pid),
-    url: `http://127.0.0.1:${place.port}`,
+    url: `${demand.tls ? "https" : "http"}://127.0.0.1:${place.port}`,
   };
   const gaveUp = (): string | undefined => {
     const ended = processes.find(({ exit }) => exit !== undefined);
@@ -101,6 +102,7 @@ export type Loader = (seconds: number) => Promise<Load>;
 
 function loaderOf({ path, script, by, connections: many = connections }: Scenario, running: Running): Loader {
   if (by === "web-socket") return (seconds) => webSocketLoad(running.place.port, path, seconds, many);
+  if (by === "http2") return (seconds) => http2Load(`${running.url}${path}`, running.place, seconds, many);
   const lua = writeScript(running.place, script);
   return (seconds) => load(`${running.url}${path}`, lua, seconds, many);
 }
@@ -167,6 +169,7 @@ async function round(scenario: Scenario, server: Server, options: Options): Prom
     ...usual,
     threads: scenario.threads,
     webSockets: scenario.by === "web-socket",
+    tls: scenario.by === "http2",
   });
   try {
     for (const check of scenario.checks) await answersRight(running.url, check);

@@ -117,7 +117,7 @@ function disturbance(run: BenchRun): string {
 }
 
 function method(run: BenchRun): string {
-  return `wrk with ${connections} connections (512 in asgi-await) from one thread, or for WebSockets as many clients of our own, kept alive where the server can, on the same machine as the servers.
+  return `wrk with ${connections} connections (512 in asgi-await) from one thread, or for WebSockets as many clients of our own, or h2load, kept alive where the server can, on the same machine as the servers.
 Every server of a scenario is started and must give the right answers; then they are measured in turn, ${run.seconds} s each
 after warming up until a second costs no less CPU per request than the one before, in ${run.rounds} rounds that each begin with another server. Figures are medians of the rounds, errors are
 sums. CPU is user and system time of all processes of the server, children that ended included, over the requests

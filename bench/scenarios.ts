@@ -34,8 +34,8 @@ export interface Scenario {
   readonly connections?: number;
   /** The one the others' figures are compared with; nginx+uwsgi where absent. */
   readonly reference?: string;
-  /** What puts load on it: wrk, or clients of our own whose messages come back (web-socket-load.ts). */
-  readonly by?: "web-socket";
+  /** What puts load on it: wrk, clients of our own whose messages come back (web-socket-load.ts), or h2load over TLS. */
+  readonly by?: "web-socket" | "http2";
   /** A script of bench/wrk/, without `.lua`. */
   readonly script?: string;
   /** Asked of every server before it is measured. */
@@ -168,6 +168,16 @@ export const scenarios: readonly Scenario[] = [
     servers: asgi,
     by: "web-socket",
     reference: "uvicorn",
+    checks: [hello],
+  },
+  {
+    name: "asgi-http2",
+    title: "Hello, world, over TLS and HTTP/2, 10 requests at once on each connection",
+    path: "/hello",
+    threads: 1,
+    servers: ["vivarium-asgi", "hypercorn"],
+    by: "http2",
+    reference: "hypercorn",
     checks: [hello],
   },
 ];

@@ -1,6 +1,7 @@
 // A server to be measured: how it is started in a place of its own, from its configuration in bench/peers/.
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type CertificateFiles, makeCertificate } from "../test/support/certificates.js";
 import { freePort } from "../test/support/ports.js";
 import { type RunningProcess, run } from "../test/support/processes.js";
 import { python, removeFolder, root, temporaryFolder } from "../test/support/tools.js";
@@ -14,6 +15,8 @@ export interface Demand {
   readonly connections: number;
   /** Whether it is to speak WebSocket, too. */
   readonly webSockets: boolean;
+  /** Whether it is to speak TLS and, over that, HTTP/2. */
+  readonly tls: boolean;
   /** The application: a file of bench/apps/, without `.py`. */
   readonly module: string;
   /** Whether the application is to be loaded in the workers, so that a reload takes a new one. */
@@ -25,6 +28,7 @@ export const usual: Demand = {
   workers: 2,
   connections: 1024,
   webSockets: false,
+  tls: false,
   module: "app",
   reloadable: false,
 };
@@ -33,6 +37,8 @@ export interface Place extends Demand {
   /** A folder of this server's own, readable for all. */
   readonly folder: string;
   readonly port: number;
+  /** A certificate and its key, where it is to speak TLS. */
+  readonly certificate?: CertificateFiles;
 }
 
 export interface Server {
@@ -123,7 +129,8 @@ export function pythonVersion(): Promise<string> {
 export async function preparePlace(demand: Demand): Promise<Place> {
   const folder = temporaryFolder("bench");
   chmodSync(folder, 0o755);
-  const place = { ...demand, folder, port: await freePort() };
+  const certificate = demand.tls ? { certificate: makeCertificate(folder, "bench") } : {};
+  const place = { ...demand, ...certificate, folder, port: await freePort() };
   mkdirSync(applicationFolder(place));
   for (const name of new Set(["app", "asgi_app", "calibrate", demand.module])) {
     copyFileSync(join(bench, "apps", `${name}.py`), join(applicationFolder(place), `${name}.py`));

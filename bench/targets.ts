@@ -118,6 +118,7 @@ const asgi: readonly PairTarget[] = [
   ["asgi-hello", "vivarium-asgi", "uvicorn", "CPU µs/request", ["≤", 0.85]],
   ["asgi-hello", "vivarium-asgi", "uvicorn", "requests/s", ["≥", 1.1]],
   ["asgi-echo", "vivarium-asgi", "uvicorn", "CPU µs/request", ["≤", 1]],
+  ["asgi-http2", "vivarium-asgi", "hypercorn", "requests/s", ["≥", 3]],
   ["asgi-websocket", "vivarium-asgi", "uvicorn", "requests/s", ["≥", 1]],
 ];
 

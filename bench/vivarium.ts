@@ -47,8 +47,8 @@ async function reload(place: Place): Promise<void> {
   if (code !== 0) throw new Error(`vivarium reload failed: ${stderr}`);
 }
 
-export function listenUrl({ port }: Place): string {
-  return `http://127.0.0.1:${port}`;
+export function listenUrl({ port, tls }: Place): string {
+  return `${tls ? "https" : "http"}://127.0.0.1:${port}`;
 }
 
 /** Once for all: to ask the command takes as long as it takes to start. */

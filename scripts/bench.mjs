@@ -6,7 +6,7 @@ import { ensureTools } from "./setup/tools.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const needed = [
-  ...["wrk", "nginx", "uwsgi", "uwsgi-python", "apache2", "apxs"],
+  ...["wrk", "nginx", "uwsgi", "uwsgi-python", "apache2", "apxs", "nghttp"],
   ...["venv-bench", "venv-peers", "venv-mod-wsgi"],
 ];
 
