@@ -218,8 +218,8 @@ class Front {
     return [...this.#pools].find(([config]) => config.name === name)?.[1];
   }
 
-  serve(pool: string, generation: number, connected: readonly number[]): void {
-    this.#pool(pool)?.serve(generation, connected);
+  serve(pool: string, generation: number, leaving: readonly number[]): void {
+    this.#pool(pool)?.serve(generation, leaving);
   }
 
   async check(pool: string, generation: number, path: string): Promise<string> {
