@@ -10,6 +10,8 @@ once=NAME   the rest of the query only where nobody has made the file NAME yet
 events=NAME the answer is a stream of events, until somebody makes the file NAME
 stream=NAME the answer has no length, and ends when somebody makes the file NAME
 
+A WebSocket is accepted, told its worker's process id, and then what it says; "die" ends the process with status 7.
+
 A file ``refuse`` in the current directory makes the start-up fail. The body of a request follows its token in the answer.
 """
 
@@ -59,6 +61,20 @@ async def stream(send, token, kind, name):
     await send({"type": "http.response.body", "body": b"data: end\n\n"})
 
 
+async def socket(receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": str(os.getpid())})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            print("told of %d" % message["code"], flush=True)
+            return
+        if message["text"] == "die":
+            os._exit(7)
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
 async def lifespan(receive, send):
     await receive()
     if os.path.exists("refuse"):
@@ -71,6 +87,8 @@ async def lifespan(receive, send):
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         return await lifespan(receive, send)
+    if scope["type"] == "websocket":
+        return await socket(receive, send)
     token = scope["path"][1:].encode("latin-1")
     for step in filter(None, scope["query_string"].decode().split("&")):
         verb, _, value = step.partition("=")
