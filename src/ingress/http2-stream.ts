@@ -56,6 +56,8 @@ export interface StreamsOwner {
 
 /** Of a response that is larger so much is given to the session at once: a frame. */
 const pieceOctets = 16384;
+/** How long what comes of a request behind its response is dropped, before the client is told that it is not wanted. */
+const droppingTicks = 2;
 /** A stream gets its turn before others had so many octets each. */
 const turnOctets = 4 * pieceOctets;
 
@@ -118,6 +120,8 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     }
     const { heads, router, refusal, variables } = this.#owner;
     this.#encoder = new ResponseEncoder(methodOf(raw));
+    // Node resets a stream that nobody reads when it has given the response to nghttp2, which then may not send its end.
+    if (ended) this.#stream.resume();
     try {
       const head = heads.read(raw);
       this.#head = head;
@@ -353,6 +357,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
       if (!pace.sends(this, this.#size, this.#client)) this.#reject(tooLate("body"));
       return;
     }
+    if (this.#dropRest()) return;
     const before = this.#looked;
     const now = this.#owner.outgoing;
     this.#looked = now;
@@ -490,7 +495,10 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     this.#flushed += octets;
     outflow.unsent -= octets;
     this.#owner.flushed(octets);
-    if (this.#written === this.#flushed && !this.#answered) this.deadline = 0;
+    if (this.#written === this.#flushed) {
+      if (this.#answered) this.#awaitClose();
+      else this.deadline = 0;
+    }
     const exchange = this.#exchange;
     if (taken > 0 && exchange !== undefined && !exchange.ended) exchange.onFlushed?.(taken);
   }
@@ -508,14 +516,39 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   }
 
   /**
-   * All was said. What is left of the request is not wanted (RFC 9113 §8.1). The stream has to close soon: where the client broke a rule
-   * of the connection, nghttp2 sends nothing more, and Node does not say so.
+   * All was said. The stream has to close soon: where the client broke a rule of the connection, nghttp2 sends nothing more, and Node
+   * does not say so. What is left of a request is dropped, and soon not wanted any more.
    */
   #leave(): void {
-    if (this.deadline === 0) this.#await(this.#flushed);
-    if (this.#received) return;
-    this.#stream.resume();
-    this.#stream.close(NGHTTP2_NO_ERROR);
+    if (!this.#received) this.#stream.resume();
+    this.#awaitClose();
+  }
+
+  #awaitClose(): void {
+    if (this.#received || this.#flushed < this.#written || this.#stream.closed) {
+      if (this.deadline === 0) this.#await(this.#flushed);
+      return;
+    }
+    this.#looks = 0;
+    this.#await(this.#flushed);
+    this.deadline = this.#owner.options.deadlines.tick + droppingTicks;
+  }
+
+  /**
+   * RFC 9113 §8.1: NO_ERROR tells a client to send no more of a request that was answered. Only when the response has arrived: a
+   * reset overtakes what is not sent yet, its end among that, and then the client would have none.
+   */
+  #dropRest(): boolean {
+    if (!this.#answered || this.#received || this.#flushed < this.#written || this.#stream.closed) return false;
+    const { deadlines, pace } = this.#owner.options;
+    const { flushed, taken } = this.#owner.outgoing;
+    this.#looks += 1;
+    if (taken === flushed) {
+      this.#stream.close(NGHTTP2_NO_ERROR);
+      this.#await(this.#flushed);
+    } else if (this.#looks * droppingTicks > pace.window) this.#reset(NGHTTP2_ENHANCE_YOUR_CALM);
+    else this.deadline = deadlines.tick + droppingTicks;
+    return true;
   }
 
   /** The exchange is over, however. */

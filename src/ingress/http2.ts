@@ -226,8 +226,9 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
 
   over(request: Http2Request): void {
     this.#requests.delete(request);
-    if (this.#closing) this.#end();
-    else if (this.#requests.size === 0) this.#rest();
+    if (this.#requests.size > 0) return;
+    if (this.#closing) this.#linger();
+    else this.#rest();
   }
 
   // -- the connection's end
@@ -268,15 +269,10 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
     this.#closing = true;
     this.deadline = 0;
     this.#session.close();
-    this.#end();
+    if (this.#requests.size === 0) this.#linger();
   }
 
-  /** Node waits for GOAWAY to be sent, which it cannot be where nghttp2 has given the connection up. */
-  #end(): void {
-    if (this.#requests.size === 0) this.#session.destroy();
-  }
-
-  /** The session is over, and our side of the connection; the client has to close its own. */
+  /** Nothing runs any more: the session ends, and our side of the connection, and the client has to close its own. */
   #linger(): void {
     this.#closing = true;
     const { deadlines, draining } = this.options;

@@ -32,7 +32,8 @@ export class Pace {
   readonly #deadlines: Deadlines;
   readonly #seconds: number;
   readonly #rate: number;
-  readonly #window: number;
+  /** Ticks between two looks. */
+  readonly window: number;
   readonly #least: number;
   readonly #log: SlowClients;
 
@@ -41,7 +42,7 @@ export class Pace {
     this.#deadlines = deadlines;
     this.#seconds = stallTimeout;
     this.#rate = minRate;
-    this.#window = ticks(stallTimeout);
+    this.window = ticks(stallTimeout);
     this.#least = Math.max(1, stallTimeout * minRate);
     this.#log = new SlowClients(deadlines);
   }
@@ -49,7 +50,7 @@ export class Pace {
   /** It is waited for from now on; `moved` is -Infinity where that is not known yet. */
   begin(paced: Paced, moved: number): void {
     paced.moved = moved;
-    paced.deadline = this.#deadlines.tick + this.#window;
+    paced.deadline = this.#deadlines.tick + this.window;
   }
 
   /** Whether the client has sent enough of a body, of which this much is there; if so, it is waited for again. */

@@ -4,6 +4,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, type Outgoing
 import { createConnection } from "node:net";
 import type { TestContext } from "node:test";
 import type { Handler } from "../../src/exchange.js";
+import { libc } from "../../src/net/libc.js";
 import { FrameClient } from "../support/http2-frames.js";
 import { type Served, type Surroundings, serve } from "./support.js";
 
@@ -27,6 +28,8 @@ type Config = NonNullable<Parameters<typeof serve>[2]> & Surroundings;
 
 /** Serves with `handler`, HTTP/2 in clear text too, until the test ends. */
 export async function serveHttp2(context: TestContext, handler: Handler, config: Config = {}): Promise<Http2Served> {
+  // What tells octets that a client has not taken: loaded when asked for first, and time of tests does not wait for it.
+  await libc();
   const served = await serve(context, handler, { http2: "all", ...config });
   return {
     ...served,

@@ -20,7 +20,7 @@ import {
   uint32,
 } from "../support/http2-frames.js";
 import { ask, serveHttp2 } from "./http2-client.js";
-import { answer, eventually, headOf, settle, variablesOf } from "./support.js";
+import { answer, eventually, headOf, inTime, settle, variablesOf } from "./support.js";
 
 /** These fields in place of those of the same name. */
 function but(...changed: Fields): Fields {
@@ -171,7 +171,7 @@ describe("malformed requests", () => {
       client.send(frame("data", 0, 1, "x".repeat(600)));
       await eventually(() => client.whole(1));
       assert.match(client.body(1).toString(), /^413 /);
-      await eventually(() => client.reset(1) === errors.none);
+      await inTime(served, () => client.reset(1) === errors.none);
     }
   });
 });

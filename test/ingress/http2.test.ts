@@ -13,7 +13,7 @@ import { makeCertificate } from "../support/certificates.js";
 import { flags, frame, get, headers, post } from "../support/http2-frames.js";
 import { removeFolder, temporaryFolder } from "../support/tools.js";
 import { answerOf, ask, serveHttp2 } from "./http2-client.js";
-import { answer, eventually, headOf, hello, openFilesIn, serve, settle, variablesOf } from "./support.js";
+import { answer, eventually, headOf, hello, inTime, openFilesIn, serve, settle, variablesOf } from "./support.js";
 
 describe("requests and responses", () => {
   test("a request is answered, and a second one on the same connection", async (t) => {
@@ -397,7 +397,11 @@ describe("bodies that stream", () => {
     const session = served.session();
     const stream = session.request({ ":path": "/", ":method": "POST" });
     stream.write(Buffer.alloc(100_000));
-    const { status, body, code } = await answerOf(stream);
+    const answered = answerOf(stream);
+    await once(stream, "end");
+    assert.equal(stream.closed, false, "the client was told not to send before it had its answer");
+    await inTime(served, () => stream.closed);
+    const { status, body, code } = await answered;
     assert.deepEqual([status, body, code], [200, "enough", constants.NGHTTP2_NO_ERROR]);
     assert.equal(session.destroyed, false);
   });
@@ -542,6 +546,8 @@ describe("time", () => {
     await eventually(() => served.ingress.connections === 1);
     await settle();
     served.deadlines.advance(ticks(11));
+    await once(stream, "end");
+    await inTime(served, () => stream.closed);
     assert.equal((await answered).status, 408);
     assert.equal((await ask(session, "/")).body, "done");
   });

@@ -188,6 +188,16 @@ export async function eventually(condition: () => boolean): Promise<void> {
   }
 }
 
+/** Resolves when `condition` holds, while time passes slowly enough for all that is under way to happen. */
+export async function inTime({ deadlines }: Pick<Served, "deadlines">, condition: () => boolean): Promise<void> {
+  for (let count = 0; !condition(); count += 1) {
+    if (count > 100) throw new Error(`Waited in vain for ${condition}`);
+    // A kernel may take 40 ms to say that octets have arrived.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    deadlines.advance();
+  }
+}
+
 /** Lets everything happen that is under way on the loopback. */
 export async function settle(): Promise<void> {
   for (let turns = 0; turns < 50; turns += 1) await new Promise((resolve) => setImmediate(resolve));
