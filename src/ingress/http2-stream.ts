@@ -136,6 +136,11 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     }
   }
 
+  /** All is said, or given up. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   get #gone(): boolean {
     return this.#stream.destroyed || this.#stream.closed;
   }

@@ -121,8 +121,9 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   #begun = false;
   #closing = false;
   #restsSince: number;
-  /** Octets of responses that left the session. */
+  /** Octets of responses that left the session, and how many had when the client's side was over and it was looked at. */
   #flushed = 0;
+  #looked = 0;
 
   constructor(client: ClientSocket, socket: Socket, session: ServerHttp2Session, { options, router, refusal }: Rules) {
     this.options = options;
@@ -192,6 +193,13 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
     this.inputEnded = true;
     for (const request of [...this.#requests]) request.inputEnds();
     this.#close();
+    if (this.#requests.size > 0) this.#lookAgain();
+  }
+
+  /** A client that has ended its side has mostly left: what is written to it then is lost, and Node tells nobody. */
+  #lookAgain(): void {
+    this.#looked = this.#flushed;
+    this.deadline = this.options.deadlines.tick + lingerDrainingTicks;
   }
 
   /** The connection is gone. */
@@ -245,14 +253,16 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
 
   /** The deadline passed. */
   expire(): void {
-    if (this.#closing || !this.#begun) this.destroy();
+    const executes = [...this.#requests].some((request) => !request.answered);
+    if (this.inputEnded && (executes || this.#flushed > this.#looked)) this.#lookAgain();
+    else if (this.#closing || !this.#begun) this.destroy();
     else this.#close();
   }
 
   drain(): void {
     const { deadlines, drainIdle } = this.options;
     if (this.#closing) {
-      if (this.#session.destroyed) this.deadline = deadlines.tick + lingerDrainingTicks;
+      if (this.#requests.size === 0) this.deadline = deadlines.tick + lingerDrainingTicks;
       return;
     }
     const until = drainIdle > 0 ? deadlines.tick + drainIdle : this.#restsSince + idleDrainingTicks;
@@ -272,11 +282,14 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
     if (this.#requests.size === 0) this.#linger();
   }
 
-  /** Nothing runs any more: the session ends, and our side of the connection, and the client has to close its own. */
+  /**
+   * Nothing runs any more: the session ends, and our side of the connection, and the client has to close its own. Where it has, what
+   * is left is to send the last octets: if they do not arrive, Node tells nobody.
+   */
   #linger(): void {
     this.#closing = true;
     const { deadlines, draining } = this.options;
-    this.deadline = deadlines.tick + (draining ? lingerDrainingTicks : lingerTicks);
+    this.deadline = deadlines.tick + (draining || this.inputEnded ? lingerDrainingTicks : lingerTicks);
   }
 
   destroy(): void {
