@@ -64,6 +64,8 @@ describe("the guestbook in a browser", { skip: unavailable("chromium") }, () => 
     await tab.open(`${server.url}/`);
     assert.equal(await tab.evaluate("document.forms[0].checkValidity()"), false);
     await sign(tab, "   ", "typed with care");
+    // Autofocus comes with the first frame, which may be later than the page's "load".
+    await tab.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))");
     assert.equal(await tab.evaluate("document.activeElement.id"), "name");
     assert.equal(await tab.evaluate("document.getElementById('message').value"), "typed with care");
     assert.match(String(await text(tab)), /Please tell us your name/);
