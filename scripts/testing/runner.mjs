@@ -5,7 +5,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
 /** A single test that takes longer than this has failed; generous, because machines of CI are slow. */
-const testTimeout = 240_000;
+const testTimeout = 120_000;
 
 const counts = { passed: 0, failures: [], skipped: [] };
 

@@ -1,6 +1,6 @@
 // One request on a FastCGI connection: receives its body, gives it to its handler when it is whole, encodes what that
 // answers. The connection carries others at the same time.
-import { log, requestEnded } from "../channels.js";
+import { requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
 import type { Encoded } from "../net/client-socket.js";
@@ -15,6 +15,7 @@ import { type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { bodyTooLarge, receivedRecord } from "./received-request.js";
 import type { ReadRequest } from "./recurring-requests.js";
+import { reportLength } from "./wrong-length.js";
 
 /** The connection of a request. */
 export interface RequestOwner {
@@ -244,7 +245,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
     const owner = this.#owner;
     if (last) {
       const { short, dropped } = this.#encoder;
-      if (short || dropped > 0) this.#reportLength(exchange);
+      if (short || dropped > 0) reportLength(exchange.request, this.#encoder, "it was cut");
       owner.write(encodeOutput(this.id, partsOf(encoded), !short));
       if (short) {
         this.cut(exchange);
@@ -273,18 +274,6 @@ export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
     if (!requestEnded.hasSubscribers) return;
     const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
     requestEnded.publish(receivedRecord(this.#received, status, octets, started));
-  }
-
-  #reportLength(exchange: IncomingExchange): void {
-    const { bodyOctets, dropped, short } = this.#encoder;
-    const { method, target } = exchange.request;
-    log(
-      "error",
-      "ingress",
-      short
-        ? `The application's response to ${method} ${target} ended after ${bodyOctets} octets, before its Content-Length; it was cut.`
-        : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
-    );
   }
 }
 

@@ -2,7 +2,7 @@
 // One request at a time; what a client pipelines stays in the decoder until its turn, so answers are in order
 // (RFC 9112 §9.3.2). An exchange begins when its request is whole. No promise, timer or event emitter per request: the
 // hello-world path is one read, one handler call, one write.
-import { log, requestEnded } from "../channels.js";
+import { requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
 import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-socket.js";
@@ -33,6 +33,7 @@ import { protocolOf, requestRecord } from "./request-record.js";
 import { StreamedBody, type StreamSource } from "./streamed-body.js";
 import { type Door, offerUpgrade } from "./upgrade.js";
 import type { Switched } from "./upgraded.js";
+import { reportLength } from "./wrong-length.js";
 
 const nowhere: Place = { scriptName: "", pathInfo: "" };
 
@@ -557,7 +558,7 @@ class Connection
   /** The response is encoded whole. */
   #finish(exchange: IncomingExchange): void {
     const encoder = this.#encoder;
-    if (encoder.short || encoder.dropped > 0) this.#reportLength(exchange);
+    if (encoder.short || encoder.dropped > 0) reportLength(exchange.request, this.#encoder, "the connection was cut");
     if (encoder.short) {
       this.cut(exchange);
       return;
@@ -639,17 +640,5 @@ class Connection
   #publish(remoteAddress: string, status: number, started: number): void {
     const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
     requestEnded.publish(requestRecord(this.#head, protocolOf(this.#head), remoteAddress, status, octets, started));
-  }
-
-  #reportLength(exchange: IncomingExchange): void {
-    const { bodyOctets, dropped, short } = this.#encoder;
-    const { method, target } = exchange.request;
-    log(
-      "error",
-      "ingress",
-      short
-        ? `The application's response to ${method} ${target} ended after ${bodyOctets} octets, before its Content-Length; the connection was cut.`
-        : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
-    );
   }
 }

@@ -1,7 +1,7 @@
 // One request on an HTTP/2 connection: receives its body, gives it to its handler when it is whole (or while it comes, where that
 // takes it so), and sends what that answers.
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import { log, requestEnded } from "../channels.js";
+import { requestEnded } from "../channels.js";
 import { VivariumError, vivariumError } from "../errors.js";
 import type { Body, ResponseHead } from "../exchange.js";
 import { outflow } from "../net/client-socket.js";
@@ -19,6 +19,7 @@ import type { Peer } from "./peer.js";
 import { bodyTooLarge } from "./received-request.js";
 import { requestRecord } from "./request-record.js";
 import { StreamedBody, type StreamSource } from "./streamed-body.js";
+import { reportLength } from "./wrong-length.js";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR, NGHTTP2_ENHANCE_YOUR_CALM } = constants;
 
@@ -511,7 +512,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   /** The handler has said all. */
   #finish(exchange: IncomingExchange): void {
     const { short, dropped } = this.#encoder;
-    if (short || dropped > 0) this.#reportLength(exchange);
+    if (short || dropped > 0) reportLength(exchange.request, this.#encoder, "its stream was reset");
     if (short) {
       this.cut(exchange);
       return;
@@ -569,17 +570,5 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   #publish(remoteAddress: string, status: number, started: number): void {
     const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
     requestEnded.publish(requestRecord(this.#head, this.#head ? protocol : "", remoteAddress, status, octets, started));
-  }
-
-  #reportLength(exchange: IncomingExchange): void {
-    const { bodyOctets, dropped, short } = this.#encoder;
-    const { method, target } = exchange.request;
-    log(
-      "error",
-      "ingress",
-      short
-        ? `The application's response to ${method} ${target} ended after ${bodyOctets} octets, before its Content-Length; its stream was reset.`
-        : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
-    );
   }
 }

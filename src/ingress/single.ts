@@ -19,6 +19,7 @@ import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import { readReceived, receivedRecord } from "./received-request.js";
 import { littleMemory, noMemory } from "./request-memory.js";
+import { reportLength } from "./wrong-length.js";
 
 export interface SingleDecoder {
   readonly idle: boolean;
@@ -377,7 +378,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   /** The response is encoded whole. */
   #finish(exchange: IncomingExchange): void {
     const { short, dropped } = this.#encoder;
-    if (short || dropped > 0) this.#reportLength(exchange);
+    if (short || dropped > 0) reportLength(exchange.request, this.#encoder, "the connection was cut");
     if (short) {
       this.cut(exchange);
       return;
@@ -424,18 +425,6 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
   #publish(status: number, started: number): void {
     const octets = status === 0 ? 0 : this.#encoder.bodyOctets;
     requestEnded.publish(receivedRecord(this.#request, status, octets, started));
-  }
-
-  #reportLength(exchange: IncomingExchange): void {
-    const { bodyOctets, dropped, short } = this.#encoder;
-    const { method, target } = exchange.request;
-    log(
-      "error",
-      "ingress",
-      short
-        ? `The application's response to ${method} ${target} ended after ${bodyOctets} octets, before its Content-Length; the connection was cut.`
-        : `The application's response to ${method} ${target} was ${dropped} octets longer than its Content-Length; they were dropped.`,
-    );
   }
 }
 
