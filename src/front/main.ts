@@ -6,6 +6,7 @@ import { log } from "../channels.js";
 import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
 import type { TlsDoor } from "../ingress/tls.js";
+import { backlog } from "../net/backlog.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { ResponseMemory } from "../net/response-memory.js";
 import { acceptWithSlabs } from "../net/slab-reads.js";
@@ -164,7 +165,7 @@ class Front {
         const server = createServer(serverOptions);
         this.#ingress.attach(server, { protocol, admitted, proxies, router });
         server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
-        server.listen({ fd }, () => {
+        server.listen({ fd }, backlog, () => {
           waiting -= 1;
           if (waiting === 0) tell({ type: "listening" });
         });

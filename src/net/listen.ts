@@ -7,6 +7,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { dirname } from "node:path";
 import type { ListenAddress } from "../config/config.js";
 import { type VivariumError, vivariumError } from "../errors.js";
+import { backlog } from "./backlog.js";
 import {
   AF_INET,
   AF_INET6,
@@ -28,8 +29,6 @@ import { inheritedUrl, isExposed, sockaddrUnix, sockaddrV4, sockaddrV6, tcpUrl }
 import { tcpHolder, unixHolder } from "./socket-holder.js";
 import { clearStaleSocket } from "./stale-socket.js";
 
-/** The kernel caps it at net.core.somaxconn (4096 since Linux 5.4). */
-const BACKLOG = 2048;
 /** sizeof(sockaddr_un.sun_path) less the closing NUL (unix(7)). */
 const UNIX_PATH_MOST = 107;
 
@@ -126,7 +125,7 @@ function listenTcp(calls: Libc, address: ListenAddress, host: string, port: numb
     // system's default for this option, would make the meaning of an address depend on the machine.
     if (v6) calls.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, onlyV6 ? 1 : 0);
     calls.bind(fd, v6 ? sockaddrV6(calls, host, port) : sockaddrV4(calls, host, port));
-    calls.listen(fd, BACKLOG);
+    calls.listen(fd, backlog);
     const name = calls.getsockname(fd);
     return listener(calls, address, fd, tcpUrl(address, name.readUInt16BE(2)), isExposed(name), () => {
       // Others have the socket, and accept what waits there before they close it. A client whose first segment is dropped
@@ -164,7 +163,7 @@ async function openUnix(
     calls.bind(fd, sockaddrUnix(path));
     bound = true;
     if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
-    calls.listen(fd, BACKLOG);
+    calls.listen(fd, backlog);
   } catch (error) {
     if (bound) unlinkSync(path);
     calls.close(fd);

@@ -1,7 +1,10 @@
 // More requests than the workers can take, from clients that never retry.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { values } from "../conformance/wsgi/connection.js";
 import { type Ask, Load } from "../support/load.js";
@@ -61,6 +64,25 @@ describe("more clients than the queue has room for", () => {
       await until(() => load.requests > 1500, "many are answered");
       await load.stop();
       assert.deepEqual(load.wrong, {});
+    }));
+});
+
+describe("more clients at once than a front comes to accept", () => {
+  test("wait in the backlog, beyond what Node would let wait by itself, and are answered", () =>
+    promised({ args: ["--workers", "1", "--threads", "2"] }, async (server) => {
+      const fronts = (await server.status()).fronts.map(({ pid }) => pid);
+      for (const pid of fronts) process.kill(pid, "SIGSTOP");
+      const sockets = Array.from({ length: 1000 }, () => connect({ port: server.vivarium.port, host: "127.0.0.1" }));
+      try {
+        // A client that finds no place in the backlog has no connection until the front accepts again.
+        const signal = AbortSignal.timeout(20_000);
+        await Promise.all(sockets.map((socket) => once(socket, "connect", { signal })));
+      } finally {
+        for (const pid of fronts) process.kill(pid, "SIGCONT");
+      }
+      for (const socket of sockets) socket.write("GET /here HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+      for (const answer of await Promise.all(sockets.map(text)))
+        assert.match(answer, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nhere$/s);
     }));
 });
 
