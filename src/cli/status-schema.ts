@@ -39,6 +39,7 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       state: v.picklist(["booting", "ready", "silent", "draining", "down"]),
       startedAt: v.string(),
       connections: count,
+      webSockets: count,
       requests: count,
       executing,
       cpu: count,

@@ -79,9 +79,11 @@ function certificateFacts({ certificates }: Status, now: number): readonly Fact[
 
 /** The only front, or what all of them have together. */
 function frontsFact(fronts: readonly FrontStatus[]): Fact {
-  const sum = (name: "connections" | "requests" | "memory" | "cpu"): number =>
+  const sum = (name: "connections" | "webSockets" | "requests" | "memory" | "cpu"): number =>
     fronts.reduce((total, front) => total + front[name], 0);
-  const served = `${counted(sum("connections"), "connection")} open, ${counted(sum("requests"), "request")}, ${megabytes(sum("memory"))}, CPU ${sum("cpu").toFixed(1)} s`;
+  const webSockets = sum("webSockets");
+  const open = `${counted(sum("connections"), "connection")} open${webSockets === 0 ? "" : ` (${counted(webSockets, "WebSocket")})`}`;
+  const served = `${open}, ${counted(sum("requests"), "request")}, ${megabytes(sum("memory"))}, CPU ${sum("cpu").toFixed(1)} s`;
   const [front, ...others] = fronts;
   if (front !== undefined && others.length === 0) {
     return { name: "front", text: `process ${front.pid}, ${front.state}; ${served}` };

@@ -242,6 +242,7 @@ class Front {
   report(): FrontReport {
     return {
       connections: this.#ingress.connections,
+      webSockets: this.#ingress.openWebSockets,
       requests: this.#ingress.requests,
       pools: [...this.#pools].map(([config, workers]) => poolReport(config, workers)),
       workers: [...this.#pools.values()].flatMap(workerReports),

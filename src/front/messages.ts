@@ -160,6 +160,7 @@ export interface GenerationAnswers {
 
 export interface FrontReport {
   readonly connections: number;
+  readonly webSockets: number;
   readonly requests: number;
   readonly pools: readonly PoolReport[];
   /** Of all pools. */

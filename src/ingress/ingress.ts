@@ -184,6 +184,13 @@ export class Ingress implements IngressOptions {
     return this.#connections.size;
   }
 
+  /** Of these, WebSockets: looked for when somebody asks. */
+  get openWebSockets(): number {
+    let count = 0;
+    for (const { webSocket } of this.#connections) if (webSocket === true) count += 1;
+    return count;
+  }
+
   /** Requests given to a handler since the start. */
   get requests(): number {
     return this.#requests;

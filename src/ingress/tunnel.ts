@@ -68,6 +68,10 @@ export class ClientTunnel implements TunnelEnd, UpgradedOwner {
     owner?.tunnelEnded();
   }
 
+  get webSocket(): true {
+    return true;
+  }
+
   /** What runs through it is finished, as other requests are: only the two ends know when they are done. */
   drain(): void {}
 

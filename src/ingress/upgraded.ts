@@ -20,6 +20,7 @@ export interface Switched {
 
 /** What speaks on it from now on. */
 export interface UpgradedOwner extends ClientSocketOwner, IngressConnection {
+  readonly webSocket: true;
   /** Whoever answered the exchange cannot go on. */
   cut(): void;
 }

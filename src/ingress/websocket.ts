@@ -245,6 +245,10 @@ export class WebSocketConnection implements WebSocketStream, UpgradedOwner, Pace
     return this.#options.draining ? lingerDrainingTicks : lingerTicks;
   }
 
+  get webSocket(): true {
+    return true;
+  }
+
   /** The server stops. */
   drain(): void {
     this.close(1001, "");

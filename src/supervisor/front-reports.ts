@@ -9,6 +9,7 @@ export function sumOf(reports: Iterable<FrontReport>): FrontReport | undefined {
   return others.reduce<FrontReport>(
     (sum, report) => ({
       connections: sum.connections + report.connections,
+      webSockets: sum.webSockets + report.webSockets,
       requests: sum.requests + report.requests,
       // workers are connected to one front
       pools: [...sum.pools, ...report.pools],

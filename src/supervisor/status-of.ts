@@ -149,6 +149,7 @@ function frontStatus(front: KnownFront, known: Known): FrontStatus {
     state: frontState(front, known),
     startedAt: new Date(front.startedAt).toISOString(),
     connections: report?.connections ?? 0,
+    webSockets: report?.webSockets ?? 0,
     requests: report?.requests ?? 0,
     executing: report?.executing ?? [],
     ...processUsage(pid),

@@ -87,6 +87,8 @@ export interface FrontStatus {
   readonly startedAt: string;
   /** Client connections open at this moment. */
   readonly connections: number;
+  /** Of these, WebSockets: those of applications, and those that are passed on to servers elsewhere. */
+  readonly webSockets: number;
   /** Requests received since it started. */
   readonly requests: number;
   /** In embedded mode: responses that go on, the oldest first. Of what is computed right now it cannot tell: then it is `silent`. */

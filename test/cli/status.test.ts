@@ -197,7 +197,8 @@ address     http://127.0.0.1:8000
 uptime      2 h 3 min (Vivarium 0.1.0)
 directory   /srv/guestbook
 supervisor  process 1
-fronts      2 processes, 1 ready; 3 connections open, 34,522 requests, 49.0 MiB, CPU 1.3 s
+fronts      2 processes, 1 ready; 3 connections open (2 WebSockets), 34,522 requests, 49.0 MiB, CPU
+            1.3 s
 
 mount  answered by
 /      upstream old
@@ -216,6 +217,7 @@ test("the screen of several fronts shows each, and what they have together", () 
     state: "silent",
     startedAt: "2030-01-01T02:03:02.000Z",
     connections: 2,
+    webSockets: 2,
     executing: [],
   } as const;
   const screen = describeStatus(

@@ -70,6 +70,7 @@ describe("a request for a WebSocket", () => {
       "Sec-WebSocket-Extensions": "permessage-deflate",
       Origin: "http://example.org",
     });
+    assert.deepEqual([made.served.ingress.connections, made.served.ingress.openWebSockets], [1, 1]);
     const lines = connection.received.split("\r\n");
     assert.equal(lines[0], "GET /chat?a=1 HTTP/1.1");
     for (const line of [

@@ -57,13 +57,17 @@ async function amidst(server: Server, act: () => Promise<void>): Promise<void> {
 }
 
 describe("WebSockets of an ASGI application", () => {
-  test("do not count against --concurrency once they are accepted", () =>
+  test("do not count against --concurrency once they are accepted, and are counted by vivarium status", () =>
     asgi({ args: ["--workers", "1", "--concurrency", "2"], expected: [told] }, async (server) => {
       const sockets = await opened(server, 20);
       await amidst(server, async () => {
         for (const [index, { client }] of sockets.entries()) await echoes(client, `hello ${index}`);
       });
+      assert.equal((await server.front()).webSockets, 20);
+      const { stdout } = await vivarium(["status", "--control", server.vivarium.control]);
+      assert.match(stdout, /connections open \(20 WebSockets\), /);
       for (const { client } of sockets) client.destroy();
+      await until(async () => (await server.front()).webSockets === 0, "none is open");
     }));
 
   test("last longer than a request may", () =>

@@ -20,7 +20,8 @@ const server: UpstreamStatus = {
 
 function report(servers: readonly UpstreamStatus[], differences: Partial<FrontReport> = {}): FrontReport {
   const group = { name: "main", balance: "hash", requests: 40, retries: 3, servers } as const;
-  return { connections: 5, requests: 50, pools: [], workers: [], executing: [], upstreams: [group], ...differences };
+  const counts = { connections: 5, webSockets: 2, requests: 50 };
+  return { ...counts, pools: [], workers: [], executing: [], upstreams: [group], ...differences };
 }
 
 test("nothing is the sum of nothing, and one report its own", () => {
@@ -35,7 +36,7 @@ test("what fronts counted is added up", () => {
   const group = { name: "main", balance: "hash", requests: 80, retries: 6, servers: [sum] } as const;
   assert.deepEqual(
     sumOf([report([server]), report([other])]),
-    report([], { connections: 10, requests: 100, upstreams: [group] }),
+    report([], { connections: 10, webSockets: 4, requests: 100, upstreams: [group] }),
   );
 });
 

@@ -34,6 +34,7 @@ export const exampleStatus: Status = {
       state: "ready",
       startedAt: "2030-01-01T00:00:00.000Z",
       connections: 1,
+      webSockets: 0,
       requests: 34512,
       executing: [],
       cpu: 1.25,

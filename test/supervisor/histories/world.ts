@@ -587,6 +587,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
   report(): Promise<FrontReport | undefined> {
     return this.#ask(() => ({
       connections: 0,
+      webSockets: 0,
       requests: 0,
       workers: [],
       executing: [],
