@@ -1,6 +1,7 @@
 // A client that shows what is on the wire: one connection, responses read as RFC 9112 frames them, and whether each came
 // whole. fetch would hide all of it. Kept apart from Vivarium's own codec, which it is to judge.
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 export interface Response {
   readonly status: number;
@@ -43,8 +44,10 @@ export class Connection {
   #closed = false;
   readonly #waiting = new Set<() => void>();
 
-  constructor(port: number) {
-    this.#socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  /** `secure`: over TLS, whatever the certificate is. */
+  constructor(port: number, secure = false) {
+    const to = { port, host: "127.0.0.1", noDelay: true };
+    this.#socket = secure ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to);
     const wake = (): void => {
       for (const each of [...this.#waiting]) each();
     };
