@@ -70,11 +70,28 @@ const [{ path: python } = { path: "" }] = found;
 describe("applications of other kinds", () => {
   for (const target of ["no_lifespan", "instance", "method", "passes_on"]) {
     test(`is found to be ASGI, without a lifespan: ${target}`, () =>
-      served(python, target, [], async (probe) => assert.equal((await probe.ask("/")).text, "false")));
+      served(python, target, [], async (probe) => assert.equal((await probe.ask("/")).text, "{}")));
   }
 
   test("answers to lifespan as to a request: it has none", () =>
     served(python, "no_types", [], async (probe) => assert.equal((await probe.ask("/")).text, "ok")));
+
+  test("raises while it starts: it is served without a lifespan, and the log has the traceback", () =>
+    served(python, "raises_at_start", [], async (probe) => {
+      assert.equal((await probe.ask("/")).text, "started all the same");
+      assert.match(
+        probe.server.output,
+        /exception before lifespan\.startup was answered: the application is served without a lifespan[\s\S]*LookupError: no such table/,
+      );
+    }));
+
+  test("returns from its lifespan before it has answered: it is served without", () =>
+    served(python, "returns_at_start", [], async (probe) => assert.equal((await probe.ask("/")).text, "ok")));
+
+  test("leaves its lifespan once it has started: it is not told that it ends", () =>
+    served(python, "leaves_after_start", [], async (probe) => {
+      assert.equal((await probe.ask("/")).text, '{"left": "behind"}');
+    }));
 
   test("a WSGI application beside them is found to be one", () =>
     served(python, "wsgi", [], async (probe) => assert.equal((await probe.ask("/")).text, "wsgi")));
@@ -96,10 +113,6 @@ describe("applications of other kinds", () => {
   for (const [target, expected] of [
     ["Scoped", /takes the scope alone, as ASGI 2 had it/],
     ["fails_to_start", /The application did not start: it said the database is not there\./],
-    [
-      "raises_at_start",
-      /LookupError: no such table[\s\S]*The application did not start: it raised LookupError: no such table\./,
-    ],
   ] as const) {
     test(`does not start, and says why: ${target}`, async () => {
       const control = join(temporaryFolder("asgi"), "control.sock");

@@ -233,7 +233,7 @@ describe("newer code of an ASGI application", () => {
           const { code } = await vivarium(["reload", "--control", server.vivarium.control]);
           assert.equal(code, 1);
         });
-        await server.logged(/The application did not start: it raised RuntimeError: this code is refused\./);
+        await server.logged(/The application did not start: it said RuntimeError: this code is refused\./);
         rmSync(join(server.folder, "refuse"));
       },
     ));

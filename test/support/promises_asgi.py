@@ -78,7 +78,8 @@ async def socket(receive, send):
 async def lifespan(receive, send):
     await receive()
     if os.path.exists("refuse"):
-        raise RuntimeError("this code is refused")
+        await send({"type": "lifespan.startup.failed", "message": "RuntimeError: this code is refused"})
+        return
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})

@@ -104,8 +104,9 @@ class Worker:
     async def serve(self):
         give_signals()
         lifespan = Lifespan(self._application, self.loop)
+        self._state = lifespan.state
         try:
-            self._state = await lifespan.startup()
+            await lifespan.startup()
         except StartupFailed as failure:
             report("%sThe application did not start: %s." % (_whole_lines(failure.trace), str(failure).rstrip(".")))
             return LOAD_FAILED

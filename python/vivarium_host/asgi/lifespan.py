@@ -5,11 +5,12 @@ import sys
 import traceback
 
 from ..wsgi import report
-from .scope import SPEC_VERSION
+
+SPEC_VERSION = "2.0"  # of the lifespan protocol, which is numbered by itself
 
 
 class StartupFailed(Exception):
-    """The application says that it cannot start, or raised while it did; ``trace`` is a traceback or ""."""
+    """The application says that it cannot start; ``trace`` is the traceback it gave, or ""."""
 
     def __init__(self, problem, trace=""):
         Exception.__init__(self, problem)
@@ -17,8 +18,8 @@ class StartupFailed(Exception):
 
 
 class Lifespan:
-    """An application that does not know the protocol raises before it asks for anything, or answers with something else: then it has
-    none. One that raises after it was told to start has failed."""
+    """An application that raises before it has answered does not know the protocol, and is served without ("the server must continue
+    but not send any lifespan events"). One that cannot start says lifespan.startup.failed."""
 
     def __init__(self, application, loop):
         self._application = application
@@ -27,14 +28,13 @@ class Lifespan:
         self._told = []  # messages for the application
         self._waiter = None
         self._asked = False  # it was told to start
-        self._complete = False
         self._foreign = False  # it answered with a message of another protocol
         self._started = loop.create_future()
         self._stopped = loop.create_future()
         self.state = {}
 
     async def startup(self):
-        """The state that each request's scope gets a copy of, None where there is no lifespan. Raises StartupFailed."""
+        """Raises StartupFailed."""
         scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -45,7 +45,6 @@ class Lifespan:
         problem = await self._started
         if problem is not None:
             raise problem
-        return self.state if self._complete else None
 
     async def shutdown(self):
         if self._task is None or self._task.done():
@@ -62,9 +61,9 @@ class Lifespan:
             if self._started.done():
                 if not self._stopped.done():
                     report("exception in the application's lifespan\n%s" % _traceback(error))
-            elif self._asked and not self._foreign:
-                self._settle(StartupFailed("it raised %s" % _described(error), _traceback(error)))
             else:
+                if self._asked and not self._foreign:
+                    report("exception before lifespan.startup was answered: the application is served without a lifespan\n%s" % _traceback(error))
                 self._settle(None)
         finally:
             if not self._stopped.done():
@@ -90,7 +89,6 @@ class Lifespan:
         if type == "lifespan.startup.complete":
             if self._started.done():
                 raise RuntimeError("lifespan.startup.complete comes a second time")
-            self._complete = True
             self._settle(None)
         elif type == "lifespan.startup.failed":
             if self._started.done():
@@ -108,10 +106,6 @@ class Lifespan:
             self._foreign = not self._started.done()
             raise RuntimeError("%r is no message of the lifespan protocol" % (type,))
 
-
-def _described(error):
-    message = str(error).strip().split("\n")[0].rstrip(".")
-    return type(error).__name__ + (": " + message if message else "")
 
 
 def _traceback(error):

@@ -75,9 +75,8 @@ def http_scope(shared, own, flags, state):
         **base,
         "headers": headers.copy(),
         "extensions": extensions,
+        "state": state.copy(),
     }
-    if state is not None:
-        scope["state"] = state.copy()
     return scope
 
 
@@ -99,10 +98,9 @@ def websocket_scope(shared, own, state):
             if each.strip(" \t")
         ],
         "extensions": {"websocket.http.response": {}},
+        "state": state.copy(),
     }
     del scope["method"]
-    if state is not None:
-        scope["state"] = state.copy()
     return scope
 
 

@@ -602,7 +602,7 @@ async def application(scope, receive, send):
 
 async def no_lifespan(scope, receive, send):
     assert scope["type"] == "http"
-    await answer_json(send, "state" in scope)
+    await answer_json(send, scope["state"])
 
 
 async def no_types(scope, receive, send):
@@ -624,6 +624,22 @@ async def raises_at_start(scope, receive, send):
         await receive()
         raise LookupError("no such table")
     await answer(send, b"started all the same")
+
+
+async def returns_at_start(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        return
+    await answer(send, b"ok")
+
+
+async def leaves_after_start(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        scope["state"]["left"] = "behind"
+        await send({"type": "lifespan.startup.complete"})
+        return
+    await answer_json(send, scope["state"])
 
 
 async def fails_to_stop(scope, receive, send):

@@ -153,6 +153,6 @@ export function scopeCases(probe: Probe): void {
 
   test("lifespan has its own scope, with state", async () => {
     const { started } = (await probe.json("/who")) as { readonly started: unknown };
-    assert.deepEqual(started, [["lifespan", { version: "3.0", spec_version: "2.5" }, ["asgi", "state", "type"]]]);
+    assert.deepEqual(started, [["lifespan", { version: "3.0", spec_version: "2.0" }, ["asgi", "state", "type"]]]);
   });
 }
