@@ -7,6 +7,14 @@ import type { IngressConnection, IngressOptions } from "./options.js";
 /** RFC 9113 §3.4. No request of HTTP/1 begins so. */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
+/**
+ * A first line that is whole and names no HTTP of any version is neither protocol's: RFC 9113 §3.4 has the connection closed, and who sent
+ * that would not understand an answer in HTTP/1. An empty line may be before a request (RFC 9112 §2.2).
+ */
+const neither = /^(?!.*http\/)[^\r\n].*\r?\n/i;
+/** Of a longer line HTTP/1 says what is wrong with it. */
+const lineMost = 256;
+
 export class Preface implements IngressConnection, ClientSocketOwner, Timed {
   deadline: number;
   readonly #socket: ClientSocket;
@@ -15,7 +23,10 @@ export class Preface implements IngressConnection, ClientSocketOwner, Timed {
   readonly #since: number;
   #held: Buffer = Buffer.alloc(0);
 
-  /** `heard` is called once, or never: the connection is another owner's from then on. `octets` are what was received, until it returns. */
+  /**
+   * `heard` is called once, and the connection is another owner's from then on; or never, where that is closed before. `octets` are what was
+   * received, until it returns.
+   */
   constructor(socket: ClientSocket, options: IngressOptions, heard: (http2: boolean, octets: Buffer) => void) {
     this.#socket = socket;
     this.#options = options;
@@ -34,7 +45,8 @@ export class Preface implements IngressConnection, ClientSocketOwner, Timed {
     if (same && compared < preface.length) this.#held = Buffer.from(octets);
     else {
       this.#options.deadlines.unwatch(this);
-      this.#heard(same, octets);
+      if (!same && neither.test(octets.toString("latin1", 0, lineMost))) this.#socket.close();
+      else this.#heard(same, octets);
     }
   }
 

@@ -41,6 +41,23 @@ describe("requests and responses", () => {
     assert.equal(served.ingress.connections, 2);
   });
 
+  test("what is neither, the connection is closed; what is HTTP/1 gone wrong, is told so", async (t) => {
+    const served = await serveHttp2(t, (exchange) => answer(exchange, "never"));
+    const neither = ["INVALID CONNECTION PREFACE\r\n\r\n", "EHLO a.example\n"];
+    const wrong = [
+      "GET / http/1.1\r\n\r\n",
+      "\r\nGET\r\n\r\n",
+      `${"x".repeat(300)}\r\n\r\n`,
+      "PRI * HTTP/2.0\r\n\r\nno",
+    ];
+    for (const octets of [...neither, ...wrong]) {
+      const client = await served.connect();
+      client.send(octets);
+      await client.untilEnd();
+      assert.match(client.received, neither.includes(octets) ? /^$/ : /^HTTP\/1.1 (400|501|505) /, octets.slice(0, 30));
+    }
+  });
+
   test("without the option the preface is no request", async (t) => {
     const served = await serve(t, (exchange) => answer(exchange, "never"));
     const client = await served.connect();
