@@ -96,6 +96,8 @@ export const programs = {
   redis: { packages: ["redis-server"], find: () => which("redis-server") },
   // nghttp and h2load, HTTP/2's own client and load.
   nghttp: { packages: ["nghttp2-client"], find: () => which("nghttp") },
+  // What h2spec is compiled with.
+  go: { packages: ["golang-go"], find: () => which("go") ?? firstReadable("/usr/local/go/bin/go") },
   chromium: { packages: ["chromium"], find: () => which("chromium", "chromium-browser", "google-chrome") },
 };
 

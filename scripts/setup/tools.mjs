@@ -1,5 +1,6 @@
 // Everything from outside that tests and benchmark need, installed if missing.
 import { canInstall, installPackages } from "./debian.mjs";
+import { ensureH2spec } from "./h2spec.mjs";
 import { missingPrograms, onlyForBenchmark, programs } from "./programs.mjs";
 import { findPythons } from "./pythons.mjs";
 import { ensureVirtualenv, versionOf, virtualenvs } from "./virtualenvs.mjs";
@@ -19,7 +20,7 @@ function installPrograms(missing, say) {
 
 /**
  * Installs what is missing and returns what still is, as [{name, why, needed}]: programs by the names in programs.mjs,
- * virtual environments by theirs, Python versions as "python3.X". Without `only`: all that tests need. The last are not needed: Debian has one Python per
+ * virtual environments by theirs, h2spec, Python versions as "python3.X". Without `only`: all that tests need. The last are not needed: Debian has one Python per
  * release, and tests over several versions take those that are here. Quick when nothing is missing.
  */
 export function ensureTools({ root, say = progress, only = undefined }) {
@@ -43,6 +44,10 @@ export function ensureTools({ root, say = progress, only = undefined }) {
     }
     const needed = !withoutPython.includes(versionOf(name));
     if (failure !== undefined) missing.push({ name, needed, why: failure });
+  }
+  if (wanted("h2spec")) {
+    const failure = ensureH2spec(root, say);
+    if (failure !== undefined) missing.push({ name: "h2spec", needed: true, why: failure });
   }
   for (const version of withoutPython) {
     const name = `python${version}`;

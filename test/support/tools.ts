@@ -35,6 +35,7 @@ export type Tool =
   | "chromium"
   | "redis"
   | "nghttp"
+  | "h2spec"
   | "venv-frameworks"
   | "venv-async"
   | "venv-bench"
@@ -92,6 +93,13 @@ export function phpFpm(): string {
   const versions = readdirSync(folder).filter((name) => /^php-fpm\d+\.\d+$/.test(name));
   const [newest] = versions.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
   return newest === undefined ? program("php-fpm") : join(folder, newest);
+}
+
+/** The conformance suite of HTTP/2. */
+export function h2spec(): string {
+  const path = join(root, ".cache", "h2spec", "h2spec");
+  if (!isExecutable(path)) throw new Error(`${path} is missing; npm test makes it`);
+  return path;
 }
 
 /** The interpreter of the virtual environment with Flask, Django, psycopg and psycopg2. */
