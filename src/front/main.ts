@@ -239,6 +239,10 @@ class Front {
     for (const pool of this.#pools.values()) pool.retire(pid);
   }
 
+  endEvents(pid: number): void {
+    for (const pool of this.#pools.values()) pool.endEvents(pid);
+  }
+
   report(): FrontReport {
     return {
       connections: this.#ingress.connections,
@@ -341,6 +345,7 @@ process.on("message", async (message: ToFront) => {
   else if (message.type === "make-room") started?.makeRoom(message.address);
   else if (message.type === "pool-down") started?.poolDown(message.pool, message.why, message.againIn);
   else if (message.type === "retire") started?.retire(message.pid);
+  else if (message.type === "end-events") started?.endEvents(message.pid);
   else if (message.type === "generation") started?.serve(message.pool, message.generation, message.leaving);
   else if (started !== undefined && message.type === "check") {
     const problem = await started.check(message.pool, message.generation, message.path);

@@ -59,6 +59,8 @@ export type ToFront =
     }
   /** Another worker has this one's place: give it nothing more, and end its connection when it has nothing left. */
   | { readonly type: "retire"; readonly pid: number }
+  /** This worker is ended in a moment: what has no end of its own ends before. */
+  | { readonly type: "end-events"; readonly pid: number }
   /** Another front's connection waits for this upstream server to have room. */
   | { readonly type: "make-room"; readonly address: string }
   | { readonly type: "report"; readonly id: number }

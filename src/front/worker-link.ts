@@ -44,12 +44,17 @@ const eventStream = /(?:^|\n)content-type:[ \t]*text\/event-stream[ \t]*[;\r]/i;
 /** What clients of an application are told that is exchanged for a newer one: come again (RFC 6455 §7.4.2, IANA's registry). */
 const serviceRestart = 1012;
 
-/** Ends what has no end of its own: a WebSocket by its close code, a stream of events as if it were whole: an event that is not whole is dropped by its client. False where it is none. */
-export function endEvents({ exchange, events, socket }: Ticket): boolean {
-  socket?.close(serviceRestart, "");
+/**
+ * Ends what has no end of its own: a WebSocket by its close code, a stream of events as if it were whole: an event that is not whole is
+ * dropped by its client. The application is told, where it is there. False where it is none.
+ */
+export function endEvents(ticket: Ticket): boolean {
+  const { exchange, events, socket, link } = ticket;
+  socket?.end(serviceRestart);
   if (socket !== undefined) return true;
   if (!events) return false;
   exchange.write(nothing, true);
+  link?.cancel(ticket);
   return true;
 }
 

@@ -242,9 +242,11 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     });
   }
 
-  /** Running requests got their time: streams of events and WebSockets end, as they have no end of their own. */
-  endEvents(): void {
-    for (const link of this.#links.keys()) for (const ticket of link.tickets) endEvents(ticket);
+  /** Running requests got their time, all or those of this worker: streams of events and WebSockets end, as they have no end of their own. */
+  endEvents(pid?: number): void {
+    for (const link of this.#links.keys()) {
+      if (pid === undefined || link.pid === pid) for (const ticket of link.tickets) endEvents(ticket);
+    }
   }
 
   /** Ends every link once it has answered what it has; workers exit then. */

@@ -52,4 +52,10 @@ export class WorkerSocket implements WebSocketOwner {
   close(code: number, reason: string): void {
     this.#stream?.close(code, reason);
   }
+
+  /** Neither side wants it: both are told. */
+  end(code: number): void {
+    this.close(code, "");
+    this.#peer.socketClosed(code, "");
+  }
 }

@@ -18,10 +18,15 @@ const superseded = "still executes what it had when newer code took over";
 const succeeded = "still executes what it had when another took its place";
 const absent = "still executes what the front that ended gave it";
 
+/** Applications that are told that a WebSocket or a stream of events is over have so long to end, ms. */
+const farewell = 1000;
+
 export interface DeparturesOwner {
   /** Whether the spawner hangs, and tells of no worker's end. */
   readonly spawnerStuck: boolean;
   workerExited(worker: number, pid: number, status: number, signal: number): void;
+  /** This worker is ended in a moment: the front ends what has no end of its own. */
+  endEvents(pid: number): void;
 }
 
 type DeparturesSettings = Pick<PoolSettings, "pool" | "label" | "machine" | "gracefulTimeout" | "restarts">;
@@ -126,7 +131,10 @@ export class Departures {
       if (!this.#slots.leaving.includes(leaving)) return;
       const who = `${workerName(label, number)} (pid ${pid})`;
       log("warning", "supervisor", `${who} ${what}: it is ended (--graceful-timeout).`);
-      this.kill(pid);
+      this.#owner.endEvents(pid);
+      machine.later(farewell, () => {
+        if (this.#slots.leaving.includes(leaving)) this.kill(pid);
+      });
     });
   }
 

@@ -214,6 +214,10 @@ export class FrontProcess {
     this.#tell({ type: "retire", pid });
   }
 
+  endEvents(pid: number): void {
+    this.#tell({ type: "end-events", pid });
+  }
+
   reopenLogs(): void {
     this.#tell({ type: "reopen-logs" });
   }

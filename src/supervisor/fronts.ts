@@ -128,6 +128,11 @@ export class Fronts {
     for (const front of this.#processes) front.retire(pid);
   }
 
+  /** This worker is ended in a moment. */
+  endEvents(pid: number): void {
+    for (const front of this.#processes) front.endEvents(pid);
+  }
+
   renewTls(material: TlsMaterial): void {
     for (const front of this.#processes) front.renewTls(material);
   }

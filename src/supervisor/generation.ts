@@ -27,6 +27,8 @@ export interface GenerationOwner {
   generationChanged(generation: Generation): void;
   /** What a front has told before is true now: a worker connected to it. */
   workerReady(worker: number, pid: number): void;
+  /** This worker is ended in a moment: the front ends what has no end of its own. */
+  endEvents(pid: number): void;
   /** A worker that was ready, and not leaving, died. */
   workerDied(generation: Generation): void;
   /** No worker is there, and the next comes after `delay` ms; they die again and again. */
@@ -243,6 +245,10 @@ export class Generation implements SpawnerListener, BootsOwner, DeparturesOwner 
 
   wireRemoved(): void {
     this.#owner.wireRemoved();
+  }
+
+  endEvents(pid: number): void {
+    this.#owner.endEvents(pid);
   }
 
   killWorker(pid: number): void {

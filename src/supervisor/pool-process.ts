@@ -33,6 +33,8 @@ export interface PoolOwner {
   wireRemoved(): void;
   /** The front is to give this worker nothing more: its successor is ready. */
   retireWorker(pid: number): void;
+  /** This worker is ended in a moment: the front ends what has no end of its own. */
+  endEvents(pid: number): void;
   /** It was told to stop, and nothing of it is left. */
   poolEnded(): void;
 }
@@ -233,6 +235,10 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
   firstFailed(problem: string, traceback: string): void {
     this.stop();
     this.#owner.poolFailed(problem, traceback);
+  }
+
+  endEvents(pid: number): void {
+    this.#owner.endEvents(pid);
   }
 
   generationServes(generation: number, leaving: readonly number[]): void {

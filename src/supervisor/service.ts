@@ -215,6 +215,10 @@ export class Service implements PoolOwner, FrontsOwner {
     this.#fronts?.retire(pid);
   }
 
+  endEvents(pid: number): void {
+    this.#fronts?.endEvents(pid);
+  }
+
   frontGone(): void {
     for (const pool of this.#pools) {
       pool.frontGone();

@@ -252,6 +252,22 @@ describe("newer code of an ASGI application", () => {
         assert.deepEqual([text, whole], ["data: events\n\n", true]);
       },
     ));
+
+  test("tells the application of such a stream that its client has left, and waits for it to end", () =>
+    asgi(
+      {
+        args: ["--workers", "1", "--probation", "0", "--graceful-timeout", "0.5"],
+        expected: [reloads, /--graceful-timeout/, told],
+      },
+      async (server) => {
+        const events = server.begin("/events?listened");
+        await events.received("data: events");
+        await vivarium(["reload", "--control", server.vivarium.control]);
+        const { text, whole } = await events.response();
+        assert.deepEqual([text, whole], ["data: events\n\n", true]);
+        await server.logged(/events told: http\.disconnect/);
+      },
+    ));
 });
 
 test("a stop lets requests finish, and ends streams of events after the graceful timeout", () =>

@@ -111,6 +111,7 @@ describe("WebSockets of an ASGI application", () => {
           assert.equal(code, 0);
           await echoes(old.client, "still the old code");
           assert.equal(await old.client.nextText(), "close 1012");
+          await server.logged(/told of 1012/);
         });
         const [next] = await opened(server, 1);
         assert.notEqual(next?.pid, old.pid);

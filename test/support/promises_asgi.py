@@ -61,6 +61,15 @@ async def stream(send, token, kind, name):
     await send({"type": "http.response.body", "body": b"data: end\n\n"})
 
 
+async def listened(send, token, receive):
+    """Events without an end, but for the client's."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    await send({"type": "http.response.body", "body": b"data: " + token + b"\n\n", "more_body": True})
+    await receive()
+    message = await receive()
+    print("events told: " + message["type"], flush=True)
+
+
 async def socket(receive, send):
     await receive()
     await send({"type": "websocket.accept"})
@@ -107,6 +116,8 @@ async def app(scope, receive, send):
             os._exit(7)
         elif verb == "once" and not first(value):
             break
+        elif verb == "listened":
+            return await listened(send, token, receive)
         elif verb == "events":
             return await stream(send, token, b"text/event-stream", value)
         elif verb == "stream":

@@ -565,6 +565,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
     const { time } = this.world;
     this.#hear(() => this.#retire(pid, time));
   }
+  endEvents(): void {}
   generationServes(pool: string, generation: number, leaving: readonly number[]): void {
     const { time } = this.world;
     this.#hear(() => {
