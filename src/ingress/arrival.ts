@@ -6,7 +6,7 @@ import { VivariumError } from "../errors.js";
 import { type ClientSocket, NetClientSocket, type Whence } from "../net/client-socket.js";
 import type { Timed } from "../net/deadline.js";
 import { decodeProxyHeader } from "../protocol/proxy/header-decoder.js";
-import { lingerDrainingTicks } from "./http1-phases.js";
+import { idleDrainingTicks, lingerDrainingTicks } from "./http1-phases.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { plainPage } from "./page.js";
 import type { TlsDoor } from "./tls.js";
@@ -64,10 +64,18 @@ export class Arrival implements IngressConnection, Timed {
     this.destroy();
   }
 
+  /** A client that is shaking hands has not been told anything yet: it would have to take an end for a failure, not for a stop. */
   drain(): void {
     const { deadlines, drainIdle } = this.#options;
-    if (drainIdle === 0) this.destroy();
-    else this.deadline = Math.min(this.deadline, deadlines.tick + drainIdle);
+    const { tick } = deadlines;
+    const stopped = this.#isSilent ? this.#silentSince + idleDrainingTicks : tick + lingerDrainingTicks;
+    const until = drainIdle > 0 ? tick + drainIdle : stopped;
+    if (until > tick) this.deadline = Math.min(this.deadline, until);
+    else this.destroy();
+  }
+
+  get #isSilent(): boolean {
+    return this.#silentSince !== Number.POSITIVE_INFINITY;
   }
 
   destroy(): void {

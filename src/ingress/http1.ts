@@ -246,14 +246,15 @@ class Connection
     const { deadlines, keepAlive, headTimeout, draining, drainIdle, memory } = this.#options;
     const idle = this.#decoder.idle;
     if (this.#decoder.pending !== this.#counted) this.#count();
-    if (this.#inputEnded || (idle && draining && drainIdle === 0)) {
+    if (this.#inputEnded) {
       this.#closeSoon();
       return false;
     }
     if (this.#phase === phases.idle) {
       if (idle) {
         this.#restsSince = deadlines.tick;
-        this.deadline = deadlines.tick + (draining ? drainIdle : keepAlive);
+        // Draining, its last response promised that the connection stays: that it began to, the client cannot know yet.
+        this.deadline = deadlines.tick + (draining ? drainIdle || idleDrainingTicks : keepAlive);
       } else {
         this.#phase = phases.head;
         this.deadline = deadlines.tick + headTimeout;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createConnection } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { connect } from "node:tls";
+import { connect, type TLSSocket } from "node:tls";
 import { type LogLine, logLine } from "../../src/channels.js";
 import type { Handler } from "../../src/exchange.js";
 import { TlsDoor } from "../../src/ingress/tls.js";
@@ -110,13 +110,23 @@ describe("a connection that begins with a PROXY header", () => {
     await eventually(() => ingress.connections === 0);
   });
 
-  test("is closed in its header when the server stops", async (t) => {
-    const { connect: open, ingress } = await serve(t, () => {}, { proxies });
-    const client = await open();
-    client.send(line.slice(0, 20));
-    await eventually(() => ingress.connections === 1);
-    await ingress.drain();
-    await client.untilEnd();
+  test("is let be for a moment when the server stops, and longer when its header has begun", async (t) => {
+    const { connect: open, deadlines, ingress } = await serve(t, tell, { proxies });
+    const [silent, begun, stalled] = [await open(), await open(), await open()];
+    for (const client of [begun, stalled]) client.send(line.slice(0, 20));
+    await eventually(() => ingress.connections === 3);
+    await settle();
+    const drained = ingress.drain();
+    await settle();
+    assert.equal(ingress.connections, 3);
+    deadlines.advance(ticks(0.25) + 1);
+    await silent.untilEnd();
+    begun.send(line.slice(20), hello);
+    await begun.until("192.0.2.7 56324 443 http");
+    deadlines.advance(ticks(2));
+    await stalled.untilEnd();
+    await begun.untilEnd();
+    await drained;
   });
 
   test("on a unix socket", async (t) => {
@@ -196,6 +206,51 @@ describe("a connection on which TLS is spoken", () => {
     await silent.untilEnd();
     await stalled.untilEnd();
     await eventually(() => ingress.connections === 0);
+  });
+
+  /** A client that notes what it receives. */
+  function secured(
+    context: TestContext,
+    port: number,
+  ): { readonly socket: TLSSocket; readonly received: () => string } {
+    const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+    context.after(() => socket.destroy());
+    let received = "";
+    socket.setEncoding("latin1").on("data", (text: string) => {
+      received += text;
+    });
+    return { socket, received: () => received };
+  }
+
+  test("that is in its handshake when the server stops is answered", async (t) => {
+    const served = await serve(t, (exchange) => answer(exchange, "last"), { tls: door }, false, "https");
+    const { socket, received } = secured(t, served.port);
+    let drained: Promise<void> | undefined;
+    // The server is waiting for the client's Finished then (RFC 8446 §2).
+    socket.on("secureConnect", () => {
+      drained = served.ingress.drain();
+      socket.write(hello);
+    });
+    await eventually(() => received().endsWith("last"));
+    assert.match(received(), /\r\nConnection: close\r\n/);
+    await drained;
+  });
+
+  test("whose response is on its way when the server stops may make the next request", async (t) => {
+    let drained: Promise<void> | undefined;
+    const handler: Handler = (exchange) => {
+      answer(exchange, exchange.request.target);
+      drained ??= served.ingress.drain();
+    };
+    const served = await serve(t, handler, { tls: door }, false, "https");
+    const { socket, received } = secured(t, served.port);
+    socket.write("GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
+    await eventually(() => received().endsWith("/first"));
+    assert.doesNotMatch(received(), /Connection: close/);
+    socket.write("GET /second HTTP/1.1\r\nHost: a\r\n\r\n");
+    await eventually(() => received().endsWith("/second"));
+    assert.match(received(), /\r\nConnection: close\r\n/);
+    await drained;
   });
 
   test("that is given up in its handshake leaves nothing", async (t) => {
