@@ -2,6 +2,7 @@
 // clients, so nothing here may hide it. Kept apart from Vivarium's own codec, which it is to judge.
 import { connect, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
+import { connect as connectTls } from "node:tls";
 
 export const outcomes = [
   "right",
@@ -38,8 +39,19 @@ export interface LoadOptions {
   readonly ask: (client: number, number: number) => Ask;
   /** A connection for each request, where otherwise a client keeps its own while the server does. */
   readonly connectionEach?: boolean;
+  /** Over TLS, whatever the certificate is. */
+  readonly secure?: boolean;
+  /** What carries a client's requests, where that is no connection of its own (http2-load.ts). */
+  readonly line?: (client: number) => Line;
   /** Milliseconds a client waits for an answer; 30,000 where it is not given. */
   readonly patience?: number;
+}
+
+export interface Line {
+  /** Resolves with what came of it within so many milliseconds. */
+  ask(ask: Ask, patience: number): Promise<Result>;
+  /** Asks no more, or not on this connection. */
+  close(): void;
 }
 
 /** A request that was not answered rightly. */
@@ -55,7 +67,7 @@ export interface Failure {
 }
 
 /** What came of a request; `keep` says whether its connection can carry the next one. */
-interface Result {
+export interface Result {
   readonly outcome: Outcome;
   readonly status: number;
   readonly received: string;
@@ -104,11 +116,12 @@ export class Load {
   }
 
   async #run(options: LoadOptions, client: number): Promise<void> {
-    const line = new Line(options);
+    const { patience = 30_000 } = options;
+    const line = options.line?.(client) ?? new OwnLine(options);
     for (let number = 0; !this.#stopped; number += 1) {
       const ask = options.ask(client, number);
       const from = performance.now();
-      const { outcome, status, received, keep } = await line.ask(ask);
+      const { outcome, status, received, keep } = await line.ask(ask, patience);
       if (!keep) line.close();
       const at = performance.now();
       this.counts[outcome] += 1;
@@ -137,7 +150,7 @@ function counted(): Counts {
 }
 
 /** A client's connection, made when there is something to ask and none. */
-class Line {
+class OwnLine implements Line {
   readonly #options: LoadOptions;
   #socket: Socket | undefined;
   #received: Buffer = Buffer.alloc(0);
@@ -155,8 +168,8 @@ class Line {
     this.#socket = undefined;
   }
 
-  async ask(ask: Ask): Promise<Result> {
-    const { connectionEach = false, patience = 30_000 } = this.#options;
+  async ask(ask: Ask, patience: number): Promise<Result> {
+    const { connectionEach = false } = this.#options;
     // A connection that the server closed while nothing was asked is no failure: whoever asks next sees it before.
     if (this.#ended) this.close();
     this.#socket ??= this.#connect();
@@ -173,7 +186,9 @@ class Line {
   }
 
   #connect(): Socket {
-    const socket = connect({ port: this.#options.port, host: "127.0.0.1", noDelay: true });
+    const { port, secure = false } = this.#options;
+    const to = { port, host: "127.0.0.1", noDelay: true };
+    const socket = secure ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to);
     this.#connected = false;
     this.#ended = false;
     const current = (): boolean => this.#socket === socket;
@@ -217,7 +232,7 @@ class Line {
   }
 }
 
-function judge(ask: Ask, status: number, body: string): Outcome {
+export function judge(ask: Ask, status: number, body: string): Outcome {
   if (status >= 500) return "5xx";
   if (status >= 400) return "4xx";
   const right = typeof ask.right === "string" ? body === ask.right : ask.right(body);
