@@ -8,7 +8,7 @@ from ..wsgi import HOP_BY_HOP
 
 # The newest that is implemented: with 2.4 send() raises OSError once the client has left.
 SPEC_VERSION = "2.5"
-PARTS_MOST = 512  # connections, and paths, whose part of the scope is kept
+PARTS_MOST = 512  # connections, paths, and both together, whose part of the scope is kept
 HEADS_MOST = 512  # heads of responses
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
@@ -19,6 +19,7 @@ DROPPED = frozenset(name.encode() for name in HOP_BY_HOP)
 
 _parts = {}
 _paths = {}
+_scopes = {}
 _heads = {}
 _last = (0, None, None)  # status, headers and head of the response before
 
@@ -60,23 +61,30 @@ def _path(own):
     return found
 
 
+def _scope(shared, own):
+    """What is the same in each such request of a connection."""
+    base, headers = _parts.get(shared) or _part(shared)
+    if len(_scopes) >= PARTS_MOST:
+        _scopes.clear()
+    scope = {"type": "http", "asgi": None, **(_paths.get(own) or _path(own)), **base, "headers": None, "extensions": None, "state": None}
+    found = _scopes[shared, own] = (scope, headers)
+    return found
+
+
 def http_scope(shared, own, flags, state):
     """The scope of a request. What is mutable in it is the request's own."""
-    base, headers = _parts.get(shared) or _part(shared)
+    same, headers = _scopes.get((shared, own)) or _scope(shared, own)
     extensions = {"http.response.pathsend": {}}
-    if flags & wire.FLAG_TAKES_HINTS:
-        extensions["http.response.early_hint"] = {}
-    if flags & wire.FLAG_TAKES_TRAILERS:
-        extensions["http.response.trailers"] = {}
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
-        **(_paths.get(own) or _path(own)),
-        **base,
-        "headers": headers.copy(),
-        "extensions": extensions,
-        "state": state.copy(),
-    }
+    if flags:
+        if flags & wire.FLAG_TAKES_HINTS:
+            extensions["http.response.early_hint"] = {}
+        if flags & wire.FLAG_TAKES_TRAILERS:
+            extensions["http.response.trailers"] = {}
+    scope = same.copy()
+    scope["asgi"] = {"version": "3.0", "spec_version": SPEC_VERSION}
+    scope["headers"] = headers.copy()
+    scope["extensions"] = extensions
+    scope["state"] = state.copy()
     return scope
 
 
