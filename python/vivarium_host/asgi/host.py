@@ -190,7 +190,16 @@ class Worker:
         if not data:
             self._lose_front()
             return
-        for frame in self._reader.feed(data):
+        # What begins or goes on by these frames has its turn before the flush that is planned behind them: one planned by the first
+        # answer would come a turn of the loop later, and that costs a look at all descriptors.
+        self._flushing = True
+        try:
+            self._take(self._reader.feed(data))
+        finally:
+            self.loop.call_soon(self._flush_planned)
+
+    def _take(self, frames):
+        for frame in frames:
             type = frame[0]
             if type == wire.REQUEST:
                 self._begin(frame)
@@ -244,11 +253,13 @@ class Worker:
         if EAGER:
             request.task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)
         else:
-            request.task = asyncio.Task(coroutine, loop=self.loop)
+            # A name that need not be made; from 3.12 on it is made only where somebody asks for it.
+            request.task = asyncio.Task(coroutine, loop=self.loop, name="request")
 
-    def answered(self, id):
-        """The front waits for it no longer."""
+    def answer(self, id, frame, head=b"", payload=b""):
+        """As put, of the last frame of an answer: the front waits for the request no longer."""
         self._requests.pop(id, None)
+        self.put(frame, head, payload)
         if self._memory is not None:
             self._look_at_memory()
 
@@ -281,7 +292,8 @@ class Worker:
 
     def _flush_planned(self):
         self._flushing = False
-        self.flush()
+        if self._outbox or self._rest:
+            self.flush()
 
     def flush(self):
         """Writes what the front takes now. The watcher does so, too, while the loop is blocked."""

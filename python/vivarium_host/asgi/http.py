@@ -40,7 +40,6 @@ class Http:
     _waits_since = 0  # it waits for its client, whose time is not the application's
     _state = NOTHING
     _head = None
-    _length = -1
     _sent = 0
     _trailers = False
     _trailer_lines = b""
@@ -201,11 +200,10 @@ class Http:
                     body = _octets(body)
                 more = message.get("more_body", False)
                 if state == STARTED and not more and not self._trailers:
-                    room = len(body) <= self._room
-                    length = self._length
-                    if room and (length < 0 or length == len(body)):
+                    size = len(body)
+                    status, flags, head, length = self._head
+                    if size <= self._room and (length == size or length < 0):
                         # What nearly every application does.
-                        status, flags, head, _ = self._head
                         self._end(RESPONSE, flags | LAST, status, head, body)
                         return
                 await self._send_body(body, more)
@@ -231,9 +229,9 @@ class Http:
         raise RuntimeError(_out_of_order(type, self._state))
 
     def _start(self, message):
-        self._head = head = response_head(message)
-        self._length = head[3]
-        self._trailers = bool(message.get("trailers", False))
+        self._head = response_head(message)
+        if message.get("trailers"):
+            self._trailers = True
         self._state = STARTED
 
     def _without_body(self):
@@ -242,7 +240,7 @@ class Http:
 
     async def _send_body(self, body, more):
         """Sends octets of the body, the head before the first, as the front has room for them."""
-        length = self._length
+        length = self._head[3]
         size = len(body)
         if length >= 0 and not self._without_body():
             sent = self._sent + size
@@ -298,9 +296,8 @@ class Http:
             wall = wire.MICROSECONDS_MOST
         size = len(head)
         self._state = DONE
-        worker = self._worker
-        worker.put(PACK(size + len(payload), self.id, type, flags, status, size, wall, 0), head, payload)
-        worker.answered(self.id)
+        id = self.id
+        self._worker.answer(id, PACK(size + len(payload), id, type, flags, status, size, wall, 0), head, payload)
         if self._waiters:
             self._wake()
 
@@ -353,8 +350,7 @@ class Http:
         """The application will say nothing more, and the response is not whole."""
         if self.late:
             self._state = DONE
-            self._worker.put(wire.frame(wire.LATE, self.id, wire.FLAG_OVER))
-            self._worker.answered(self.id)
+            self._worker.answer(self.id, wire.frame(wire.LATE, self.id, wire.FLAG_OVER))
         elif self._state < SENDING and not self.gone:
             self._end(wire.RESPONSE, wire.FLAG_LAST | wire.FLAG_HAS_LENGTH, 500, ERROR_HEAD, ERROR_BODY)
         else:

@@ -188,8 +188,7 @@ class WebSocket(Http):
         self._state = DONE
         code = 1011 if self.failed else 1000
         wall = min(self._wall, wire.MICROSECONDS_MOST)
-        self._worker.put(wire.frame(wire.CLOSE, self.id, wire.FLAG_LAST, code, wall=wall))
-        self._worker.answered(self.id)
+        self._worker.answer(self.id, wire.frame(wire.CLOSE, self.id, wire.FLAG_LAST, code, wall=wall))
 
 
 def _may_be_sent(code):
