@@ -103,6 +103,7 @@ def written(frame):
     if kind == "DATA":
         return wire.frame(wire.DATA, frame["id"], flags, payload=body, **times)
     flags |= (wire.FLAG_HAS_LENGTH if frame["hasLength"] else 0) | (wire.FLAG_HAS_DATE if frame["hasDate"] else 0)
+    flags |= wire.FLAG_CLOSES if frame.get("closes") else 0
     head = ("%s\r\n%s" % (frame["reason"], frame["fields"])).encode("latin-1")
     type = getattr(wire, kind)
     return wire.frame(type, frame["id"], flags, frame["status"], len(head), payload=head + body, **times)

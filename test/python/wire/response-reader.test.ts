@@ -12,7 +12,8 @@ class Log implements ResponseListener {
     this.entries.push(["hello", JSON.parse(json)]);
   }
   response(id: number, status: number, flags: number, head: Buffer, body: Buffer | undefined, last: boolean): void {
-    const told = [(flags & responseFlag.hasLength) !== 0, (flags & responseFlag.hasDate) !== 0];
+    const { hasLength, hasDate, closes } = responseFlag;
+    const told = [hasLength, hasDate, closes].map((flag) => (flags & flag) !== 0);
     this.entries.push(["head", id, status, head.toString("latin1"), ...told]);
     this.#octets(id, body?.toString("latin1") ?? "", last);
   }
@@ -71,7 +72,9 @@ function expected(frames: readonly Frame[]): unknown[][] {
   for (const frame of frames) {
     const flags =
       "hasLength" in frame
-        ? (frame.hasLength ? responseFlag.hasLength : 0) | (frame.hasDate ? responseFlag.hasDate : 0)
+        ? (frame.hasLength ? responseFlag.hasLength : 0) |
+          (frame.hasDate ? responseFlag.hasDate : 0) |
+          (frame.closes ? responseFlag.closes : 0)
         : 0;
     const head = "reason" in frame ? Buffer.from(`${frame.reason}\r\n${frame.fields}`, "latin1") : Buffer.alloc(0);
     if (frame.frame === "HELLO") {

@@ -45,6 +45,8 @@ export type Frame =
       readonly fields: string;
       readonly hasLength: boolean;
       readonly hasDate: boolean;
+      /** Where it is so. */
+      readonly closes?: boolean;
       readonly body: Text;
       readonly last: boolean;
       readonly wall: number;
@@ -78,6 +80,8 @@ export type Frame =
       readonly fields: string;
       readonly hasLength: boolean;
       readonly hasDate: boolean;
+      /** Where it is so. */
+      readonly closes?: boolean;
       readonly path: string;
       readonly wall: number;
       readonly cpu: number;
