@@ -35,6 +35,8 @@ export interface StreamBody {
   start(owner: StreamOwner): void;
   /** So many octets were taken, and as many more may come. 0: the owner waits for octets, so a client that waits for 100 (Continue) is to get it. */
   credit(octets: number): void;
+  /** The exchange has ended: what was not taken is not wanted. */
+  release(): void;
 }
 
 export interface Request {

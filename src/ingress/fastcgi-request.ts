@@ -266,7 +266,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
   #finish(exchange: IncomingExchange): void {
     exchange.ended = true;
     this.#exchange = undefined;
-    this.#owner.options.memory.release(exchange.request.body);
+    this.#owner.options.memory.release(exchange.request);
     this.#publish(exchange.status, exchange.started);
   }
 

@@ -152,6 +152,7 @@ class Connection
     this.#phase = phases.closed;
     this.#options.deadlines.unwatch(this);
     this.#receiver?.discard();
+    this.#stream?.release();
     this.#options.memory.free(this.#counted);
     const exchange = this.#exchange;
     if (exchange !== undefined) {
@@ -310,7 +311,7 @@ class Connection
     const waits = head.expectContinue && this.#decoder.pending === 0;
     this.deadline = 0;
     if (this.#route.streams?.() === true) {
-      this.#stream = new StreamedBody(this, head.framing === "length" ? head.contentLength : -1);
+      this.#stream = new StreamedBody(this, this.#options.memory, head.framing === "length" ? head.contentLength : -1);
       this.#awaitsContinue = waits;
       return;
     }
@@ -337,7 +338,7 @@ class Connection
       return;
     }
     if (stream !== undefined) {
-      if (this.#phase === phases.body) this.#begin(this.#options.memory.hold(stream.whole()), stream.received);
+      if (this.#phase === phases.body) this.#begin(stream.whole(), stream.received);
       else {
         this.#phase = phases.answering;
         if (this.#exchange?.status === 0) this.deadline = 0;
@@ -434,6 +435,7 @@ class Connection
   /** Answers a request that cannot be accepted, and closes. */
   #reject(error: VivariumError): void {
     this.#receiver?.discard();
+    this.#stream?.release();
     this.#receiver = undefined;
     const exchange = this.#exchange;
     if (exchange !== undefined) {
@@ -634,7 +636,7 @@ class Connection
     this.#exchange = undefined;
     this.#unflushed = 0;
     this.deadline = 0;
-    this.#options.memory.release(exchange.request.body);
+    this.#options.memory.release(exchange.request);
     if (requestEnded.hasSubscribers) this.#publish(this.#variables.remoteAddress, exchange.status, exchange.started);
   }
 

@@ -152,7 +152,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     const stream = this.#stream;
     const { options } = this.#owner;
     if (route.streams?.() === true) {
-      this.#body = new StreamedBody(this, head.contentLength);
+      this.#body = new StreamedBody(this, options.memory, head.contentLength);
       this.#awaitsContinue = head.expectContinue;
     } else {
       this.#receiver = new BodyReceiver(this, options);
@@ -221,7 +221,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     const body = this.#body;
     this.#body = undefined;
     if (body !== undefined) {
-      if (exchange === undefined) this.#begin(this.#owner.options.memory.hold(body.whole()), body.received);
+      if (exchange === undefined) this.#begin(body.whole(), body.received);
       else body.end();
       return;
     }
@@ -288,6 +288,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   /** Answers a request that cannot be accepted, or whose body cannot be had. */
   #reject(error: VivariumError): void {
     this.#receiver?.discard();
+    this.#body?.release();
     this.#receiver = undefined;
     const status = error.status ?? 400;
     const exchange = this.#exchange;
@@ -332,6 +333,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     const exchange = this.#exchange;
     this.#answered = true;
     this.#receiver?.discard();
+    this.#body?.release();
     this.#receiver = undefined;
     if (exchange === undefined) return;
     const { onGone } = exchange;
@@ -563,7 +565,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     exchange.ended = true;
     this.#answered = true;
     this.#exchange = undefined;
-    this.#owner.options.memory.release(exchange.request.body);
+    this.#owner.options.memory.release(exchange.request);
     if (requestEnded.hasSubscribers) this.#publish(this.#remoteAddress, exchange.status, exchange.started);
   }
 

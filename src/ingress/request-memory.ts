@@ -1,5 +1,5 @@
 import { type VivariumError, vivariumError } from "../errors.js";
-import type { Body } from "../exchange.js";
+import type { Request } from "../exchange.js";
 
 /** What is so small may always be in memory, or no request could be served when there is none: about what an idle connection takes. */
 export const littleMemory = 4096;
@@ -30,16 +30,11 @@ export class RequestMemory {
     this.#used -= octets;
   }
 
-  /** A body that was not counted as it came. */
-  hold(body: Body): Body {
-    if (body.kind === "memory") this.take(body.bytes.length);
-    return body;
-  }
-
   /** An exchange has ended: nobody needs its body any more. */
-  release(body: Body): void {
+  release({ body, stream }: Pick<Request, "body" | "stream">): void {
     if (body.kind === "memory") this.free(body.bytes.length);
     else if (body.kind === "file") body.release();
+    else stream?.release();
   }
 }
 

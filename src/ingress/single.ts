@@ -418,7 +418,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     exchange.ended = true;
     this.#exchange = undefined;
     this.deadline = 0;
-    this.#options.memory.release(exchange.request.body);
+    this.#options.memory.release(exchange.request);
     if (requestEnded.hasSubscribers) this.#publish(exchange.status, exchange.started);
   }
 

@@ -102,7 +102,7 @@ describe("where all requests together have more memory than they may", () => {
     assert.equal(body?.kind, "memory");
     const whole = first.end();
     assert.equal(memory.used, 14_000);
-    for (const each of [body, whole, owner.body]) if (each !== undefined) memory.release(each);
+    for (const each of [body, whole, owner.body]) if (each !== undefined) memory.release({ body: each });
     assert.equal(memory.used, 0);
   });
 

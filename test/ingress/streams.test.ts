@@ -61,6 +61,50 @@ describe("a body that is taken while it arrives", () => {
     assert.deepEqual(taken.whole, ["abc", "empty"]);
   });
 
+  test("counts as memory of requests until it is taken; where there is too much of that, little is read beyond it", async (t) => {
+    const [served, taken] = await streamed(t, { requestMemoryTotal: 6000 });
+    const { memory } = served.ingress;
+    const client = await served.connect();
+    const piece = "a".repeat(8000);
+    client.send(post("Content-Length: 24002\r\n"), piece);
+    await eventually(() => taken.exchange !== undefined);
+    taken.start();
+    await eventually(() => memory.used === 8000);
+    client.send(piece);
+    await settle();
+    assert.deepEqual([taken.size, memory.used], [8000, 8000]);
+    // As much waits for it as may.
+    taken.credit(3904);
+    await eventually(() => taken.size === 16_000);
+    assert.equal(memory.used, 12_096);
+    taken.credit(12_096);
+    client.send(piece, "aa");
+    await eventually(() => taken.ended);
+    assert.deepEqual([taken.size, memory.used], [24_002, 8002]);
+    if (taken.exchange !== undefined) answer(taken.exchange, "done");
+    await eventually(() => client.responses === 1);
+    assert.equal(memory.used, 0);
+    taken.credit(8002);
+    assert.equal(memory.used, 0);
+  });
+
+  test("counts no longer once its client has left, begun or not", async (t) => {
+    const [served, taken] = await streamed(t);
+    const { memory } = served.ingress;
+    const client = await served.connect();
+    client.send(post("Content-Length: 10\r\n"), "abc");
+    await eventually(() => taken.exchange !== undefined);
+    assert.equal(memory.used, 3);
+    client.socket.destroy();
+    await eventually(() => taken.gone);
+    assert.equal(memory.used, 0);
+    const refused = await served.connect();
+    refused.send(post("Transfer-Encoding: chunked\r\n"), "3\r\nabc\r\nzz\r\n");
+    await refused.until("400 Bad Request");
+    refused.socket.end();
+    await eventually(() => memory.used === 0);
+  });
+
   test("comes in pieces, those before the handler began included, and its length is known", async (t) => {
     const [served, taken] = await streamed(t);
     const client = await served.connect();
