@@ -10,7 +10,7 @@ import { decodePath, type Place, type RequestVariables } from "../protocol/cgi/r
 import { listElements } from "../protocol/http1/grammar.js";
 import { RequestDecoder, type RequestHead } from "../protocol/http1/request-decoder.js";
 import { continue100, interimHead, ResponseEncoder, switchingHead } from "../protocol/http1/response-encoder.js";
-import { acceptOf } from "../protocol/websocket/handshake.js";
+import { acceptOf, readHandshake } from "../protocol/websocket/handshake.js";
 import { notMounted, type Route, type Router } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
@@ -413,23 +413,34 @@ class Connection
     this.#exchange = exchange;
     this.#options.requestBegan();
     if (route === undefined) exchange.refuse(404, notMounted().message);
-    else if (head.webSocket && route.upgrades?.() === true)
-      offerUpgrade(exchange, route.handler, head, this, this.#options);
-    else exchange.begin(route.handler);
+    // RFC 6455 §4.1: it is asked for with GET; with another method the field is one of those that a server need not know (RFC 9110 §7.8).
+    else if (head.webSocket && head.method === "GET" && route.upgrades?.() === true) {
+      const handshake = readHandshake(head.fields, head.framing !== "none");
+      offerUpgrade(exchange, route.handler, handshake, this, this.#options);
+    } else exchange.begin(route.handler);
   }
 
-  switchProtocols(_exchange: IncomingExchange, key: string, fields: Uint8Array): Switched {
+  switchProtocols(key: string, fields: Uint8Array): Switched {
     const socket = this.#socket;
     const head = this.#head;
+    const options = this.#options;
     socket.write(switchingHead(acceptOf(key), fields));
     this.#phase = phases.closed;
     this.#exchange = undefined;
     const rest = this.#decoder.release();
-    this.#options.deadlines.unwatch(this);
-    this.#options.memory.free(this.#counted);
+    options.deadlines.unwatch(this);
+    options.memory.free(this.#counted);
     this.#counted = 0;
-    const remoteAddress = this.#variables.remoteAddress;
-    return { from: this, socket, rest, inputEnded: this.#inputEnded, head, remoteAddress };
+    return {
+      socket,
+      rest,
+      inputEnded: this.#inputEnded,
+      head,
+      protocol: "HTTP/1.1",
+      client: { address: this.#variables.remoteAddress, target: head?.target ?? "" },
+      taken: (owner) => options.connectionReplaced(this, owner),
+      ingress: options,
+    };
   }
 
   /** Answers a request that cannot be accepted, and closes. */

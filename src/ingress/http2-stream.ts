@@ -8,17 +8,21 @@ import { outflow } from "../net/client-socket.js";
 import { decodePath, type Place, type RequestVariables } from "../protocol/cgi/request-variables.js";
 import { methodOf, type RequestHead, type RequestHeads } from "../protocol/http2/request-head.js";
 import { headersOf, ResponseEncoder } from "../protocol/http2/response-encoder.js";
+import { readConnect } from "../protocol/websocket/handshake.js";
 import { notMounted, type Route, type Router } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
 import { httpDate } from "./date.js";
+import { pieceOctets, StreamPace } from "./http2-pace.js";
+import { type SocketCarrier, StreamSocket } from "./http2-socket.js";
 import { IncomingExchange, type ResponseExtras, type ResponseSink } from "./incoming-exchange.js";
-import type { IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
 import type { Peer } from "./peer.js";
 import { bodyTooLarge } from "./received-request.js";
 import { requestRecord } from "./request-record.js";
 import { StreamedBody, type StreamSource } from "./streamed-body.js";
+import { type Door, offerUpgrade } from "./upgrade.js";
+import type { Switched } from "./upgraded.js";
 import { reportLength } from "./wrong-length.js";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR, NGHTTP2_ENHANCE_YOUR_CALM } = constants;
@@ -26,19 +30,8 @@ const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR, NGHTTP2_ENHANCE_YOUR_CALM } = 
 const protocol = "HTTP/2";
 const nowhere: Place = { scriptName: "", pathInfo: "" };
 
-/** What a connection has sent of all its responses, octets. */
-export interface Outgoing {
-  /** Given to the kernel. */
-  readonly flushed: number;
-  /** Of those, taken by the client; undefined: not known yet. */
-  readonly taken: number | undefined;
-  /** How many responses take turns. */
-  readonly streams: number;
-}
-
 /** The connection of a request. */
-export interface StreamsOwner {
-  readonly options: IngressOptions;
+export interface StreamsOwner extends SocketCarrier {
   readonly router: Pick<Router, "find">;
   readonly peer: Peer;
   readonly trustedPeer: string | undefined;
@@ -47,25 +40,30 @@ export interface StreamsOwner {
   /** What its requests are answered, where there is no room for them. */
   readonly refusal: VivariumError | undefined;
   readonly inputEnded: boolean;
-  readonly outgoing: Outgoing;
-  flushed(octets: number): void;
-  /** The client had something done for nothing. */
-  bothered(): void;
-  over(request: Http2Request): void;
-  destroy(): void;
+  over(use: StreamUse): void;
+  /** What the stream of `request` is now. */
+  switched(request: Http2Request, socket: StreamSocket): void;
 }
 
-/** Of a response that is larger so much is given to the session at once: a frame. */
-const pieceOctets = 16384;
+/** What a stream is used for: a request, or what one has become. */
+export interface StreamUse {
+  /** All is said, or given up. */
+  readonly answered: boolean;
+  /** The server stops. */
+  drain(): void;
+  /** The client's side of the connection is over. */
+  inputEnds(): void;
+  /** Nothing more can be sent, nor received. */
+  lost(): void;
+}
+
 /** How long what comes of a request behind its response is dropped, before the client is told that it is not wanted. */
 const droppingTicks = 2;
-/** A stream gets its turn before others had so many octets each. */
-const turnOctets = 4 * pieceOctets;
 
 const streamed = { waitForTrailers: true };
 const whole = { endStream: true };
 
-export class Http2Request implements BodyOwner, StreamSource, ResponseSink, ResponseExtras, Paced {
+export class Http2Request implements BodyOwner, StreamSource, ResponseSink, ResponseExtras, Paced, StreamUse, Door {
   deadline = 0;
   moved = 0;
   readonly takesHints = true;
@@ -92,10 +90,8 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   /** Octets given to the stream, and those that left the process. */
   #written = 0;
   #flushed = 0;
-  /** What the connection had sent when this stream had its turn, and when it was looked at. */
-  #turn: Outgoing = { flushed: 0, taken: 0, streams: 0 };
-  #looked: Outgoing = this.#turn;
-  /** Looks since a piece has left. */
+  readonly #pace: StreamPace;
+  /** Looks since the response was whole. */
   #looks = 0;
   #watched = false;
   #over = false;
@@ -103,6 +99,7 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   constructor(owner: StreamsOwner, stream: ServerHttp2Stream) {
     this.#owner = owner;
     this.#stream = stream;
+    this.#pace = new StreamPace(owner, owner.options.pace);
     // What went wrong does not matter: the stream is over, and "close" follows.
     stream.on("error", () => {});
     stream.on("aborted", () => this.#abandoned());
@@ -129,7 +126,8 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
       if (refusal !== undefined) throw refusal;
       // Before the body: a request that will be refused need not send it.
       this.#route = router.find(variables.hostOf(head), decodePath(head.path));
-      if (ended) this.#begin({ kind: "empty" }, head.contentLength);
+      if (head.webSocket) this.#begin({ kind: "empty" }, -1);
+      else if (ended) this.#begin({ kind: "empty" }, head.contentLength);
       else this.#receive(head);
     } catch (error) {
       if (!(error instanceof VivariumError)) throw error;
@@ -137,10 +135,12 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     }
   }
 
-  /** All is said, or given up. */
   get answered(): boolean {
     return this.#answered;
   }
+
+  /** It is finished. */
+  drain(): void {}
 
   get #gone(): boolean {
     return this.#stream.destroyed || this.#stream.closed;
@@ -282,7 +282,32 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     this.#exchange = exchange;
     options.requestBegan();
     if (route === undefined) exchange.refuse(404, notMounted().message);
-    else exchange.begin(route.handler);
+    else if (head.webSocket && route.upgrades?.() === true) {
+      offerUpgrade(exchange, route.handler, readConnect(head.fields, head.contentLength >= 0), this, options);
+    } else exchange.begin(route.handler);
+  }
+
+  switchProtocols(_key: string, fields: Uint8Array): Switched {
+    const stream = this.#stream;
+    const owner = this.#owner;
+    if (!this.#gone) stream.respond({ ":status": 200, ...headersOf(fields) });
+    for (const event of ["error", "aborted", "close"]) stream.removeAllListeners(event);
+    if (this.#watched) owner.options.deadlines.unwatch(this);
+    this.#answered = true;
+    this.#over = true;
+    this.#exchange = undefined;
+    const socket = new StreamSocket(owner, stream);
+    owner.switched(this, socket);
+    return {
+      socket,
+      rest: new Uint8Array(),
+      inputEnded: this.#received || owner.inputEnded,
+      head: this.#head,
+      protocol,
+      client: { ...this.#client, address: this.#remoteAddress },
+      taken: (upgraded) => socket.taken(upgraded),
+      ingress: undefined,
+    };
   }
 
   /** Answers a request that cannot be accepted, or whose body cannot be had. */
@@ -307,7 +332,6 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     this.#leave();
   }
 
-  /** The client's side of the connection is over. */
   inputEnds(): void {
     const exchange = this.#exchange;
     if (!this.#received) this.#reset(NGHTTP2_NO_ERROR);
@@ -328,7 +352,6 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
     this.#stream.destroy();
   }
 
-  /** Nothing more can be sent, nor received. */
   lost(): void {
     const exchange = this.#exchange;
     this.#answered = true;
@@ -366,29 +389,13 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
       return;
     }
     if (this.#dropRest()) return;
-    const before = this.#looked;
-    const now = this.#owner.outgoing;
-    this.#looked = now;
-    const moves = this.#flushed > this.moved;
-    this.#looks = moves ? 0 : this.#looks + 1;
-    if (moves) this.#turn = now;
-    if (moves || this.#looks < pace.looksFor(pieceOctets) || this.#waitsForOthers(before, now)) {
+    if (this.#pace.holds(this.#flushed > this.moved)) {
       pace.begin(this, this.#flushed);
       return;
     }
     pace.tellTaken(this.#client);
     this.#reset(NGHTTP2_ENHANCE_YOUR_CALM);
-    // Where it is the whole connection that does not move, a word about one stream would not get through.
-    if (now.taken !== undefined && now.taken < now.flushed && !pace.suffices(now.taken - (before.taken ?? 0))) {
-      this.#owner.destroy();
-    }
-  }
-
-  /** Whether it is only not its turn yet, on a connection that moves, rather than its own window that is closed. */
-  #waitsForOthers(before: Outgoing, now: Outgoing): boolean {
-    if (now.taken === undefined) return true;
-    if (now.taken === now.flushed || !this.#owner.options.pace.suffices(now.taken - (before.taken ?? 0))) return false;
-    return now.flushed - this.#turn.flushed < now.streams * turnOctets;
+    this.#pace.givenUp();
   }
 
   get #client(): Client {
@@ -398,11 +405,22 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   // -- the response
 
   respond(exchange: IncomingExchange, head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {
+    if (this.#head?.webSocket === true && head.status < 300) {
+      this.#decline(exchange, last);
+      return;
+    }
     exchange.status = head.status;
     if (this.#gone) return;
     this.deadline = 0;
     this.#send(head, body, last);
     if (last) this.#finish(exchange);
+  }
+
+  /** RFC 8441 §5: a client would take 2xx for a WebSocket, where over HTTP/1.1 only 101 is one. */
+  #decline(exchange: IncomingExchange, last: boolean): void {
+    const { onGone } = exchange;
+    exchange.refuse(501, "What answers at this address does not speak WebSocket.");
+    if (!last) onGone?.();
   }
 
   #send(head: ResponseHead, body: Uint8Array | undefined, last: boolean): void {

@@ -18,7 +18,9 @@ import type { RequestVariables } from "../protocol/cgi/request-variables.js";
 import { RequestHeads } from "../protocol/http2/request-head.js";
 import type { Router } from "../routing/router.js";
 import { idleDrainingTicks, lingerDrainingTicks, lingerTicks } from "./http1-phases.js";
-import { Http2Request, type Outgoing, type StreamsOwner } from "./http2-stream.js";
+import type { Outgoing } from "./http2-pace.js";
+import type { StreamSocket } from "./http2-socket.js";
+import { Http2Request, type StreamsOwner, type StreamUse } from "./http2-stream.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { Patience } from "./patience.js";
 import { Peer, requestVariables } from "./peer.js";
@@ -71,6 +73,8 @@ export class Http2Door {
         maxConcurrentStreams: streamsMost,
         initialWindowSize: streamWindow,
         maxHeaderListSize: 2 * maxHead + 32 * pairs,
+        // RFC 8441 §3: WebSockets may be asked for.
+        enableConnectProtocol: true,
       },
     };
     this.#server = createServer(settings);
@@ -116,7 +120,8 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #patience: Patience;
-  readonly #requests = new Set<Http2Request>();
+  /** Requests, and WebSockets. */
+  readonly #streams = new Set<StreamUse>();
   /** The client has said what HTTP/2 begins with (RFC 9113 §3.4). */
   #begun = false;
   #closing = false;
@@ -170,7 +175,7 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
 
   #begin(): void {
     this.#begun = true;
-    if (this.#requests.size > 0) return;
+    if (this.#streams.size > 0) return;
     this.#rest();
     if (this.options.draining) this.drain();
   }
@@ -182,7 +187,7 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
     }
     const request = new Http2Request(this, stream);
     this.#begun = true;
-    this.#requests.add(request);
+    this.#streams.add(request);
     this.deadline = 0;
     request.begin(raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0);
     if (this.options.draining || this.refusal !== undefined) this.#close();
@@ -191,9 +196,9 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   /** As of a client of HTTP/1: one that executes is finished and sent, as it may still be read. */
   #inputEnds(): void {
     this.inputEnded = true;
-    for (const request of [...this.#requests]) request.inputEnds();
+    for (const use of [...this.#streams]) use.inputEnds();
     this.#close();
-    if (this.#requests.size > 0) this.#lookAgain();
+    if (this.#streams.size > 0) this.#lookAgain();
   }
 
   /** A client that has ended its side has mostly left: what is written to it then is lost, and Node tells nobody. */
@@ -205,7 +210,7 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   /** The connection is gone. */
   #gone(): void {
     this.options.deadlines.unwatch(this);
-    for (const request of [...this.#requests]) request.lost();
+    for (const use of [...this.#streams]) use.lost();
     this.options.connectionClosed(this);
   }
 
@@ -229,14 +234,19 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   get outgoing(): Outgoing {
     const { untaken } = this.#client;
     const flushed = this.#flushed;
-    return { flushed, taken: untaken === undefined ? undefined : flushed - untaken, streams: this.#requests.size };
+    return { flushed, taken: untaken === undefined ? undefined : flushed - untaken, streams: this.#streams.size };
   }
 
-  over(request: Http2Request): void {
-    this.#requests.delete(request);
-    if (this.#requests.size > 0) return;
+  over(use: StreamUse): void {
+    this.#streams.delete(use);
+    if (this.#streams.size > 0) return;
     if (this.#closing) this.#linger();
     else this.#rest();
+  }
+
+  switched(request: Http2Request, socket: StreamSocket): void {
+    this.#streams.delete(request);
+    this.#streams.add(socket);
   }
 
   // -- the connection's end
@@ -248,25 +258,26 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   }
 
   get restingSince(): number {
-    return this.#requests.size === 0 ? this.#restsSince : Number.POSITIVE_INFINITY;
+    return this.#streams.size === 0 ? this.#restsSince : Number.POSITIVE_INFINITY;
   }
 
   /** The deadline passed. */
   expire(): void {
-    const executes = [...this.#requests].some((request) => !request.answered);
+    const executes = [...this.#streams].some((use) => !use.answered);
     if (this.inputEnded && (executes || this.#flushed > this.#looked)) this.#lookAgain();
     else if (this.#closing || !this.#begun) this.destroy();
     else this.#close();
   }
 
   drain(): void {
+    for (const use of [...this.#streams]) use.drain();
     const { deadlines, drainIdle } = this.options;
     if (this.#closing) {
-      if (this.#requests.size === 0) this.deadline = deadlines.tick + lingerDrainingTicks;
+      if (this.#streams.size === 0) this.deadline = deadlines.tick + lingerDrainingTicks;
       return;
     }
     const until = drainIdle > 0 ? deadlines.tick + drainIdle : this.#restsSince + idleDrainingTicks;
-    if (this.#requests.size === 0 && until > deadlines.tick) this.deadline = Math.min(this.deadline, until);
+    if (this.#streams.size === 0 && until > deadlines.tick) this.deadline = Math.min(this.deadline, until);
     else this.#close();
   }
 
@@ -279,7 +290,7 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
     this.#closing = true;
     this.deadline = 0;
     this.#session.close();
-    if (this.#requests.size === 0) this.#linger();
+    if (this.#streams.size === 0) this.#linger();
   }
 
   /**

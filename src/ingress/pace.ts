@@ -59,7 +59,7 @@ export class Pace {
   }
 
   /** Whether it has taken enough of a response, of which this much was written; if so, it is waited for again. */
-  takes(paced: Paced, socket: ClientSocket, written: number, client: Client): boolean {
+  takes(paced: Paced, socket: Pick<ClientSocket, "unsent" | "untaken">, written: number, client: Client): boolean {
     if (socket.unsent === 0) return false;
     const { untaken } = socket;
     return this.#look(paced, untaken === undefined ? undefined : written - untaken, "took", client);

@@ -1,8 +1,6 @@
 // A client's connection whose octets are passed on, whatever they mean: the client's end of a tunnel to a server elsewhere.
 import type { TunnelEnd, TunnelOwner } from "../exchange.js";
-import type { ClientSocket } from "../net/client-socket.js";
-import type { IngressOptions } from "./options.js";
-import type { Upgraded, UpgradedOwner } from "./upgraded.js";
+import type { Upgraded, UpgradedOwner, UpgradedSocket } from "./upgraded.js";
 
 /** Octets that the kernel has not taken, beyond which the server is not read. */
 const unsentMost = 64 * 1024;
@@ -10,15 +8,13 @@ const unsentMost = 64 * 1024;
 export class ClientTunnel implements TunnelEnd, UpgradedOwner {
   readonly restingSince: number = Number.POSITIVE_INFINITY;
   readonly #upgraded: Upgraded;
-  readonly #socket: ClientSocket;
-  readonly #options: IngressOptions;
+  readonly #socket: UpgradedSocket;
   #owner: TunnelOwner | undefined;
   #written = 0;
 
-  constructor(upgraded: Upgraded, options: IngressOptions, owner: TunnelOwner) {
+  constructor(upgraded: Upgraded, owner: TunnelOwner) {
     this.#upgraded = upgraded;
     this.#socket = upgraded.socket;
-    this.#options = options;
     this.#owner = owner;
     upgraded.begin(this);
   }
@@ -59,7 +55,7 @@ export class ClientTunnel implements TunnelEnd, UpgradedOwner {
   socketClosed(): void {
     this.#end();
     this.#upgraded.over(this.#written);
-    this.#options.connectionClosed(this);
+    this.#upgraded.closed(this);
   }
 
   #end(): void {

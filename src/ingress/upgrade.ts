@@ -1,7 +1,7 @@
-// Requests for a WebSocket (RFC 6455 §4): the handler is offered to accept, and the connection gets another owner when it does.
+// Requests for a WebSocket (RFC 6455 §4, RFC 8441 §5): the handler is offered to accept, and the connection, or the stream of HTTP/2, gets
+// another owner when it does.
 import type { Handler, TunnelEnd, TunnelOwner, Upgrade, WebSocketOwner, WebSocketStream } from "../exchange.js";
-import type { RequestHead } from "../protocol/http1/request-decoder.js";
-import { type Handshake, readHandshake } from "../protocol/websocket/handshake.js";
+import type { Handshake, HandshakeFault } from "../protocol/websocket/handshake.js";
 import type { IncomingExchange } from "./incoming-exchange.js";
 import type { IngressOptions } from "./options.js";
 import { ClientTunnel } from "./tunnel.js";
@@ -9,8 +9,8 @@ import { type Switched, Upgraded } from "./upgraded.js";
 
 /** The connection that an exchange came by. */
 export interface Door {
-  /** Answers that the protocol is switched, and lets go of everything. `fields` are field lines. */
-  switchProtocols(exchange: IncomingExchange, key: string, fields: Uint8Array): Switched;
+  /** Answers that it is accepted, and lets go of everything. `fields` are field lines. */
+  switchProtocols(key: string, fields: Uint8Array): Switched;
 }
 
 /** Loaded for the first request that needs it: it brings Node's http, tls and zlib. */
@@ -20,20 +20,12 @@ let loaded: typeof import("./websocket.js") | undefined;
 export function offerUpgrade(
   exchange: IncomingExchange,
   handler: Handler,
-  head: RequestHead,
+  handshake: Handshake | HandshakeFault,
   door: Door,
   options: IngressOptions,
 ): void {
-  // RFC 6455 §4.1: it is asked for with GET; with another method the field is one of those that a server need not know (RFC 9110 §7.8).
-  if (head.method !== "GET") {
-    exchange.begin(handler);
-    return;
-  }
-  const handshake = readHandshake(head.fields, head.framing !== "none");
   if ("sentence" in handshake) {
-    // RFC 9110 §15.5.22: what would be spoken here.
-    const fields = handshake.status === 426 ? "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" : "";
-    exchange.refuse(handshake.status, handshake.sentence, fields);
+    exchange.refuse(handshake.status, handshake.sentence, handshake.fields);
     return;
   }
   const begin = (library: typeof import("./websocket.js")): void => {
@@ -89,11 +81,10 @@ class HttpUpgrade implements Upgrade {
   }
 
   tunnel(fields: Uint8Array, owner: TunnelOwner): TunnelEnd {
-    return new ClientTunnel(this.#switch(fields), this.#options, owner);
+    return new ClientTunnel(this.#switch(fields), owner);
   }
 
   #switch(fields: Uint8Array): Upgraded {
-    const exchange = this.#exchange;
-    return new Upgraded(this.#door.switchProtocols(exchange, this.#handshake.key, fields), exchange, this.#options);
+    return new Upgraded(this.#door.switchProtocols(this.#handshake.key, fields), this.#exchange);
   }
 }

@@ -1,14 +1,13 @@
-// A client's WebSocket (RFC 6455): messages and control frames on a connection that has answered 101. The frames are read and made by
+// A client's WebSocket (RFC 6455): messages and control frames on a connection, or on a stream of one. The frames are read and made by
 // the library ws; when to ping, when to close and what a slow client means is said here.
 import { type Extensions, extension, type FrameSink, PerMessageDeflate, Receiver, Sender } from "ws";
 import type { WebSocketOwner, WebSocketStream } from "../exchange.js";
-import type { ClientSocket } from "../net/client-socket.js";
 import { ticks } from "../net/deadline.js";
 import { lingerDrainingTicks, lingerTicks } from "./http1-phases.js";
 import type { IngressOptions } from "./options.js";
 import type { Paced } from "./pace.js";
 import { littleMemory } from "./request-memory.js";
-import type { Upgraded, UpgradedOwner } from "./upgraded.js";
+import type { Upgraded, UpgradedOwner, UpgradedSocket } from "./upgraded.js";
 
 /** permessage-deflate (RFC 7692), as agreed on. */
 export interface Compression {
@@ -64,7 +63,7 @@ export class WebSocketConnection implements WebSocketStream, UpgradedOwner, Pace
   moved: number = Number.NEGATIVE_INFINITY;
   readonly restingSince: number = Number.POSITIVE_INFINITY;
   readonly #upgraded: Upgraded;
-  readonly #socket: ClientSocket;
+  readonly #socket: UpgradedSocket;
   readonly #options: IngressOptions;
   readonly #compression: Compression | undefined;
   readonly #receiver: Inbound;
@@ -190,7 +189,7 @@ export class WebSocketConnection implements WebSocketStream, UpgradedOwner, Pace
     // What is being decompressed is needed until it is.
     if (!this.#decompressing) this.#compression?.deflate.cleanup();
     this.#options.deadlines.unwatch(this);
-    this.#options.connectionClosed(this);
+    this.#upgraded.closed(this);
   }
 
   // -- from the receiver
@@ -326,11 +325,11 @@ class Outbound implements FrameSink {
   destroyed = false;
   /** In all. */
   octets = 0;
-  readonly #socket: ClientSocket;
+  readonly #socket: UpgradedSocket;
   #pieces: Uint8Array[] | undefined;
   #flushed: (() => void) | undefined;
 
-  constructor(socket: ClientSocket) {
+  constructor(socket: UpgradedSocket) {
     this.#socket = socket;
   }
 

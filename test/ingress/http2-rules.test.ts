@@ -34,6 +34,12 @@ function without(name: string): Fields {
   return get.filter(([each]) => each !== name);
 }
 
+/** An extended CONNECT (RFC 8441 §4), without a pseudo-header field of this name. */
+function connect(protocol: string, missing = ""): Fields {
+  const fields = but([":method", "CONNECT"]).filter(([name]) => name !== missing);
+  return [[":protocol", protocol], ...fields];
+}
+
 describe("malformed requests", () => {
   const refused: Readonly<Record<string, Fields>> = {
     "a name in upper case": [...get, ["X-Upper", "1"]],
@@ -57,7 +63,10 @@ describe("malformed requests", () => {
     "a space in :authority": but([":authority", "a b"]),
     "two different Content-Length": [...get, ["content-length", "1"], ["content-length", "2"]],
     "a Content-Length that is no number": [...get, ["content-length", "1x"]],
-    ":protocol without leave": [[":protocol", "websocket"], ...but([":method", "CONNECT"])],
+    ":protocol with another method than CONNECT": [[":protocol", "websocket"], ...get],
+    "an extended CONNECT without :scheme": connect("websocket", ":scheme"),
+    "an extended CONNECT without :path": connect("websocket", ":path"),
+    "an extended CONNECT without :authority": [...connect("websocket", ":authority"), ["host", "a.example"]],
   };
   for (const [what, fields] of Object.entries(refused)) {
     test(`${what}: the stream is reset, nothing is executed, the connection serves on`, async (t) => {
@@ -89,6 +98,7 @@ describe("malformed requests", () => {
         [":authority", "a.example:443"],
       ],
     ],
+    [501, "CONNECT for another :protocol than websocket", connect("connect-udp")],
     [501, "a method that is longer than any", but([":method", "M".repeat(65)])],
     [414, "a target beyond --max-target", but([":path", `/${"x".repeat(1000)}`])],
     [431, "fields beyond --max-fields", [...get, ...Array.from({ length: 33 }, () => ["x", ""] as const)]],

@@ -1,6 +1,7 @@
 // A WebSocket client that sends exactly the frames a test says, and notes each that comes (RFC 6455 §5.2).
 import { once } from "node:events";
 import { createConnection, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { acceptOf } from "../../src/protocol/websocket/handshake.js";
 
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
@@ -66,8 +67,9 @@ export function closePayload(code: number, reason = ""): Buffer {
   return Buffer.concat([Buffer.from([code >> 8, code & 255]), text]);
 }
 
-export class WebSocketClient {
-  readonly socket: Socket;
+/** On a connection, or on what is one as far as octets go. */
+export class WebSocketClient<Carrier extends Duplex = Socket> {
+  readonly socket: Carrier;
   /** The head of the response, "" before it is whole. */
   head = "";
   readonly frames: Frame[] = [];
@@ -75,11 +77,15 @@ export class WebSocketClient {
   body = "";
   ended = false;
   #pending: Buffer = Buffer.alloc(0);
+  #accepted: boolean;
   readonly #waiting = new Set<() => void>();
 
-  constructor(socket: Socket) {
+  /** `head`: of the response that was had already. */
+  constructor(socket: Carrier, head = "") {
     this.socket = socket;
-    socket.on("data", (chunk) => this.#receive(chunk));
+    this.head = head;
+    this.#accepted = head !== "";
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", () => {});
     for (const event of ["end", "close"]) {
       socket.on(event, () => {
@@ -185,8 +191,9 @@ export class WebSocketClient {
       if (end < 0) return;
       this.head = this.#pending.toString("latin1", 0, end + 4);
       this.#pending = this.#pending.subarray(end + 4);
+      this.#accepted = this.status === 101;
     }
-    if (this.status === 101) while (this.#maybeFrame());
+    if (this.#accepted) while (this.#maybeFrame());
     else {
       this.body += this.#pending.toString("latin1");
       this.#pending = Buffer.alloc(0);

@@ -18,6 +18,7 @@ export interface HeadLimits {
 }
 
 export interface RequestHead {
+  /** GET where a WebSocket is asked for, as over HTTP/1.1. */
   readonly method: string;
   /** `:path`, as received. */
   readonly target: string;
@@ -33,6 +34,8 @@ export interface RequestHead {
   /** -1 where it is not told. */
   readonly contentLength: number;
   readonly expectContinue: boolean;
+  /** An extended CONNECT (RFC 8441 §4): the stream is to become a WebSocket. */
+  readonly webSocket: boolean;
 }
 
 const faults: Faults = {
@@ -85,17 +88,20 @@ export class RequestHeads {
     let method = "";
     let target = "";
     let authority = "";
+    let protocol = "";
     let from = 0;
     for (; raw[from]?.startsWith(":"); from += 2) {
       const value = raw[from + 1] ?? "";
       if (raw[from] === ":method") method = value;
       else if (raw[from] === ":path") target = value;
       else if (raw[from] === ":authority") authority = value;
+      else if (raw[from] === ":protocol") protocol = value.toLowerCase();
     }
     const { maxTarget, maxHead } = this.#limits;
     if (!isToken(method) || method.length > maxMethod) throw notImplemented("There is no method of this name.");
-    // As over HTTP/1.1: a tunnel is a proxy's to give.
-    if (method === "CONNECT") throw notImplemented("CONNECT is not implemented; this server is no proxy.");
+    const webSocket = method === "CONNECT" && protocol === "websocket";
+    if (webSocket) method = "GET";
+    if (method === "CONNECT") throw notImplemented(connectSentence(protocol));
     if (target.length > maxTarget) {
       const sentence = `The request target is longer than ${maxTarget} octets.`;
       throw vivariumError("ERR_HTTP_TARGET_TOO_LONG", sentence, { status: 414 });
@@ -109,7 +115,7 @@ export class RequestHeads {
       throw faults.headTooLarge(`The head is larger than ${maxHead} octets.`);
     }
     const { host, contentLength, expectContinue } = fields;
-    return { method, target, form, path, query, host, fields: fields.list, contentLength, expectContinue };
+    return { method, target, form, path, query, host, fields: fields.list, contentLength, expectContinue, webSocket };
   }
 
   #fields(raw: readonly string[], from: number, authority: string): Fields {
@@ -159,6 +165,13 @@ function endToEnd(raw: readonly string[], from: number): { list: string[]; hostF
     }
   }
   return { list, hostField, octets };
+}
+
+function connectSentence(protocol: string): string {
+  // As over HTTP/1.1: a tunnel is a proxy's to give.
+  if (protocol === "") return "CONNECT is not implemented; this server is no proxy.";
+  // RFC 9220 §3 says with which status.
+  return "CONNECT is implemented for the :protocol websocket alone.";
 }
 
 function notImplemented(sentence: string): VivariumError {

@@ -1,11 +1,11 @@
-// How a connection of HTTP/1.1 becomes a WebSocket (RFC 6455 §4): what a client must have sent, and the proof that its request was
-// understood. No socket, no clock.
-import { createHash } from "node:crypto";
+// How a connection of HTTP/1.1 becomes a WebSocket (RFC 6455 §4), or a stream of HTTP/2 (RFC 8441 §5): what a client must have sent, and
+// the proof that its request was understood. No socket, no clock.
+import { createHash, randomBytes } from "node:crypto";
 import { isToken, listElements } from "../http1/grammar.js";
 
 /** What a client asks for. */
 export interface Handshake {
-  /** Sec-WebSocket-Key. */
+  /** Sec-WebSocket-Key, or where the client sends none, one that a server elsewhere can be asked with. */
   readonly key: string;
   /** Subprotocols it speaks, its favourite first. */
   readonly protocols: readonly string[];
@@ -17,19 +17,40 @@ export interface Handshake {
 export interface HandshakeFault {
   readonly status: 400 | 426;
   readonly sentence: string;
+  /** Field lines to answer with. */
+  readonly fields: string;
 }
+
+const version13 = "Sec-WebSocket-Version: 13\r\n";
 
 /** RFC 6455 §4.2.1. Of a request that has `Upgrade: websocket` and names it in Connection; `fields` as in a RequestHead. */
 export function readHandshake(fields: readonly string[], hasBody: boolean): Handshake | HandshakeFault {
-  const version = fieldValue(fields, "sec-websocket-version");
-  if (version !== "13") {
-    const sent = version === undefined ? "asks for no version" : "asks for another version";
-    return { status: 426, sentence: `The request ${sent} of the WebSocket protocol; 13 is spoken here.` };
-  }
+  const sentence = versionFault(fields);
+  // RFC 9110 §15.5.22: what would be spoken here.
+  if (sentence !== undefined) return { status: 426, sentence, fields: `Upgrade: websocket\r\n${version13}` };
   const key = fieldValue(fields, "sec-websocket-key");
   if (key === undefined || !isKey(key)) {
     return fault("The request's Sec-WebSocket-Key is not 16 octets in base64.");
   }
+  return readOffer(fields, hasBody, key);
+}
+
+/** RFC 8441 §5. Of an extended CONNECT for `websocket`. */
+export function readConnect(fields: readonly string[], hasBody: boolean): Handshake | HandshakeFault {
+  const sentence = versionFault(fields);
+  // 426 would have to name what to upgrade to, and HTTP/2 has no field for that.
+  if (sentence !== undefined) return { status: 400, sentence, fields: version13 };
+  return readOffer(fields, hasBody, randomBytes(16).toString("base64"));
+}
+
+function versionFault(fields: readonly string[]): string | undefined {
+  const version = fieldValue(fields, "sec-websocket-version");
+  if (version === "13") return undefined;
+  const sent = version === undefined ? "asks for no version" : "asks for another version";
+  return `The request ${sent} of the WebSocket protocol; 13 is spoken here.`;
+}
+
+function readOffer(fields: readonly string[], hasBody: boolean, key: string): Handshake | HandshakeFault {
   if (hasBody) return fault("A request for a WebSocket has no body.");
   const protocols = listElements(fieldValue(fields, "sec-websocket-protocol") ?? "");
   if (!protocols.every(isToken) || new Set(protocols).size < protocols.length) {
@@ -39,7 +60,7 @@ export function readHandshake(fields: readonly string[], hasBody: boolean): Hand
 }
 
 function fault(sentence: string): HandshakeFault {
-  return { status: 400, sentence };
+  return { status: 400, sentence, fields: "" };
 }
 
 /** Of all fields of this name, joined by commas: two keys or two versions are then none (RFC 6455 §11.3). */

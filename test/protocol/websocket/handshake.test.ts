@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { acceptOf, readHandshake } from "../../../src/protocol/websocket/handshake.js";
+import { acceptOf, readConnect, readHandshake } from "../../../src/protocol/websocket/handshake.js";
 
 const key = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -40,6 +40,21 @@ describe("a handshake", () => {
       const read = readHandshake(fields, false);
       assert.ok("status" in read && read.status === 426);
     }
+  });
+
+  test("over HTTP/2 has no key of the client's, and gets another each time", () => {
+    const fields = ["sec-websocket-version", "13", "sec-websocket-protocol", "chat"];
+    const [one, other] = [readConnect(fields, false), readConnect(fields, false)];
+    assert.ok("key" in one && "key" in other);
+    assert.match(one.key, /^[A-Za-z0-9+/]{21}[AQgw]==$/);
+    assert.notEqual(one.key, other.key);
+    assert.deepEqual({ ...one, key: "" }, { key: "", protocols: ["chat"], extensions: "" });
+  });
+
+  test("over HTTP/2 in another version is answered 400, as 426 would name what to upgrade to", () => {
+    const read = readConnect(["sec-websocket-version", "8"], false);
+    assert.ok("status" in read);
+    assert.deepEqual([read.status, read.fields], [400, "Sec-WebSocket-Version: 13\r\n"]);
   });
 
   test("is proved as RFC 6455 §1.3 shows", () => {
