@@ -10,6 +10,7 @@ import { makeCertificate } from "../support/certificates.js";
 import { run } from "../support/processes.js";
 import { asyncPython, curl, program, removeFolder, root, temporaryFolder, unavailable } from "../support/tools.js";
 import { startVivarium, type Vivarium } from "../support/vivarium.js";
+import { openSocket } from "../support/websocket-stream.js";
 
 const many = 100 * 8 * 1000;
 
@@ -92,9 +93,31 @@ for (const scheme of ["http", "https"] as const) {
       assert.deepEqual([interim[0]?.["link"], body], ["</style.css>; rel=preload", `2 ${scheme}`]);
       assert.equal(trailers["x-checksum"], "1234");
     });
+
+    test("Node, with a WebSocket beside requests", async (t) => {
+      const session = connect(urls[scheme], scheme === "https" ? { ca: readFileSync(certificate) } : {});
+      t.after(() => session.destroy());
+      const fields = {
+        ":scheme": scheme,
+        ":authority": new URL(urls[scheme]).host,
+        "sec-websocket-protocol": "v2, v1",
+      };
+      const { client: socket, headers } = await openSocket(session, "/socket", fields);
+      assert.equal(headers["sec-websocket-protocol"], "v2");
+      assert.equal(await socket.nextText(), `text 2 ${scheme === "https" ? "wss" : "ws"}`);
+      const [first, second] = [answerOf(session.request({ ":path": "/many" })), "x".repeat(300_000)];
+      socket.text(second);
+      assert.equal(await socket.nextText(), `text ${second}`);
+      assert.equal((await first).body.length, many);
+      socket.close(4000, `bye ${scheme}`);
+      assert.equal(await socket.nextText(), "close 4000");
+      socket.socket.end();
+      await server.process.line(new RegExp(`closed with 4000 bye ${scheme}$`, "m"));
+    });
   });
 }
 
 test("the access log has them as what they are", async () => {
   await server.process.line(/"GET \/hints HTTP\/2" 200 /);
+  await server.process.line(/"GET \/socket HTTP\/2" 101 /);
 });

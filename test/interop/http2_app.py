@@ -1,7 +1,23 @@
-"""What clients of HTTP/2 ask for: an echo, a page with an early hint and trailers, and much in many pieces."""
+"""What clients of HTTP/2 ask for: an echo, a page with an early hint and trailers, much in many pieces, and a WebSocket."""
+
+
+async def echo(scope, receive, send):
+    """Says first what it came over."""
+    await receive()
+    if scope["path"] == "/refused":
+        return await send({"type": "websocket.close"})
+    await send({"type": "websocket.accept", "subprotocol": next(iter(scope["subprotocols"]), None)})
+    await send({"type": "websocket.send", "text": "%s %s" % (scope["http_version"], scope["scheme"])})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return print("closed with %d %s" % (message["code"], message.get("reason", "")), flush=True)
+        await send({"type": "websocket.send", "bytes": message.get("bytes"), "text": message.get("text")})
 
 
 async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        return await echo(scope, receive, send)
     if scope["type"] != "http":
         return
     trailers = "http.response.trailers" in scope["extensions"]
