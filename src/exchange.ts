@@ -142,8 +142,8 @@ export interface WebSocketOwner {
 }
 
 /**
- * A request whose client wants its connection to become a WebSocket (RFC 6455). To answer it as any request, `respond`, is to
- * refuse. One of these, once, in place of `respond`, and not after the exchange ended; it then lasts as long as the connection.
+ * A request whose client wants its connection, or its stream of HTTP/2, to become a WebSocket (RFC 6455, RFC 8441). To answer it as any request, `respond`, is to
+ * refuse. One of these, once, in place of `respond`, and not after the exchange ended; it then lasts as long as that.
  */
 export interface Upgrade {
   /** Subprotocols that the client speaks, its favourite first. */

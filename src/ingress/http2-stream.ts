@@ -290,7 +290,9 @@ export class Http2Request implements BodyOwner, StreamSource, ResponseSink, Resp
   switchProtocols(_key: string, fields: Uint8Array): Switched {
     const stream = this.#stream;
     const owner = this.#owner;
-    if (!this.#gone) stream.respond({ ":status": 200, ...headersOf(fields) });
+    // RFC 9110 §8.6: what is accepted has no length, whatever the fields say.
+    const { "content-length": _length, ...agreed } = headersOf(fields);
+    if (!this.#gone) stream.respond({ ":status": 200, ...agreed });
     for (const event of ["error", "aborted", "close"]) stream.removeAllListeners(event);
     if (this.#watched) owner.options.deadlines.unwatch(this);
     this.#answered = true;

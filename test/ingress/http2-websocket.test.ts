@@ -4,44 +4,14 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node
 import { describe, type TestContext, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
 import { type RequestEnded, requestEnded } from "../../src/channels.js";
-import type { Exchange, Upgrade, WebSocketOwner, WebSocketStream } from "../../src/exchange.js";
+import type { Exchange } from "../../src/exchange.js";
 import { ticks } from "../../src/net/deadline.js";
 import { errors, flags, frame as h2Frame, headers, settings, uint32 } from "../support/http2-frames.js";
 import { frame, opcodes } from "../support/websocket-client.js";
 import { askSocket, openSocket, type StreamClient } from "../support/websocket-stream.js";
+import { Accepted } from "./accepted.js";
 import { answerOf, ask, type Http2Served, serveHttp2 } from "./http2-client.js";
 import { answer, eventually, headOf, inTime, settle, variablesOf } from "./support.js";
-
-const none = new Uint8Array(0);
-
-/** One side of a WebSocket, at the server. */
-class Accepted implements WebSocketOwner {
-  readonly messages: string[] = [];
-  closed = "";
-  stream: WebSocketStream | undefined;
-  readonly upgrade: Upgrade;
-  readonly exchange: Exchange;
-
-  constructor(exchange: Exchange) {
-    const { upgrade } = exchange;
-    if (upgrade === undefined) throw new Error("no upgrade");
-    this.exchange = exchange;
-    this.upgrade = upgrade;
-  }
-
-  accept(fields: Uint8Array = none): void {
-    this.stream = this.upgrade.accept(fields, this);
-  }
-
-  socketMessage(octets: Uint8Array, text: boolean): void {
-    const shown = Buffer.from(octets);
-    this.messages.push(text ? shown.toString() : `0x${shown.toString("hex")}`);
-  }
-
-  socketClosed(code: number, reason: string): void {
-    this.closed = `${code} ${reason}`.trim();
-  }
-}
 
 interface Sockets extends Http2Served {
   readonly accepted: Accepted[];
@@ -55,7 +25,7 @@ type Config = Parameters<typeof serveHttp2>[2];
 async function sockets(
   context: TestContext,
   config: Config = {},
-  handle: (accepted: Accepted) => void = (each) => each.accept(),
+  handle: (accepted: Accepted) => void = (each) => void each.accept(),
 ): Promise<Sockets> {
   const accepted: Accepted[] = [];
   const handler = (exchange: Exchange): void => {
@@ -88,7 +58,7 @@ describe("an extended CONNECT for a WebSocket", () => {
   test("is a GET to the handler, which accepts with a subprotocol and fields: 200", async (t) => {
     const served = await sockets(t, {}, (each) => {
       assert.deepEqual(each.upgrade.protocols, ["chat", "superchat"]);
-      each.accept(Buffer.from("Sec-WebSocket-Protocol: superchat\r\nX-Told: yes\r\n"));
+      each.accept(Buffer.from("Sec-WebSocket-Protocol: superchat\r\nX-Told: yes\r\nContent-Length: 5\r\n"));
     });
     const asked = { "sec-websocket-protocol": "chat, superchat", origin: "https://example.org", cookie: "a=1" };
     const { client, headers: answered } = await openSocket(served.session(), "/chat?room=1", asked);

@@ -2,43 +2,12 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { type RequestEnded, requestEnded } from "../../src/channels.js";
-import type { Exchange, Upgrade, WebSocketOwner, WebSocketStream } from "../../src/exchange.js";
+import type { Exchange } from "../../src/exchange.js";
 import type { IngressConfig } from "../../src/ingress/ingress.js";
 import { ticks } from "../../src/net/deadline.js";
 import { closePayload, frame, handshake, opcodes, WebSocketClient } from "../support/websocket-client.js";
+import { Accepted } from "./accepted.js";
 import { answer, eventually, type Served, serve, settle } from "./support.js";
-
-const none = new Uint8Array(0);
-
-/** One side of a WebSocket, at the server. */
-class Accepted implements WebSocketOwner {
-  readonly messages: string[] = [];
-  closed = "";
-  stream: WebSocketStream | undefined;
-  readonly upgrade: Upgrade;
-  readonly exchange: Exchange;
-
-  constructor(exchange: Exchange) {
-    const { upgrade } = exchange;
-    if (upgrade === undefined) throw new Error("no upgrade");
-    this.exchange = exchange;
-    this.upgrade = upgrade;
-  }
-
-  accept(fields: Uint8Array = none): this {
-    this.stream = this.upgrade.accept(fields, this);
-    return this;
-  }
-
-  socketMessage(octets: Uint8Array, text: boolean): void {
-    const shown = Buffer.from(octets);
-    this.messages.push(text ? shown.toString() : `0x${shown.toString("hex")}`);
-  }
-
-  socketClosed(code: number, reason: string): void {
-    this.closed = `${code} ${reason}`.trim();
-  }
-}
 
 interface Sockets extends Served {
   readonly accepted: Accepted[];
