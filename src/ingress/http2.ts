@@ -17,6 +17,7 @@ import type { Timed } from "../net/deadline.js";
 import type { RequestVariables } from "../protocol/cgi/request-variables.js";
 import { RequestHeads } from "../protocol/http2/request-head.js";
 import type { Router } from "../routing/router.js";
+import { GivenUp } from "./given-up.js";
 import { idleDrainingTicks, lingerDrainingTicks, lingerTicks } from "./http1-phases.js";
 import type { Outgoing } from "./http2-pace.js";
 import type { StreamSocket } from "./http2-socket.js";
@@ -120,6 +121,7 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #patience: Patience;
+  readonly #givenUp: GivenUp;
   /** Requests, and WebSockets. */
   readonly #streams = new Set<StreamUse>();
   /** The client has said what HTTP/2 begins with (RFC 9113 §3.4). */
@@ -138,6 +140,7 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
     this.#socket = socket;
     this.#session = session;
     this.#patience = new Patience(options.deadlines);
+    this.#givenUp = new GivenUp(socket, options.deadlines, () => this.destroy());
     this.#restsSince = options.deadlines.tick;
     this.deadline = this.#restsSince + options.headTimeout;
     this.peer = new Peer(client, options.software);
@@ -210,6 +213,7 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
   /** The connection is gone. */
   #gone(): void {
     this.options.deadlines.unwatch(this);
+    this.#givenUp.stop();
     for (const use of [...this.#streams]) use.lost();
     this.options.connectionClosed(this);
   }

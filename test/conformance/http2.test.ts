@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createSecureServer, createServer, type Http2Server } from "node:http2";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { statusAt, until } from "../faults/server.js";
 import { makeCertificate } from "../support/certificates.js";
 import { run } from "../support/processes.js";
 import { h2spec, removeFolder, root, temporaryFolder, unavailable } from "../support/tools.js";
@@ -87,7 +88,7 @@ describe("h2spec", { skip: unavailable("h2spec") }, () => {
   async function serve(target: string, ...args: readonly string[]): Promise<void> {
     const both = ["--listen", "http://127.0.0.1:0", "--listen", "https://127.0.0.1:0", "--http2", "all"];
     const server = await startVivarium(join(root, "test/conformance/http2", target), {
-      args: [...both, ...args, "--workers", "1", "--access-log", "off", "--graceful-timeout", "1"],
+      args: [...both, ...args, "--workers", "1", "--access-log", "off"],
       env: { PYTHONDONTWRITEBYTECODE: "1" },
     });
     servers.push(server);
@@ -128,6 +129,12 @@ describe("h2spec", { skip: unavailable("h2spec") }, () => {
     for (const server of bare) server.close();
     for (const server of servers) await server.stop();
     removeFolder(folder);
+  });
+
+  test("no connection is left behind, however its client broke the rules", async () => {
+    for (const { control } of servers) {
+      await until(async () => (await statusAt(control)).fronts[0]?.connections === 0, "all are closed");
+    }
   });
 
   for (const scheme of ["http", "https"]) {

@@ -20,7 +20,7 @@ import {
   uint32,
 } from "../support/http2-frames.js";
 import { ask, serveHttp2 } from "./http2-client.js";
-import { answer, eventually, headOf, inTime, settle, variablesOf } from "./support.js";
+import { answer, eventually, headOf, inTime, type Served, settle, variablesOf } from "./support.js";
 
 /** These fields in place of those of the same name. */
 function but(...changed: Fields): Fields {
@@ -186,6 +186,12 @@ describe("malformed requests", () => {
   });
 });
 
+/** Two looks at it are enough, and what the server closes by itself is closed before. */
+async function closedSoon(served: Served): Promise<void> {
+  for (let look = 0; look < 2; look += 1) served.deadlines.advance(ticks(0.5));
+  await eventually(() => served.ingress.connections === 0);
+}
+
 describe("connection errors", () => {
   const fatal: Readonly<Record<string, readonly [code: number, ...frames: Buffer[]]>> = {
     "DATA on a stream that was never opened": [errors.protocol, frame("data", 0, 1, "x")],
@@ -219,34 +225,62 @@ describe("connection errors", () => {
     ],
   };
   for (const [what, [code, ...frames]] of Object.entries(fatal)) {
-    test(`${what}: GOAWAY, and the server serves others`, async (t) => {
+    test(`${what}: GOAWAY, the connection is closed soon, and the server serves others`, async (t) => {
       const served = await serveHttp2(t, (exchange) => answer(exchange, "fine"));
       const client = await served.frames();
       client.begin(...frames);
       await eventually(() => client.goaway !== undefined);
       assert.equal(client.goaway, code);
-      // Where it is nghttp2 that gave the connection up, Node lets it lie as an idle one.
-      await eventually(() => {
-        served.deadlines.advance(ticks(76));
-        return served.ingress.connections === 0;
-      });
+      await closedSoon(served);
       assert.equal((await ask(served.session(), "/")).body, "fine");
     });
   }
 
-  test("a connection that was given up while a request is executed goes when that is answered", async (t) => {
-    for (const status of [200, 204]) {
+  test("a request that is executed meanwhile is told that nobody waits for it", async (t) => {
+    for (const answered of [true, false]) {
       const open: Exchange[] = [];
-      const served = await serveHttp2(t, (exchange) => open.push(exchange));
+      let gone = 0;
+      const served = await serveHttp2(t, (exchange) => {
+        exchange.onGone = () => {
+          gone += 1;
+        };
+        open.push(exchange);
+      });
       const client = await served.frames();
       client.begin(headers(1, get), frame("ping", 0, 0, "1234567"));
       await eventually(() => client.goaway !== undefined && open.length === 1);
-      open[0]?.respond(headOf(status), Buffer.from("nobody hears"), true);
-      await eventually(() => {
-        served.deadlines.advance(ticks(76));
-        return served.ingress.connections === 0;
-      });
+      if (answered) open[0]?.respond(headOf(200), Buffer.from("nobody hears"), true);
+      await closedSoon(served);
+      assert.equal(gone, answered ? 0 : 1);
     }
+  });
+
+  test("a connection that is only slow, or at rest, or half closed, is not closed with them", async (t) => {
+    const open: Exchange[] = [];
+    const served = await serveHttp2(t, (exchange) => open.push(exchange), { minRate: 0 });
+    const session = served.session();
+    const slow = await served.frames();
+    slow.socket.pause();
+    const unbounded = Buffer.concat([settings({ 4: 2 ** 31 - 1 }), frame("windowUpdate", 0, 0, uint32(2 ** 30))]);
+    slow.send(Buffer.from(preface), unbounded, headers(1, get));
+    await eventually(() => open.length === 1);
+    open[0]?.respond(headOf(200), Buffer.alloc(2 ** 24), true);
+    const half = await served.frames();
+    half.begin(headers(1, get));
+    await eventually(() => open.length === 2);
+    half.socket.end();
+    const first = ask(session, "/");
+    await eventually(() => open.length === 3);
+    for (let look = 0; look < 8; look += 1) {
+      await settle();
+      served.deadlines.advance(ticks(0.5));
+    }
+    for (const exchange of open.slice(1)) answer(exchange, "fine");
+    assert.equal((await first).body, "fine");
+    await eventually(() => half.whole(1));
+    slow.socket.resume();
+    await eventually(() => slow.whole(1));
+    assert.equal(slow.body(1).length, 2 ** 24);
   });
 
   test("what is no frame at all behind the preface closes the connection", async (t) => {

@@ -488,6 +488,11 @@ describe("over TLS", () => {
       if (offered === "h2") {
         const session = connect("https://localhost", { createConnection: () => socket });
         assert.equal((await ask(session, "/")).body, expected);
+        // Looked at meanwhile, it is found to be in order.
+        for (let look = 0; look < 4; look += 1) {
+          served.deadlines.advance(ticks(0.5));
+          await settle();
+        }
         assert.equal((await ask(session, "/", { ":method": "POST" }, Buffer.alloc(1_000_000))).body, expected);
         session.destroy();
       } else {
