@@ -77,10 +77,11 @@ export interface Request {
   readonly trustedPeer?: string | undefined;
 }
 
-/** The server's end of a connection: "" and -1 on a unix socket. */
+/** The server's end of a connection: "" and -1 on a unix socket, and its path, where that is known. */
 export interface LocalEnd {
   readonly localAddress: string;
   readonly localPort: number;
+  readonly localPath?: string | undefined;
 }
 
 /** Status and header of a response. */

@@ -1,6 +1,6 @@
 // What a request is to an ASGI application: what a REQUEST frame carries in place of CGI variables (python/wire/README.md). The connection's
 // requests share most of it, and a client that asks again for the same shares all of it: both are made once.
-import type { Exchange, Request } from "../exchange.js";
+import type { Exchange, LocalEnd, Request } from "../exchange.js";
 import { pickVariables } from "../protocol/cgi/variables.js";
 import { requestFlag } from "../python/wire/frames.js";
 
@@ -68,7 +68,7 @@ const ownNames: ReadonlyMap<string, number> = new Map([
 function sharedOfFields({ variables, shared, local }: Request, fields: readonly string[]): string {
   const steady = pickVariables(shared > 0 ? variables.slice(0, shared) : variables, steadyNames);
   const [scheme = "http", address = "", port = "", , , host] = steady;
-  let text = `${scheme}\0${address}\0${port}\0${local?.localAddress ?? ""}\0${portText(local?.localPort)}`;
+  let text = `${scheme}\0${address}\0${port}\0${ownEnd(local)}`;
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const name = (fields[at] ?? "").toLowerCase();
     text += `\0${name}\0${name === "host" && host !== undefined ? host : fields[at + 1]}`;
@@ -76,8 +76,10 @@ function sharedOfFields({ variables, shared, local }: Request, fields: readonly 
   return text;
 }
 
-function portText(port: number | undefined): string {
-  return port === undefined || port < 0 ? "" : String(port);
+/** Address and port, or a unix socket's path, each character an octet. */
+function ownEnd({ localAddress, localPort, localPath = "" }: LocalEnd = { localAddress: "", localPort: -1 }): string {
+  if (localPort >= 0) return `${localAddress}\0${localPort}`;
+  return `${Buffer.from(localPath).toString("latin1")}\0`;
 }
 
 /** Where a web server in front described the request, its fields are the HTTP_* of the variables (RFC 3875 §4.1.18). */

@@ -157,13 +157,14 @@ class Front {
     const listeners = this.#listeners;
     let waiting = listeners.flat().length;
     for (const [index, descriptors] of listeners.entries()) {
-      const { protocol = "http", peers, proxies: named, redirect } = this.#config.listen[index] ?? {};
+      const { protocol = "http", peers, proxies: named, redirect, endpoint } = this.#config.listen[index] ?? {};
+      const path = endpoint?.kind === "unix" ? endpoint.path : undefined;
       const admitted = peers && new TrustedProxies([...peers, "unix"]);
       const proxies = named && new TrustedProxies(named);
       const router = redirect === undefined ? undefined : new HttpsRedirect(this.#handlers.router, redirect);
       for (const fd of descriptors) {
         const server = createServer(serverOptions);
-        this.#ingress.attach(server, { protocol, admitted, proxies, router });
+        this.#ingress.attach(server, { protocol, admitted, proxies, router, path });
         server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
         server.listen({ fd }, backlog, () => {
           waiting -= 1;

@@ -75,6 +75,8 @@ export interface ListenerRules {
   readonly proxies?: TrustedProxies | undefined;
   /** HTTP: who finds handlers in place of the router of all others. */
   readonly router?: Pick<Router, "find"> | undefined;
+  /** The unix socket. */
+  readonly path?: string | undefined;
 }
 
 type Serve = (
@@ -233,7 +235,8 @@ export class Ingress implements IngressOptions {
     this.#serve(socket, rules, this.shortage.admits(socket.descriptor));
   }
 
-  #serve(socket: ClientSocket, { protocol, admitted, router }: ListenerRules, hasRoom: boolean): void {
+  #serve(socket: ClientSocket, { protocol, admitted, router, path }: ListenerRules, hasRoom: boolean): void {
+    if (path !== undefined) socket.path = path;
     const peer = admitted === undefined ? "" : plainAddress(socket.remote.address);
     if (admitted !== undefined && !admitted.trusts(peer)) {
       socket.destroy();

@@ -33,6 +33,10 @@ export class Peer implements ConnectionFacts {
     return this.#ownEnd().port;
   }
 
+  get localPath(): string | undefined {
+    return this.#socket.path;
+  }
+
   #ownEnd(): End {
     this.#local ??= this.#socket.local;
     return this.#local;

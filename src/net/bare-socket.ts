@@ -145,6 +145,7 @@ const nothing = Buffer.alloc(0);
 const nowhere: End = { address: "", port: -1 };
 
 export class BareSocket implements ClientSocket {
+  path?: string;
   readonly #handle: Handle;
   readonly #binding: Binding;
   #owner: ClientSocketOwner | undefined;

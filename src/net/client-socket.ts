@@ -56,6 +56,8 @@ export interface ClientSocket {
   /** Costs a system call. */
   readonly local: End;
   readonly secure?: Secure | undefined;
+  /** The unix socket it was accepted from, set by who did and knows. */
+  path?: string;
   /** Octets written that the kernel has not taken. */
   readonly unsent: number;
   /** Octets written that the peer has not taken, as far as can be told; undefined: not yet. Costs a system call. */
@@ -87,6 +89,7 @@ export interface ClientSocket {
 
 /** On a net.Socket, which must allow half-open (`allowHalfOpen: true`): FIN is not the end of a client. */
 export class NetClientSocket implements ClientSocket {
+  path?: string;
   readonly #socket: Socket;
   #released = false;
   /** `socketDrained` is to be told. */

@@ -1,6 +1,7 @@
 // ASGI 3.0 through the whole server, on every Python there is: each rule is a route of asgi/asgi_probe.py, asked over raw
 // connections.
 import assert from "node:assert/strict";
+import { get } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { run } from "../support/processes.js";
@@ -145,6 +146,22 @@ describe("applications of other kinds", () => {
     ]);
     assert.equal(code, 1);
     assert.match(stdout + stderr, /--event-loop uvloop: it cannot be imported .*; install it, or leave the option out/);
+  });
+
+  test("on a unix socket the server is its path, and the client unknown", async () => {
+    const folder = temporaryFolder("asgi");
+    const socketPath = join(folder, "é.sock");
+    const listen = ["--listen", "http://127.0.0.1:0", "--listen", `http://unix:${socketPath}`];
+    await served(python, "application", listen, async () => {
+      const scope = await new Promise<Record<string, unknown>>((resolve, reject) => {
+        get({ socketPath, path: "/scope" }, async (response) => {
+          const octets = await response.toArray();
+          resolve(JSON.parse(Buffer.concat(octets).toString()));
+        }).on("error", reject);
+      });
+      assert.deepEqual([scope["server"], scope["client"]], [[socketPath, null], null]);
+    });
+    removeFolder(folder);
   });
 
   test("an application mounted below a prefix is told so", () =>

@@ -48,6 +48,12 @@ describe("a request that came over HTTP", () => {
     ]);
   });
 
+  test("on a unix socket came to its path, in UTF-8", () => {
+    const local = { localAddress: "", localPort: -1, localPath: "/run/é" };
+    const [shared] = parts(new Exchange({ ...request, fields: [...fields], local }));
+    assert.deepEqual(shared.slice(3, 6), ["/run/\xc3\xa9", "", "host"]);
+  });
+
   test("is not encoded again where the client asks for the same, and in part where it asks for something else", () => {
     const first = encodeScope(new Exchange(request));
     assert.equal(encodeScope(new Exchange(request)), first);

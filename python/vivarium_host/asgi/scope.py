@@ -24,9 +24,16 @@ _heads = {}
 _last = (0, None, None)  # status, headers and head of the response before
 
 
-def _end(host, port):
-    """One end of a connection; None for a unix socket's."""
+def _client(host, port):
+    """None on a unix socket. A proxy need not know the port."""
     return (host.decode("latin-1"), int(port or 0)) if host else None
+
+
+def _server(host, port):
+    """Of a unix socket its path."""
+    if not port:
+        return (host.decode("utf-8", "surrogateescape"), None) if host else None
+    return host.decode("latin-1"), int(port)
 
 
 def _part(shared):
@@ -35,8 +42,8 @@ def _part(shared):
     names = iter(fields)
     base = {
         "scheme": scheme.decode("latin-1"),
-        "client": _end(client, client_port),
-        "server": _end(server, server_port),
+        "client": _client(client, client_port),
+        "server": _server(server, server_port),
     }
     if len(_parts) >= PARTS_MOST:
         _parts.clear()
