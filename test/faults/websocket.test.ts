@@ -1,5 +1,6 @@
 // The promises for WebSockets of an ASGI application: how they end when the server, a worker or the code does, while others are served.
 import assert from "node:assert/strict";
+import { connect } from "node:http2";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Load } from "../support/load.js";
@@ -7,6 +8,7 @@ import { type PromiseOptions, promised } from "../support/promises.js";
 import { root } from "../support/tools.js";
 import { vivarium } from "../support/vivarium.js";
 import { WebSocketClient } from "../support/websocket-client.js";
+import { openSocket, type StreamClient } from "../support/websocket-stream.js";
 import { type Server, until } from "./server.js";
 
 const target = `${join(root, "test/support/promises_asgi.py")}:app`;
@@ -36,7 +38,7 @@ async function opened(server: Server, count: number): Promise<readonly { client:
 }
 
 /** It answers still. */
-async function echoes(client: WebSocketClient, text: string): Promise<void> {
+async function echoes(client: Pick<WebSocketClient, "text" | "nextText">, text: string): Promise<void> {
   client.text(text);
   assert.equal(await client.nextText(), `text ${text}`);
 }
@@ -132,4 +134,45 @@ describe("WebSockets of an ASGI application", () => {
       await stopped;
       assert.equal(server.vivarium.output.split("told of 1001").length - 1, sockets.length);
     }));
+
+  test("on streams of one HTTP/2 connection end each for itself: 1011, 1012, and 1001 at a stop", () =>
+    asgi(
+      {
+        args: ["--workers", "2", "--http2", "all", "--probation", "0", "--graceful-timeout", "2"],
+        expected: [lost, exited, told, /is run once more/, reloads, /--graceful-timeout/, gone],
+      },
+      async (server) => {
+        const session = connect(server.vivarium.url);
+        session.on("error", () => {});
+        const pairs: { client: StreamClient; pid: number }[] = [];
+        for (let each = 0; each < 12; each += 1) {
+          const { client } = await openSocket(session, `/socket-${each}`);
+          pairs.push({ client, pid: Number((await client.next()).payload.toString()) });
+        }
+        const victim = pairs[0];
+        assert.ok(victim !== undefined);
+        victim.client.text("die");
+        for (const { client, pid } of pairs) {
+          if (pid !== victim.pid) await echoes(client, "unharmed");
+          else {
+            assert.equal(await client.nextText(), "close 1011 The application failed.");
+            client.close(1011);
+            await client.untilEnd();
+            client.socket.end();
+          }
+        }
+        const { code } = await vivarium(["reload", "--control", server.vivarium.control]);
+        assert.equal(code, 0);
+        for (const { client, pid } of pairs) {
+          if (pid !== victim.pid) assert.equal(await client.nextText(), "close 1012");
+        }
+        const { client } = await openSocket(session, "/next");
+        await client.next();
+        const stopped = server.vivarium.stop();
+        assert.equal(await client.nextText(), "close 1001");
+        client.close(1001);
+        client.socket.end();
+        await stopped;
+      },
+    ));
 });
