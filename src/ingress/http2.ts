@@ -20,7 +20,7 @@ import type { Router } from "../routing/router.js";
 import { GivenUp } from "./given-up.js";
 import { idleDrainingTicks, lingerDrainingTicks, lingerTicks } from "./http1-phases.js";
 import type { Outgoing } from "./http2-pace.js";
-import type { StreamSocket } from "./http2-socket.js";
+import { StreamSocket } from "./http2-socket.js";
 import { Http2Request, type StreamsOwner, type StreamUse } from "./http2-stream.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { Patience } from "./patience.js";
@@ -259,6 +259,12 @@ class Connection implements IngressConnection, StreamsOwner, Timed {
     const { deadlines, keepAlive } = this.options;
     this.#restsSince = deadlines.tick;
     this.deadline = deadlines.tick + keepAlive;
+  }
+
+  get webSockets(): number {
+    let count = 0;
+    for (const use of this.#streams) if (use instanceof StreamSocket) count += 1;
+    return count;
   }
 
   get restingSince(): number {

@@ -186,10 +186,10 @@ export class Ingress implements IngressOptions {
     return this.#connections.size;
   }
 
-  /** Of these, WebSockets: looked for when somebody asks. */
+  /** WebSockets on these: looked for when somebody asks. */
   get openWebSockets(): number {
     let count = 0;
-    for (const { webSocket } of this.#connections) if (webSocket === true) count += 1;
+    for (const { webSockets = 0 } of this.#connections) count += webSockets;
     return count;
   }
 

@@ -50,8 +50,8 @@ export interface IngressConnection {
   drain(): void;
   /** The tick since which nothing happens on it, and nothing is lost when it is closed; infinite where something is under way. */
   readonly restingSince: number;
-  /** Whether it is no HTTP any more, but a WebSocket. */
-  readonly webSocket?: true;
+  /** WebSockets on it: it is one, or has streams that are. */
+  readonly webSockets?: number;
   /** Closes at once, whatever is under way. */
   destroy(): void;
 }

@@ -64,8 +64,8 @@ export class ClientTunnel implements TunnelEnd, UpgradedOwner {
     owner?.tunnelEnded();
   }
 
-  get webSocket(): true {
-    return true;
+  get webSockets(): number {
+    return 1;
   }
 
   /** What runs through it is finished, as other requests are: only the two ends know when they are done. */

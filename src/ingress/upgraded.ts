@@ -30,7 +30,7 @@ export interface Switched {
 
 /** What speaks on it from now on. */
 export interface UpgradedOwner extends ClientSocketOwner, IngressConnection {
-  readonly webSocket: true;
+  readonly webSockets: number;
   /** Whoever answered the exchange cannot go on. */
   cut(): void;
 }

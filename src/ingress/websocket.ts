@@ -244,8 +244,8 @@ export class WebSocketConnection implements WebSocketStream, UpgradedOwner, Pace
     return this.#options.draining ? lingerDrainingTicks : lingerTicks;
   }
 
-  get webSocket(): true {
-    return true;
+  get webSockets(): number {
+    return 1;
   }
 
   /** The server stops. */

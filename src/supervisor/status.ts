@@ -87,7 +87,7 @@ export interface FrontStatus {
   readonly startedAt: string;
   /** Client connections open at this moment. */
   readonly connections: number;
-  /** Of these, WebSockets: those of applications, and those that are passed on to servers elsewhere. */
+  /** WebSockets on these: those of applications, and those that are passed on to servers elsewhere. */
   readonly webSockets: number;
   /** Requests received since it started. */
   readonly requests: number;
