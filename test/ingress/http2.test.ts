@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { logLine, type RequestEnded, requestEnded } from "../../src/channels.js";
 import type { Exchange } from "../../src/exchange.js";
+import { lingerTicks } from "../../src/ingress/http1-phases.js";
 import { TlsDoor } from "../../src/ingress/tls.js";
 import { ticks } from "../../src/net/deadline.js";
 import { readIdentity } from "../../src/net/tls-identity.js";
@@ -546,6 +547,18 @@ describe("time", () => {
       await client.untilEnd();
       await eventually(() => served.ingress.connections === 0);
     }
+  });
+
+  test("a connection on which a head does not come to its end is given up as an idle one is", async (t) => {
+    const served = await serveHttp2(t, () => assert.fail("it is not whole"), { keepAlive: 20, headTimeout: 10 });
+    const client = await served.frames();
+    client.begin(frame("headers", flags.endStream, 1, headers(1, get).subarray(9)));
+    await eventually(() => client.of("settings").length === 2);
+    await settle();
+    served.deadlines.advance(ticks(20));
+    await eventually(() => client.goaway === 0);
+    served.deadlines.advance(lingerTicks);
+    await eventually(() => client.closed && served.ingress.connections === 0);
   });
 
   test("a request that is executed is waited for, however long", async (t) => {
