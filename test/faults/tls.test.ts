@@ -1,6 +1,6 @@
 // What goes wrong on an https listener costs nobody else anything, and leaves nothing.
 import assert from "node:assert/strict";
-import { renameSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { type CertificateFiles, makeCertificate } from "../support/certificates.js";
@@ -56,8 +56,11 @@ describe("an https listener", () => {
     });
   });
 
-  test("loses no request while its certificate changes again and again under load", async () => {
-    const expected = [/^info supervisor: The certificate in .* is in use now; it is good until \d{4}-\d\d-\d\d\.$/];
+  test("loses no request while its certificate changes again and again under load, to one that is no good in between", async () => {
+    const expected = [
+      /^info supervisor: The certificate in .* is in use now; it is good until \d{4}-\d\d-\d\d\.$/,
+      /^error supervisor: There is no certificate in .* The certificate before it stays in use\.$/,
+    ];
     await promised({ args: args(), expected }, async ({ vivarium }) => {
       let over = false;
       const seen = new Set<string>();
@@ -73,6 +76,9 @@ describe("an https listener", () => {
       const visits = [visit(), visit()];
       try {
         for (const name of ["second", "third"]) {
+          const written = vivarium.output.length;
+          writeFileSync(files.cert, "nothing\n");
+          await until(() => vivarium.output.includes("stays in use", written), "it is refused");
           const made = makeCertificate(folder, name);
           renameSync(made.key, files.key);
           renameSync(made.cert, files.cert);
