@@ -21,7 +21,8 @@ from .scope import http_scope, websocket_scope
 from .watcher import Watcher
 from .websocket import WebSocket
 
-READ_SIZE = 65536
+# Ten bodies of 10 KB in one turn of the loop; from 128 KiB on malloc would have memory mapped, and unmapped, for each read.
+READ_SIZE = 120 * 1024
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although others have their turn yet
 CONGESTED_FROM = 1024 * 1024  # octets that the front has not read, beyond which applications wait
 LOOK_LONGEST = 0.02  # seconds between two looks for a front where there is none
