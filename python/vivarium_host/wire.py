@@ -108,7 +108,7 @@ class FrameReader:
                         flags,
                         data[start : start + shared],
                         data[rest:end_of_variables],
-                        data[end_of_variables:position],
+                        data[end_of_variables:position] if end_of_variables < position else b"",
                     )
                 )
             elif type == BODY:
