@@ -91,7 +91,11 @@ describe("the handshake", () => {
       client.send(handshake("/", fields));
       await client.until(sentence);
       assert.ok(client.received.startsWith(`HTTP/1.1 ${status} `), client.received);
-      if (status === 426) assert.match(client.received, /\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n/);
+      if (status === 426)
+        assert.match(
+          client.received,
+          /^HTTP\/1\.1 426 Upgrade Required\r\n[\s\S]*\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n/,
+        );
       assert.equal(served.accepted.length, 0);
     });
   }
