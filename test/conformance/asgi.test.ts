@@ -10,6 +10,7 @@ import { startVivarium, type Vivarium, vivarium } from "../support/vivarium.js";
 import { bodyCases } from "./asgi/bodies.js";
 import { errorCases } from "./asgi/errors.js";
 import { extensionCases } from "./asgi/extensions.js";
+import { http2Cases } from "./asgi/http2.js";
 import { responseCases } from "./asgi/responses.js";
 import { scopeCases } from "./asgi/scope.js";
 import { socketCases } from "./asgi/sockets.js";
@@ -48,7 +49,7 @@ for (const { version, path } of found) {
   describe(`Python ${version}`, () => {
     const probe = new Probe();
     before(async () => {
-      probe.server = await serve(path, "application", probe.gates);
+      probe.server = await serve(path, "application", probe.gates, "--http2", "all");
     });
     after(async () => {
       const { server } = probe;
@@ -63,6 +64,7 @@ for (const { version, path } of found) {
     extensionCases(probe);
     errorCases(probe);
     socketCases(probe);
+    http2Cases(probe);
   });
 }
 

@@ -189,6 +189,21 @@ async def receive_twice(scope, receive, send):
 
 
 @route
+async def gives_up_waiting(scope, receive, send):
+    """Cancels receive() before anything comes, and asks again."""
+    times = 0
+    while True:
+        try:
+            message = await asyncio.wait_for(receive(), 0.01)
+            break
+        except asyncio.TimeoutError:
+            times += 1
+            if times == 3:
+                remember(scope, "gave up")
+    await answer_json(send, message)
+
+
+@route
 async def disconnect(scope, receive, send):
     await whole(receive)
     remember(scope, "waits")
@@ -352,6 +367,45 @@ async def start_alone(scope, receive, send):
     await send({"type": "http.response.start", "status": 201, "headers": []})
     await pass_gate(scope)
     await send({"type": "http.response.body", "body": b"late"})
+
+
+@route
+async def changed_behind(scope, receive, send):
+    """Changes what it has given to send()."""
+    headers = [(b"x-first", b"1")]
+    start = {"type": "http.response.start", "status": 200, "headers": headers}
+    await send(start)
+    headers.append((b"x-second", b"2"))
+    start["status"] = 500
+    piece = bytearray(b"first ")
+    message = {"type": "http.response.body", "body": piece, "more_body": True}
+    await send(message)
+    piece[:] = b"wrong "
+    await send({"type": "http.response.body", "body": b"last"})
+
+
+@route
+async def gathered(scope, receive, send):
+    """Many tasks that send at once."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await asyncio.gather(*(send({"type": "http.response.body", "body": b"%d " % each, "more_body": True}) for each in range(20)))
+    await send({"type": "http.response.body", "body": b"end"})
+    return "what nobody asked for"
+
+
+@route
+async def helpers(scope, receive, send):
+    """A thread, a process, and a task that outlives the call."""
+    thread = await asyncio.get_running_loop().run_in_executor(None, lambda: threading.current_thread() is threading.main_thread())
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "print(4711)", stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+
+    async def later():
+        await pass_gate(scope)
+        remember(scope, "done")
+
+    remembered[query(scope)["key"], "task"] = asyncio.ensure_future(later())
+    await answer_json(send, [thread, said.decode().strip(), process.returncode])
 
 
 @route

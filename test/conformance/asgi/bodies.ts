@@ -140,6 +140,17 @@ export function bodyCases(probe: Probe): void {
     await remembers(probe, key, ["http.disconnect"]);
   });
 
+  test("receive() that is given up has lost nothing when it is called again", async () => {
+    const key = freshKey();
+    const connection = probe.connection();
+    connection.send(`POST /gives-up-waiting?key=${key} HTTP/1.1\r\nHost: probe\r\nContent-Length: 3\r\n\r\n`);
+    await remembers(probe, key, ["gave up"]);
+    connection.send("abc");
+    const { text } = await connection.response();
+    connection.close();
+    assert.deepEqual(JSON.parse(text), { type: "http.request", body: "b:abc", more_body: false });
+  });
+
   test("two tasks may wait for messages at once", async () => {
     const key = freshKey();
     assert.equal((await probe.ask(`/receive-twice?key=${key}`)).text, "answered");

@@ -129,6 +129,25 @@ export function responseCases(probe: Probe): void {
     assert.equal((await probe.ask("/other-octets")).text, "array view");
   });
 
+  test("response: what was given to send() may be changed behind it", async () => {
+    const response = await probe.ask("/changed-behind");
+    assert.deepEqual([response.status, response.text], [200, "first last"]);
+    assert.deepEqual(values(response, "x-first"), ["1"]);
+    assert.deepEqual(values(response, "x-second"), []);
+  });
+
+  test("response: several tasks may send at once, and what the call returns means nothing", async () => {
+    const { text, whole } = await probe.ask("/gathered");
+    assert.deepEqual([text, whole], [`${Array.from({ length: 20 }, (_, each) => `${each} `).join("")}end`, true]);
+  });
+
+  test("threads, processes and tasks of its own are at the application's disposal", async () => {
+    const key = freshKey();
+    assert.deepEqual(await probe.json(`/helpers?key=${key}`), [false, "4711", 0]);
+    probe.openGate(key);
+    await remembers(probe, key, ["done"]);
+  });
+
   test("response: each piece leaves at once", async () => {
     const key = freshKey();
     const connection = probe.connection();
