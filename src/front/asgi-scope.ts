@@ -3,6 +3,7 @@
 import type { Exchange, LocalEnd, Request } from "../exchange.js";
 import { pickVariables } from "../protocol/cgi/variables.js";
 import { requestFlag } from "../python/wire/frames.js";
+import { tlsExtension } from "./asgi-tls.js";
 
 export interface EncodedScope {
   readonly text: string;
@@ -66,14 +67,21 @@ const ownNames: ReadonlyMap<string, number> = new Map([
 ]);
 
 function sharedOfFields({ variables, shared, local }: Request, fields: readonly string[]): string {
-  const steady = pickVariables(shared > 0 ? variables.slice(0, shared) : variables, steadyNames);
+  const connection = shared > 0 ? variables.slice(0, shared) : variables;
+  const steady = pickVariables(connection, steadyNames);
   const [scheme = "http", address = "", port = "", , , host] = steady;
-  let text = `${scheme}\0${address}\0${port}\0${ownEnd(local)}`;
+  let text = `${scheme}\0${address}\0${port}\0${ownEnd(local)}${tlsField(connection, scheme)}`;
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const name = (fields[at] ?? "").toLowerCase();
     text += `\0${name}\0${name === "host" && host !== undefined ? host : fields[at + 1]}`;
   }
   return text;
+}
+
+/** A field by a name that none can have. */
+function tlsField(variables: string, scheme: string): string {
+  const told = scheme === "https" ? tlsExtension(variables) : "";
+  return told === "" ? "" : `\0:tls\0${told}`;
 }
 
 /** Address and port, or a unix socket's path, each character an octet. */

@@ -202,6 +202,39 @@ describe("clients' certificates", () => {
     other = clientPair(makeCertificate(folder, "mallory", { issuer: makeCertificate(folder, "elsewhere") }));
   });
 
+  test("an ASGI application is told of them, and of the connection, by the tls extension", async () => {
+    const running = await startVivarium(join(root, "test/front/tls_asgi_app.py:app"), {
+      args: [
+        ...[...https, "--listen", "http://127.0.0.1:0", ...named(server), "--workers", "1"],
+        ...["--client-ca", authority.cert, "--client-cert", "optional"],
+      ],
+    });
+    try {
+      const none = await ask(running.port, {
+        maxVersion: "TLSv1.2",
+        ciphers: "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256",
+      });
+      assert.deepEqual(
+        ["scheme", "tls_version", "client_cert_chain", "client_cert_name", "client_cert_error", "server_cert"].map(
+          (name) => none.values.get(name),
+        ),
+        ["https", "771", "[]", "None", "None", "None"],
+      );
+      assert.ok(["49199", "49195"].includes(none.values.get("cipher_suite") ?? ""), none.text);
+      const shown = await ask(running.port, { minVersion: "TLSv1.3", ciphers: "TLS_AES_128_GCM_SHA256", ...good });
+      assert.deepEqual([shown.values.get("tls_version"), shown.values.get("cipher_suite")], ["772", "4865"]);
+      assert.equal(shown.values.get("client_cert_name"), "CN=Ada,O=Ex\\C3\\A4mple\\, Inc.");
+      assert.match(
+        shown.values.get("client_cert_chain") ?? "",
+        /^\['-----BEGIN CERTIFICATE-----\|[\s\S]*END CERTIFICATE-----\|'\]$/,
+      );
+      const [, plain] = /http:\/\/127\.0\.0\.1:(\d+)/.exec(running.output) ?? [];
+      assert.equal(await (await fetch(`http://127.0.0.1:${plain}/`)).text(), "scheme=http");
+    } finally {
+      await running.stop();
+    }
+  });
+
   test("required: who has none, or another authority's, is refused; the application sees a good one, also of a resumed session", async () => {
     await serving([], async (port) => {
       for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {

@@ -1,5 +1,6 @@
 """Makes scopes of what a REQUEST frame says (src/python/wire/README.md), and messages' headers of what applications give."""
 
+import json
 import re
 from urllib.parse import unquote_to_bytes
 
@@ -37,8 +38,12 @@ def _server(host, port):
 
 
 def _part(shared):
-    """What the requests of a connection share: the scope as far as it goes, and its headers."""
+    """What the requests of a connection share: the scope as far as it goes, its headers, and what is known of TLS."""
     scheme, client, client_port, server, server_port, *fields = shared.split(b"\0")
+    tls = None
+    if fields and fields[0] == b":tls":
+        tls = json.loads(fields[1].decode("latin-1"))
+        del fields[:2]
     names = iter(fields)
     base = {
         "scheme": scheme.decode("latin-1"),
@@ -47,7 +52,7 @@ def _part(shared):
     }
     if len(_parts) >= PARTS_MOST:
         _parts.clear()
-    part = _parts[shared] = (base, list(zip(names, names)))
+    part = _parts[shared] = (base, list(zip(names, names)), tls)
     return part
 
 
@@ -70,23 +75,25 @@ def _path(own):
 
 def _scope(shared, own):
     """What is the same in each such request of a connection."""
-    base, headers = _parts.get(shared) or _part(shared)
+    base, headers, tls = _parts.get(shared) or _part(shared)
     if len(_scopes) >= PARTS_MOST:
         _scopes.clear()
     scope = {"type": "http", "asgi": None, **(_paths.get(own) or _path(own)), **base, "headers": None, "extensions": None, "state": None}
-    found = _scopes[shared, own] = (scope, headers)
+    found = _scopes[shared, own] = (scope, headers, tls)
     return found
 
 
 def http_scope(shared, own, flags, state):
     """The scope of a request. What is mutable in it is the request's own."""
-    same, headers = _scopes.get((shared, own)) or _scope(shared, own)
+    same, headers, tls = _scopes.get((shared, own)) or _scope(shared, own)
     extensions = {"http.response.pathsend": {}}
     if flags:
         if flags & wire.FLAG_TAKES_HINTS:
             extensions["http.response.early_hint"] = {}
         if flags & wire.FLAG_TAKES_TRAILERS:
             extensions["http.response.trailers"] = {}
+    if tls is not None:
+        extensions["tls"] = tls.copy()
     scope = same.copy()
     scope["asgi"] = {"version": "3.0", "spec_version": SPEC_VERSION}
     scope["headers"] = headers.copy()
@@ -97,7 +104,7 @@ def http_scope(shared, own, flags, state):
 
 def websocket_scope(shared, own, state):
     """As http_scope, of a request for a WebSocket."""
-    base, headers = _parts.get(shared) or _part(shared)
+    base, headers, tls = _parts.get(shared) or _part(shared)
     scope = {
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
         **(_paths.get(own) or _path(own)),
@@ -115,6 +122,8 @@ def websocket_scope(shared, own, state):
         "extensions": {"websocket.http.response": {}},
         "state": state.copy(),
     }
+    if tls is not None:
+        scope["extensions"]["tls"] = tls.copy()
     del scope["method"]
     return scope
 

@@ -1,0 +1,10 @@
+"""As tls_app.py, of the "tls" extension: a line for each of its keys, and nothing where there is none."""
+
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    told = scope["extensions"].get("tls", {})
+    lines = ["%s=%s" % (name, str(value).replace("\\n", "|")) for name, value in sorted(told.items())]
+    body = "\n".join(["scheme=" + scope["scheme"], *lines]).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
