@@ -4,8 +4,13 @@ The front (src/python/embedded/) calls three functions that live here, ``begin``
 that ctypes gives them; ctypes takes the GIL for the length of a call. Requests come in one piece of memory and responses go
 back in another, both the front's. While Python runs nothing of the front does, so there is never more than one call.
 
-What a call returns is one number: flags, from bit 8 the number of a head that the front knows, from bit 24 the octets of the
-body that are at the beginning of the response's memory::
+``begin`` is given all requests that came at once, in a table: one call for many, and the processor has not to fetch the
+interpreter's code anew for each. It returns how many of them it has run: no more when that takes long, for their clients
+wait, nor when there is little room for further responses, or a response goes on.
+
+The result of a request is a number, and where in the response's memory there is what it tells of. The number is that of what
+``step`` and ``leave`` return, too, which put theirs at the beginning: flags, from bit 8 the number of a head that the front
+knows, from bit 24 the octets of the body that are there::
 
     BEGUN   the response begins, with the head of that number
     NEW     the head is in the memory before the body (HEAD); the front is to keep it by the number, unless that is 0
@@ -24,6 +29,7 @@ import struct
 import sys
 import threading
 import traceback
+from time import perf_counter_ns
 
 from . import guest
 from .forked import close_connections, give_signals
@@ -42,17 +48,24 @@ BODY_IN_FILE = 1
 KNOWN = 2
 NUMBER_SHIFT = 8
 
+# A request in the table: its id, as far as its variables are shared, octets of variables, octets or descriptor of the body, flags.
+ENTRY = struct.Struct("<IIIII")
+# Nanoseconds after which those that were begun are answered before another is.
+BUDGET = 500_000
+# What ``begin`` adds to the number of requests it has run, where it took that long.
+LATE = 0x10000
+
 # Before a head in the memory: status, flags (wire.FLAG_HAS_…), octets. The body is behind it.
 HEAD = struct.Struct("<III")
 # Heads that the front keeps, by their number.
 HEADS_MOST = 512
 HEAD_MOST = 2048
 
-BEGIN = ctypes.CFUNCTYPE(ctypes.c_longlong, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+BEGIN = ctypes.CFUNCTYPE(ctypes.c_longlong, ctypes.c_uint)
 STEP = ctypes.CFUNCTYPE(ctypes.c_longlong, ctypes.c_uint)
 END = ctypes.CFUNCTYPE(ctypes.c_longlong)
 ATTACH = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t)
-TAKE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_longlong)
+TAKE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_longlong, ctypes.c_uint, ctypes.c_uint)
 TELL = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 
 
@@ -93,7 +106,7 @@ class Reply:
                 end_child()
             result = self.result
             self.result = 0
-            if bridge.take(result):
+            if bridge.take(result, bridge.index, bridge.at):
                 self._left = None
                 raise ClientGone("the client left")
             if not self.more():
@@ -101,6 +114,7 @@ class Reply:
 
     def _put(self, result, at, octets, last, urgent):
         memory = self._bridge.memory
+        at += self._bridge.at
         size = len(octets)
         room = len(memory) - at
         if size > room:
@@ -110,7 +124,9 @@ class Reply:
             self._urgent = urgent
             self.result = result | MORE | room << BODY_SHIFT
             return
-        memory[at : at + size] = octets
+        end = at + size
+        memory[at:end] = octets
+        self._bridge.end = end
         self.result = result | (LAST if last else MORE if urgent else SOON | MORE) | size << BODY_SHIFT
 
     def more(self):
@@ -144,10 +160,18 @@ class Bridge:
         self._host = host
         self.main = threading.get_ident()
         self.take = TAKE(settings["take"])
+        self.index = 0  # in the table: the request that is run
+        self.at = 0  # in the response's memory: where what it answers begins
+        self.end = 0  # and ends
+        self._read = 0  # in the request's memory: where the next request is
         self._environs = {}  # by number: environments that come again
         self._rests = {}  # by request: the generator of what is still to come, and its Reply
         self.heads = {}  # by status and head: the number by which the front knows it
         self.memory = memoryview((ctypes.c_char * settings["responseSize"]).from_address(settings["response"])).cast("B")
+        most = settings["most"]
+        self._table = (ctypes.c_char * (ENTRY.size * most)).from_address(settings["table"])
+        self._results = memoryview((ctypes.c_double * (2 * most)).from_address(settings["results"])).cast("B").cast("d")
+        self._full = len(self.memory) // 2
         self._request = None
         self.attach(settings["request"], settings["requestSize"])
         self.process = process
@@ -157,7 +181,7 @@ class Bridge:
             "step": STEP(self.step),
             "leave": STEP(self.leave),
             "attach": ATTACH(self.attach),
-            "end": END(self.end),
+            "end": END(self.stop),
         }
 
     def attach(self, address, size):
@@ -165,13 +189,15 @@ class Bridge:
         self._request = (ctypes.c_char * size).from_address(address)
 
     def put_head(self, status, flags, head):
-        """Writes a head to the memory: where it ends, and the number the front is to keep it by, 0 for none."""
+        """Writes a head to the memory: how far it goes, and the number the front is to keep it by, 0 for none."""
         end = HEAD.size + len(head)
         memory = self.memory
-        if end > len(memory):
-            raise ValueError("the response's header fields have %d octets; embedded mode sends %d" % (len(head), len(memory)))
-        HEAD.pack_into(memory, 0, status, flags, len(head))
-        memory[HEAD.size : end] = head
+        at = self.at
+        most = len(memory) - self._full
+        if end > most:
+            raise ValueError("the response's header fields have %d octets; embedded mode sends %d" % (len(head), most))
+        HEAD.pack_into(memory, at, status, flags, len(head))
+        memory[at + HEAD.size : at + end] = head
         if len(head) > HEAD_MOST:
             return end, 0
         heads = self.heads
@@ -180,28 +206,53 @@ class Bridge:
         number = heads[status, head] = len(heads) + 1
         return end, number
 
-    def begin(self, id, shared, variables, body, flags):
-        """Runs a request.
+    def begin(self, count):
+        """Runs the first requests of the table."""
+        results = self._results
+        self.at = self.end = self._read = 0
+        until = perf_counter_ns() + BUDGET
+        for index in range(count):
+            self.index = index
+            try:
+                result = self._begin(*ENTRY.unpack_from(self._table, index * ENTRY.size))
+            except BaseException:  # out of memory, in the midst of this package
+                report(traceback.format_exc())
+                result = FAILED
+            results[2 * index] = result
+            results[2 * index + 1] = self.at
+            if result & MORE or self.end > self._full:
+                return index + 1
+            if perf_counter_ns() > until:
+                return index + 1 | LATE
+            self.at = self.end
+        return count
 
-        Its variables are at the beginning of the memory, the body is behind them, or a descriptor. With a number in flags the
-        variables are kept by it, or with KNOWN are those that were, and not in the memory.
+    def _begin(self, id, shared, variables, body, flags):
+        """Runs a request: what it came to.
+
+        Its variables are in the memory where those of the one before end, the body is behind them, or a descriptor. With a number in
+        flags the variables are kept by it, or with KNOWN are those that were, and not in the memory.
         """
         host = self._host
+        at = self._read
         number = flags >> NUMBER_SHIFT
         if flags & KNOWN:
             environ = self._environs[number].copy()
-            variables = 0
         else:
             request = self._request
-            environ = host.environ(request[:shared], request[shared + 1 if shared else 0 : variables])
+            behind = at + shared
+            environ = host.environ(request[at:behind], request[behind + 1 if shared else at : at + variables])
             if number:
                 self._environs[number] = environ.copy()
+            at += variables
         if not body:
             content = b""
         elif flags & BODY_IN_FILE:
             content = "/proc/self/fd/%d" % body
         else:
-            content = self._request[variables : variables + body]
+            content = self._request[at : at + body]
+            at += body
+        self._read = at
         reply = Reply(self)
         rest = host.begin(environ, content, flags & BODY_IN_FILE, reply)
         if rest is not None:
@@ -210,6 +261,7 @@ class Bridge:
 
     def step(self, id):
         rest, reply = self._rests.pop(id)
+        self.index = self.at = 0
         reply.result = 0
         if not reply.more():
             resume(rest, reply)
@@ -235,7 +287,7 @@ class Bridge:
             self._rests[id] = (rest, reply)
         return result
 
-    def end(self):
+    def stop(self):
         """The server stops."""
         try:
             guest.end()

@@ -1,5 +1,9 @@
 // The handler of embedded mode: the application is called here, on the thread that serves the clients.
 //
+// Requests that come in the same turn of the event loop are run by one call, and answered after it: that this process has each
+// time a different part of its code to do, the kernel's, V8's and Python's, costs more than what they do. As soon as that takes
+// long (BUDGET in python/vivarium_host/embedded.py), it is one in a call again, which is answered before the next is begun.
+//
 // A response that is whole comes back from the one call its request took. One that goes on is fetched block by block: when
 // the client has taken what there is (up to --response-memory ahead), and the event loop has had a turn.
 import { performance } from "node:perf_hooks";
@@ -7,7 +11,7 @@ import type { Config, PoolConfig } from "../config/config.js";
 import type { Exchange } from "../exchange.js";
 import { ResponseMemory } from "../net/response-memory.js";
 import { packageRoot } from "../package.js";
-import { Bridge, type Facts, told } from "../python/embedded/bridge.js";
+import { Bridge, batchMost, type Facts, type Result, told } from "../python/embedded/bridge.js";
 import { type Interpreter, startInterpreter } from "../python/embedded/interpreter.js";
 import type { Libpython } from "../python/libpython.js";
 import type { Executing } from "./messages.js";
@@ -36,8 +40,12 @@ export class EmbeddedApplication {
   readonly #bridge: Bridge;
   readonly #responses: ResponseMemory;
   #nextId = 1;
-  /** The exchange that Python executes. Nothing else runs meanwhile, but for what sends the octets given to write(). */
-  #executing: Exchange | undefined;
+  /** Those that are to be begun at the end of this turn of the event loop. */
+  readonly #waiting: Exchange[] = [];
+  /** The exchanges that Python executes. Nothing else runs meanwhile, but for what sends the octets given to write(). */
+  #executing: readonly Exchange[] = [];
+  /** Requests that a call may begin. */
+  #most = 1;
   #requests = 0;
   readonly #streams = new Set<Stream>();
 
@@ -59,7 +67,7 @@ export class EmbeddedApplication {
   ) {
     this.#responses = new ResponseMemory(responseMemory, responseMemoryTotal);
     this.#interpreter = interpreter;
-    const take = (result: number): boolean => this.#take(result);
+    const take = (result: Result, index: number): boolean => this.#take(result, index);
     this.#bridge = new Bridge(interpreter, `${packageRoot}python`, {
       target,
       chdir,
@@ -86,18 +94,46 @@ export class EmbeddedApplication {
 
   /** The handler (src/exchange.ts). */
   handle(exchange: Exchange): void {
-    if (this.#executing !== undefined) {
-      // Python calls write(), and sending that has brought the next request of some connection.
-      setImmediate(() => this.handle(exchange));
-      return;
+    if (this.#waiting.push(exchange) === 1) setImmediate(this.#run);
+  }
+
+  readonly #run = (): void => {
+    for (let left = this.#waiting.splice(0); left.length > 0; ) {
+      left = left.filter(({ ended }) => !ended);
+      left = left.slice(this.#begin(left.slice(0, this.#most)));
     }
-    if (exchange.ended) return;
+  };
+
+  #newId(): number {
     const id = this.#nextId;
     this.#nextId = id === idMost ? 1 : id + 1;
-    this.#requests += 1;
-    const result = this.#execute(exchange, () => this.#bridge.begin(id, exchange.request));
-    if ((result & told.more) === 0) this.#give(exchange, result);
-    else this.#follow(this.#stream(exchange, id), result);
+    return id;
+  }
+
+  /** Begins and answers some of these, the first at least where there is one: how many. */
+  #begin(batch: readonly Exchange[]): number {
+    if (batch.length === 0) return 0;
+    const bridge = this.#bridge;
+    const ids = batch.map((exchange, index) => {
+      const id = this.#newId();
+      bridge.put(index, id, exchange.request);
+      return id;
+    });
+    this.#executing = batch;
+    const { begun, late } = bridge.begin(batch.length);
+    this.#executing = none;
+    this.#most = late ? 1 : Math.min(batchMost, this.#most + 1);
+    this.#requests += begun;
+    for (let index = 0; index < begun; index += 1) {
+      const exchange = batch[index];
+      const id = ids[index];
+      if (exchange === undefined || id === undefined) continue;
+      const result = bridge.result(index);
+      if ((result.number & told.more) === 0) this.#give(exchange, result);
+      // It is the last one.
+      else this.#follow(this.#stream(exchange, id), result);
+    }
+    return begun;
   }
 
   /** Lets the application end what it has begun. No thread of it runs any more afterwards. */
@@ -106,31 +142,33 @@ export class EmbeddedApplication {
     this.#interpreter.acquire();
   }
 
-  #execute(exchange: Exchange, call: () => number): number {
-    this.#executing = exchange;
+  /** A call for one of those that go on. */
+  #execute<Value>(exchange: Exchange, call: () => Value): Value {
+    this.#executing = [exchange];
     try {
       return call();
     } finally {
-      this.#executing = undefined;
+      this.#executing = none;
     }
   }
 
   /** Gives the client what a call returned. */
-  #give(exchange: Exchange, result: number): void {
+  #give(exchange: Exchange, result: Result): void {
     if (exchange.ended) return;
-    if ((result & told.failed) !== 0) {
+    const { number } = result;
+    if ((number & told.failed) !== 0) {
       exchange.cut();
       return;
     }
-    const last = (result & told.last) !== 0;
+    const last = (number & told.last) !== 0;
     const body = this.#bridge.body(result);
-    if ((result & told.begun) !== 0) exchange.respond(this.#bridge.head(result), body, last);
+    if ((number & told.begun) !== 0) exchange.respond(this.#bridge.head(result), body, last);
     else if (body !== undefined || last) exchange.write(body ?? nothing, last);
   }
 
   /** What an application gave to write(). Returns whether anybody still wants it. */
-  #take(result: number): boolean {
-    const exchange = this.#executing;
+  #take(result: Result, index: number): boolean {
+    const exchange = this.#executing[index];
     if (exchange === undefined || exchange.ended) return false;
     this.#give(exchange, result);
     return !exchange.ended;
@@ -148,18 +186,18 @@ export class EmbeddedApplication {
   }
 
   /** Gives what a call returned, and sees that the next one comes in its time. */
-  #follow(stream: Stream, first: number): void {
+  #follow(stream: Stream, first: Result): void {
     const { exchange, id } = stream;
     let result = first;
     for (;;) {
       stream.unflushed += this.#bridge.size(result);
       this.#give(exchange, result);
-      if ((result & told.more) === 0) {
+      if ((result.number & told.more) === 0) {
         this.#end(stream);
         return;
       }
       // For the client the response is whole: what is left for the application to do had to wait for that alone.
-      if (exchange.ended || (result & told.soon) === 0) break;
+      if (exchange.ended || (result.number & told.soon) === 0) break;
       result = this.#execute(exchange, () => this.#bridge.step(id));
     }
     this.#plan(stream);
@@ -190,3 +228,4 @@ export class EmbeddedApplication {
 }
 
 const nothing = Buffer.alloc(0);
+const none: readonly Exchange[] = [];

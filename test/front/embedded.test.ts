@@ -1,6 +1,6 @@
 // Embedded mode through the whole server, on every Python there is.
 import assert from "node:assert/strict";
-import { realpathSync, writeFileSync } from "node:fs";
+import { existsSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -69,6 +69,41 @@ for (const { version, path } of pythons()) {
     test("a body in blocks, and one larger than the memory for responses", async () => {
       assert.equal((await ask("/blocks")) === long, true);
       assert.equal((await ask("/whole")) === long, true);
+    });
+
+    test("many requests at once are each answered, with bodies small and large", async () => {
+      const bodies = Array.from({ length: 100 }, (_, number) =>
+        `${number} `.repeat(number % 9 === 0 ? 20_000 : number),
+      );
+      const marked = async (body: string): Promise<void> => {
+        for (let times = 0; times < 5; times += 1) {
+          assert.equal(await ask("/mark", body), `${body} POST`);
+          assert.equal(await ask("/body", body), String(body.length));
+        }
+      };
+      await Promise.all([...bodies.map(marked), ask("/blocks").then((text) => assert.ok(text === long))]);
+    });
+
+    test("after a slow request each that came meanwhile is answered before the next is begun", async () => {
+      const waiting = temporaryFolder("vivarium-embedded-");
+      const connections = [1, 2, 3].map(() => new Connection(server.port));
+      try {
+        const [one, two, three] = connections;
+        one?.send(`GET /until?${waiting}/one HTTP/1.1\r\nHost: a\r\n\r\n`);
+        while (!existsSync(join(waiting, "one.begun"))) await delay(5);
+        two?.send("GET /mark HTTP/1.1\r\nHost: a\r\n\r\n");
+        three?.send(`GET /until?${waiting}/three HTTP/1.1\r\nHost: a\r\n\r\n`);
+        await delay(50);
+        writeFileSync(join(waiting, "one"), "");
+        assert.equal((await one?.response())?.text, "now");
+        assert.equal((await two?.response())?.text, " GET");
+        writeFileSync(join(waiting, "three"), "");
+        assert.equal((await three?.response())?.text, "now");
+      } finally {
+        for (const name of ["one", "three"]) writeFileSync(join(waiting, name), "");
+        for (const connection of connections) connection.close();
+        removeFolder(waiting);
+      }
     });
 
     test("what the application prints is in the log, with the worker's number", async () => {

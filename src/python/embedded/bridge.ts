@@ -1,10 +1,10 @@
-// How a request gets into the interpreter of this process, and its response out: through two pieces of memory that both
-// sides see, with one call. python/vivarium_host/embedded.py is the other side, and says what a call returns.
+// How requests get into the interpreter of this process, and their responses out: through pieces of memory that both
+// sides see, with one call for all that came at once. python/vivarium_host/embedded.py is the other side, and says what a call returns.
 import type { Request, ResponseHead } from "../../exchange.js";
 import { readHead } from "../response-head.js";
 import type { Interpreter } from "./interpreter.js";
 
-/** What a call returns, lowest octet. */
+/** A result, lowest octet. */
 export const told = { begun: 1, last: 2, more: 4, failed: 8, new: 16, soon: 32 } as const;
 const headShift = 2 ** 8;
 const bodyShift = 2 ** 24;
@@ -21,10 +21,17 @@ const knownMost = 512;
 /** A longer one is not kept, octets. */
 const knownSizeMost = 4096;
 
+/** Requests that one call may begin. */
+export const batchMost = 32;
+/** Numbers of a request in the table: id, shared, octets of variables, octets or descriptor of the body, flags. */
+const entrySize = 5;
+/** What the number of requests that were run has, where that took longer than their clients should wait. */
+const lateFlag = 0x10000;
+
 /** Octets of memory for requests at the start; it grows. */
 const requestSize = 64 * 1024;
-/** Octets of memory for responses: a larger body comes in pieces of this size. */
-const responseSize = 256 * 1024;
+/** Octets of memory for responses: a larger body comes in pieces. When half of it is used, those that are there are sent first. */
+const responseSize = 512 * 1024;
 
 export interface BridgeSettings {
   readonly target: string;
@@ -35,8 +42,11 @@ export interface BridgeSettings {
   readonly workers: number;
   /** Descriptors of listening sockets: none of a process that the application forks. */
   readonly listeners: readonly number[];
-  /** Takes what an application gives to write(), in the midst of a call. Returns whether anybody still wants it. */
-  readonly take: (result: number) => boolean;
+  /**
+   * Takes what the application of a request, by its number in the table, gives to write(), in the midst of a call. Returns whether
+   * anybody still wants it.
+   */
+  readonly take: (result: Result, index: number) => boolean;
 }
 
 /** What is known of an application that was loaded. */
@@ -55,6 +65,14 @@ type Told =
     })
   | { readonly loaded: false; readonly problem: string; readonly traceback: string };
 
+/** What a request has come to. */
+export interface Result {
+  /** `told` and more. */
+  readonly number: number;
+  /** Where in the response's memory there is what the number tells of. */
+  readonly at: number;
+}
+
 /** The application cannot be loaded. */
 export class LoadFailed extends Error {
   readonly problem: string;
@@ -70,12 +88,18 @@ export class Bridge {
   readonly #interpreter: Interpreter;
   readonly #response = Buffer.allocUnsafeSlow(responseSize);
   #request = Buffer.allocUnsafeSlow(requestSize);
+  readonly #table = new Uint32Array(entrySize * batchMost);
+  readonly #results = new Float64Array(2 * batchMost);
+  /** Octets of `request` that those in the table have. */
+  #used = 0;
   readonly #heads: ResponseHead[] = [];
   readonly #known = new Map<string, number>();
+  /** Those of them that Python is told with the requests in the table, and where. */
+  readonly #told: { readonly index: number; readonly variables: string }[] = [];
+  #lastNumber = 0;
   readonly facts: Facts;
-  readonly #begin: (id: number, shared: number, variables: number, body: number, flags: number) => number;
-  /** The next piece of a response; call it where the last call said `more`. */
-  readonly step: (id: number) => number;
+  readonly #begin: (count: number) => number;
+  readonly #step: (id: number) => number;
   /** Its client left: call it once, in place of `step`. */
   readonly leave: (id: number) => number;
   /** Lets the application end what it has begun; nothing is to be called any more. */
@@ -96,7 +120,10 @@ export class Bridge {
       requestSize,
       response: interpreter.address(this.#response),
       responseSize,
-      take: interpreter.takesNumber((result) => (settings.take(result) ? 0 : 1)),
+      table: interpreter.address(octetsOf(this.#table)),
+      results: interpreter.address(octetsOf(this.#results)),
+      most: batchMost,
+      take: interpreter.takesNumbers((number, index, at) => (settings.take({ number, at }, index) ? 0 : 1)),
       tell: interpreter.takesText((text) => {
         answer = JSON.parse(text) as Told;
       }),
@@ -106,45 +133,83 @@ export class Bridge {
     if (!answer.loaded) throw new LoadFailed(answer.problem, answer.traceback);
     this.facts = answer;
     const { begin, step, leave, attach, end } = answer.addresses;
-    this.#begin = interpreter.functionAt(begin, "begin", "uint, uint, uint, uint, uint");
-    this.step = interpreter.functionAt(step, "step", "uint");
+    this.#begin = interpreter.functionAt(begin, "begin", "uint");
+    this.#step = interpreter.functionAt(step, "step", "uint");
     this.leave = interpreter.functionAt(leave, "leave", "uint");
     this.#attach = interpreter.functionAt(attach, "attach", "size_t, size_t");
     this.end = interpreter.functionAt(end, "end", "void");
     interpreter.release();
   }
 
-  /** Runs a request. */
-  begin(id: number, { variables, shared, again, body }: Request): number {
-    const flags = again === true ? this.#number(variables) : 0;
+  /** Puts a request in the table, as that of this number; from 0 in their order. */
+  put(index: number, id: number, { variables, shared, again, body }: Request): void {
+    if (index === 0) this.#used = 0;
+    let flags = again === true ? this.#number(index, variables) : 0;
     let size = 0;
     if ((flags & requestFlag.known) === 0) {
       size = variables.length;
       this.#reserve(size);
-      this.#request.write(variables, 0, size, "latin1");
+      this.#request.write(variables, this.#used, size, "latin1");
+      this.#used += size;
     }
-    if (body.kind === "empty") return this.#begin(id, shared, size, 0, flags);
-    if (body.kind === "file") return this.#begin(id, shared, size, body.fd, flags | requestFlag.bodyInFile);
-    this.#reserve(size + body.bytes.length);
-    this.#request.set(body.bytes, size);
-    return this.#begin(id, shared, size, body.bytes.length, flags);
+    let content = 0;
+    if (body.kind === "file") {
+      content = body.fd;
+      flags |= requestFlag.bodyInFile;
+    } else if (body.kind === "memory") {
+      content = body.bytes.length;
+      this.#reserve(content);
+      this.#request.set(body.bytes, this.#used);
+      this.#used += content;
+    }
+    const table = this.#table;
+    const entry = entrySize * index;
+    table[entry] = id;
+    table[entry + 1] = shared;
+    table[entry + 2] = size;
+    table[entry + 3] = content;
+    table[entry + 4] = flags;
+  }
+
+  /** Runs the first requests of the table: how many of them, and whether that took long. Their results are to be taken before anything else is run. */
+  begin(count: number): { readonly begun: number; readonly late: boolean } {
+    const answer = this.#begin(count);
+    const begun = answer & (lateFlag - 1);
+    // What Python did not get to it does not know.
+    for (const { index, variables } of this.#told.splice(0)) if (index >= begun) this.#known.delete(variables);
+    return { begun, late: answer >= lateFlag };
+  }
+
+  /** What the request of this number in the table came to. */
+  result(index: number): Result {
+    return { number: this.#results[2 * index] ?? 0, at: this.#results[2 * index + 1] ?? 0 };
+  }
+
+  /** The next piece of a response; to be called where the last result said `more`. */
+  step(id: number): Result {
+    return { number: this.#step(id), at: 0 };
   }
 
   /**
    * The number by which Python keeps variables that come again, with the flag where it has them. The string is the same one
    * each time, so that V8 has its hash.
    */
-  #number(variables: string): number {
+  #number(index: number, variables: string): number {
     const known = this.#known.get(variables);
     if (known !== undefined) return known * numberShift + requestFlag.known;
     if (variables.length > knownSizeMost) return 0;
-    if (this.#known.size === knownMost) this.#known.clear();
-    const number = this.#known.size + 1;
-    this.#known.set(variables, number);
-    return number * numberShift;
+    if (this.#lastNumber === knownMost) {
+      this.#known.clear();
+      this.#lastNumber = 0;
+    }
+    this.#lastNumber += 1;
+    this.#known.set(variables, this.#lastNumber);
+    this.#told.push({ index, variables });
+    return this.#lastNumber * numberShift;
   }
 
-  #reserve(size: number): void {
+  #reserve(more: number): void {
+    const size = this.#used + more;
     if (size <= this.#request.length) return;
     const before = this.#request;
     this.#request = Buffer.allocUnsafeSlow(2 * size);
@@ -152,34 +217,39 @@ export class Bridge {
     this.#attach(this.#interpreter.address(this.#request), this.#request.length);
   }
 
-  /** The head that a call told of (`told.begun`). */
-  head(result: number): ResponseHead {
-    const number = Math.floor(result / headShift) & headMask;
+  /** The head that a result tells of (`told.begun`). */
+  head(result: Result): ResponseHead {
+    const number = Math.floor(result.number / headShift) & headMask;
     const known = this.#heads[number];
-    if ((result & told.new) === 0 && known !== undefined) return known;
+    if ((result.number & told.new) === 0 && known !== undefined) return known;
     const memory = this.#response;
-    const octets = Buffer.from(memory.subarray(headHeader, this.#bodyAt(result)));
-    const head = readHead(memory.readUInt32LE(0), memory.readUInt32LE(4), octets);
+    const { at } = result;
+    const octets = Buffer.from(memory.subarray(at + headHeader, this.#bodyAt(result)));
+    const head = readHead(memory.readUInt32LE(at), memory.readUInt32LE(at + 4), octets);
     if (number !== 0) this.#heads[number] = head;
     return head;
   }
 
-  /** Octets of a body that a call told of. */
-  size(result: number): number {
-    return Math.floor(result / bodyShift);
+  /** Octets of a body that a result tells of. */
+  size(result: Result): number {
+    return Math.floor(result.number / bodyShift);
   }
 
   /** These octets, as a copy: the next call puts its own in their place. */
-  body(result: number): Buffer | undefined {
+  body(result: Result): Buffer | undefined {
     const size = this.size(result);
     if (size === 0) return undefined;
     const at = this.#bodyAt(result);
     return Buffer.from(this.#response.subarray(at, at + size));
   }
 
-  #bodyAt(result: number): number {
-    return (result & told.new) === 0 ? 0 : headHeader + this.#response.readUInt32LE(8);
+  #bodyAt({ number, at }: Result): number {
+    return (number & told.new) === 0 ? at : at + headHeader + this.#response.readUInt32LE(at + 8);
   }
+}
+
+function octetsOf(numbers: Uint32Array | Float64Array): Uint8Array {
+  return new Uint8Array(numbers.buffer);
 }
 
 /** Until Python has spoken; it does so in the midst of a call. */

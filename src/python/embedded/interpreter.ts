@@ -19,8 +19,8 @@ export interface Interpreter {
     name: string,
     parameters: string,
   ): (...parameters: Parameters) => number;
-  /** An address Python can call: `int (long long)`, and `void (const char *)`. */
-  takesNumber(call: (value: number) => number): number;
+  /** An address Python can call: `int (long long, unsigned, unsigned)`, and `void (const char *)`. */
+  takesNumbers(call: (first: number, second: number, third: number) => number): number;
   takesText(call: (text: string) => void): number;
   /** Runs a program's text in `__main__`. Nothing else must run meanwhile. */
   run(program: string): void;
@@ -54,14 +54,14 @@ export async function startInterpreter({ library, executable }: Libpython): Prom
   const run: (program: string) => number = python.func("int PyRun_SimpleString(const char *)");
   const save: () => unknown = python.func("void *PyEval_SaveThread()");
   const restore: (state: unknown) => void = python.func("void PyEval_RestoreThread(void *)");
-  const number = koffi.pointer(koffi.proto("int vivarium_number(int64)"));
+  const numbers = koffi.pointer(koffi.proto("int vivarium_numbers(int64, uint, uint)"));
   const text = koffi.pointer(koffi.proto("void vivarium_text(const char *)"));
   let state: unknown;
   return {
     address: (memory) => Number(koffi.address(memory)),
     functionAt: (address, called, parameters) =>
       koffi.decode(BigInt(address), koffi.proto(`int64 vivarium_${called}(${parameters})`)),
-    takesNumber: (call) => Number(koffi.register(call, number)),
+    takesNumbers: (call) => Number(koffi.register(call, numbers)),
     takesText: (call) => Number(koffi.register(call, text)),
     run(program) {
       if (run(program) !== 0) throw new Error("Python could not run its first lines");

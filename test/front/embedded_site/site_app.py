@@ -36,6 +36,12 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     if path == "/pid":
         return [b"%d" % os.getpid()]
+    if path == "/until":
+        name = environ["QUERY_STRING"]
+        open(name + ".begun", "w").close()
+        while not os.path.exists(name):
+            time.sleep(0.001)
+        return [b"now"]
     if path == "/environ":
         return [repr([environ["wsgi.multithread"], environ["wsgi.multiprocess"]]).encode()]
     if path == "/mark":
