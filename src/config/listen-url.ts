@@ -23,7 +23,7 @@ const EXAMPLES = "such as http://127.0.0.1:8000, https://:443, fastcgi://unix:/r
 export function listenUrl(value: unknown, context: ReadContext): ListenAddress | Expected {
   if (typeof value === "number") return listenUrl(String(value), context);
   if (typeof value !== "string") return new Expected(`an address ${EXAMPLES}`);
-  const [, text = "", query] = /^(.*?)(?:\?((?:proxy-protocol|redirect)=.*))?$/su.exec(value.trim()) ?? [];
+  const [, text = "", query] = /^(.*?)(?:\?([\w-]+=.*))?$/su.exec(value.trim()) ?? [];
   const [, scheme, rest = ""] = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/su.exec(text) ?? [];
   const name = scheme?.toLowerCase() ?? "http";
   const protocol = Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;

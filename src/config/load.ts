@@ -15,6 +15,9 @@ import type { UpstreamOptionName } from "./upstream-options.js";
 /** What stands at the file's top level beside the options. */
 const tableKeys = ["target", "pool", "upstream", "limit", "certificate"];
 
+/** Whoever says one of these means https. */
+const httpsNames = ["cert", "key", "clientCa", "clientCert"] as const;
+
 export const CONFIG_FILE = "vivarium.toml";
 
 /** What the command line names has this name: the pool of TARGET, or the upstream group of --upstream. */
@@ -152,10 +155,10 @@ class Loader {
     return readSource(read, { value: initial, where: `the default of ${key}`, base: context.base }, context);
   }
 
-  /** Where an option was said that is not at its default. */
-  #whereOf(name: OptionName, own?: Table): string {
+  /** Where an option was said; undefined where it is at its default. */
+  #said(name: OptionName, own?: Table): Source | undefined {
     const { key } = options[name];
-    return (sourceIn(own, key) ?? this.#source(key, this.#given.flags?.[name], `--${key}`))?.where ?? "";
+    return sourceIn(own, key) ?? this.#source(key, this.#given.flags?.[name], `--${key}`);
   }
 
   #source(key: string, flag: unknown, label: string): Source | undefined {
@@ -238,7 +241,7 @@ class Loader {
     const maxWorkerMemory = this.#pick("maxWorkerMemory", context, own);
     const maxWorkerMemoryHard = this.#pick("maxWorkerMemoryHard", context, own);
     if (maxWorkerMemoryHard > 0 && maxWorkerMemoryHard <= maxWorkerMemory) {
-      const where = this.#whereOf("maxWorkerMemoryHard", own);
+      const { where = "" } = this.#said("maxWorkerMemoryHard", own) ?? {};
       throw wrong(
         { where },
         ` is ${maxWorkerMemoryHard}, and max-worker-memory is ${maxWorkerMemory}: workers would be killed before they are replaced; make it greater.`,
@@ -279,10 +282,13 @@ class Loader {
 
   // ---- TLS
 
-  /** Nothing where nobody listens for https: then no certificate is looked at. */
+  /** Nothing where nobody listens for https. */
   async #readTls(listen: Config["listen"], context: ReadContext): Promise<Pick<Config, "tls">> {
     const listener = listen.find(({ protocol }) => protocol === "https");
-    if (listener === undefined) return {};
+    if (listener === undefined) {
+      this.#refuseIdleTls();
+      return {};
+    }
     const cert = this.#pick("cert", context);
     const named = cert === "" ? [] : [{ cert, key: this.#pick("key", context) || cert }];
     const others =
@@ -296,7 +302,29 @@ class Loader {
     }
     const clientCa = this.#pick("clientCa", context);
     const clientCert = this.#pick("clientCert", context);
+    const policy = this.#said("clientCert");
+    // Without an authority no client would be asked, and whoever says "required" relies on it that each is.
+    if (clientCa === "" && policy !== undefined) {
+      throw wrong(
+        policy,
+        " needs those who sign clients' certificates: name their file with client-ca, or leave it out.",
+      );
+    }
     return { tls: { certificates, clientCa, clientCert, minVersion: this.#pick("tlsMinVersion", context) } };
+  }
+
+  /** Whoever names a certificate must not find out later that everything goes in clear text. --listen wins over the whole file. */
+  #refuseIdleTls(): void {
+    const flags = this.#given.flags ?? {};
+    const name = httpsNames.find(
+      (each) => flags[each] !== undefined || (flags.listen === undefined && this.#said(each)),
+    );
+    const said = name && this.#said(name);
+    if (said === undefined) return;
+    throw wrong(
+      said,
+      " is for https listeners, and there is none: listen on one, such as https://:443, or leave it out.",
+    );
   }
 
   // ---- fronts

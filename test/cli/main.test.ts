@@ -65,6 +65,21 @@ describe("a mistake is one sentence and status 2", () => {
       ["run", "a:b", "--no-config", "--listen", "https://:443"],
       /https:\/\/:443 needs a certificate/u,
     ],
+    [
+      "a certificate where nobody listens for https",
+      ["run", "a:b", "--no-config", "--cert", "a.pem"],
+      /^--cert is for https listeners, and there is none: listen on one, such as https:\/\/:443, or leave it out\.$/u,
+    ],
+    [
+      "a certificate that clients must show, signed by nobody knows whom",
+      ["run", "a:b", "--no-config", "--listen", "https://:443", "--cert", "a.pem", "--client-cert", "required"],
+      /^--client-cert needs those who sign clients' certificates: name their file with client-ca, or leave it out\.$/u,
+    ],
+    [
+      "a parameter of an address that there is not",
+      ["run", "a:b", "--no-config", "--listen", "http://:80?proxy=192.0.2.7"],
+      /^--listen must be an address with proxy-protocol=ADDRESSES, or for http redirect=https[^"]*, not "http:[^"]*"\.$/u,
+    ],
     ["an unknown option of another command", ["status", "--jsn"], /^Unknown option '--jsn': did you mean --json\?/u],
   ];
   for (const [what, args, sentence] of cases) {

@@ -107,6 +107,8 @@ describe("listen addresses", () => {
       "http://:80?proxy-protocol=",
       "http://:80?proxy-protocol=somebody",
       "8000?proxy-protocol=10.0.0.0/99",
+      "http://:80?proxy=10.0.0.7",
+      "unix:/run/a.sock?trusted=unix",
     ]) {
       assert.match(String(proxies(wrong)), /^an address with proxy-protocol=ADDRESSES, or /u);
     }

@@ -113,6 +113,34 @@ describe("configuration", () => {
     for (const fronts of ["1", "auto"]) assert.equal((await load({ target: "app:app", flags: { fronts } })).fronts, 1);
   });
 
+  test("what is said of certificates is refused where nobody listens for https, and in a file obeys --listen", async () => {
+    const sentence =
+      /^(--|\S+vivarium\.toml: )(cert|key|client-ca|client-cert) is for https listeners, and there is none: /;
+    for (const flag of [{ cert: "a.pem" }, { key: "a.pem" }, { clientCa: "a.pem" }, { clientCert: "required" }]) {
+      await rejects(load({ target: "app:app", flags: flag }), "ERR_CONFIG_VALUE", sentence);
+    }
+    const toml = 'target = "x:app"\nlisten = "http://:80"\nkey = "a.pem"\n';
+    await rejects(loadToml(toml), "ERR_CONFIG_VALUE", sentence);
+    const secure = toml.replace("http", "https").replace("key", "cert");
+    assert.equal((await loadToml(secure, { flags: { listen: ["8000"] } })).tls, undefined);
+    await rejects(loadToml(secure, { flags: { listen: ["8000"], key: "b" } }), "ERR_CONFIG_VALUE", /^--key is for/);
+  });
+
+  test("clients' certificates are asked for by client-ca alone, so that client-cert without it is refused", async () => {
+    const https = { listen: ["https://:443"], cert: "a.pem" };
+    const tls = async (more: NonNullable<Given["flags"]>): Promise<unknown> =>
+      (await load({ target: "app:app", flags: { ...https, ...more } })).tls?.clientCert;
+    assert.equal(await tls({}), "required");
+    assert.equal(await tls({ clientCa: "ca.pem", clientCert: "optional" }), "optional");
+    for (const clientCert of ["required", "optional"]) {
+      await rejects(
+        tls({ clientCert }),
+        "ERR_CONFIG_VALUE",
+        /^--client-cert needs those who sign clients' certificates/,
+      );
+    }
+  });
+
   test("the application of embedded mode has one thread in each worker, and a front for each", async () => {
     const config = await load({ target: "app:app", flags: { embedded: true, workers: "3" } });
     assert.deepEqual(
