@@ -297,17 +297,22 @@ class Worker:
             self.flush()
 
     def flush(self):
-        """Writes what the front takes now. The watcher does so, too, while the loop is blocked."""
+        """
+        Writes what the front takes now. The watcher does so, too, while the loop is blocked: what comes into the outbox meanwhile, for
+        the loop may be free again at any moment, stays there.
+        """
         with self._send_lock:
+            outbox = self._outbox
             if self._front_gone:
-                self._outbox.clear()
+                outbox.clear()
                 self._outbox_octets = 0
                 return
-            outbox, self._outbox = self._outbox, []
+            frames = outbox[:]
+            del outbox[: len(frames)]
             self._outbox_octets = 0
             if self._rest:
-                outbox.insert(0, self._rest)
-            data = b"".join(outbox)
+                frames.insert(0, self._rest)
+            data = b"".join(frames)
             if not data:
                 return
             try:
