@@ -1,18 +1,23 @@
-"""Loads an application and says in one JSON line, the last of standard output, whether that worked."""
+"""Loads an application, lets one of ASGI start, and says in one JSON line, the last of standard output, whether that worked."""
 
 import json
 import sys
 
+from . import wsgi
 from .load import LoadError, load, prepare
 from .spawner import python_version, threads_started
 
 
 def main(arguments):
-    """``--target T --chdir D``. Returns the exit status: 0 it loads, 1 it does not."""
+    """``--target T --chdir D …``. Returns the exit status: 0 it would run, 1 it would not."""
     options = dict(zip(arguments[::2], arguments[1::2]))
+    wsgi.ERROR_MARK = ""  # nobody takes lines of this process apart
     prepare(options["--target"], options["--chdir"])
     try:
-        _, name, interface = load(options["--target"], options.get("--interface", "auto"))
+        application, name, interface = load(options["--target"], options.get("--interface", "auto"))
+        threads = threads_started()
+        if interface == "asgi":
+            _rehearse(application, options.get("--event-loop", "auto"))
     except LoadError as error:
         print("\n" + json.dumps({"ok": False, "problem": error.problem, "traceback": error.trace}), flush=True)
         return 1
@@ -21,8 +26,18 @@ def main(arguments):
         "python": python_version(),
         "application": name,
         "interface": interface,
-        "threads_started": threads_started(),
+        "threads_started": threads,
     }
     print("\n" + json.dumps(verdict), flush=True)
     sys.stdout.flush()
     return 0
+
+
+def _rehearse(application, event_loop):
+    from .asgi.host import Host
+    from .asgi.lifespan import StartupFailed
+
+    try:
+        Host(application, event_loop).rehearse()
+    except StartupFailed as failure:
+        raise LoadError(failure.problem, failure.trace)

@@ -105,10 +105,7 @@ class Spawner:
         if interface == "asgi":
             from .asgi.host import Host as AsgiHost
 
-            try:
-                return AsgiHost(application, settings["eventLoop"]), name
-            except ImportError as error:
-                raise LoadError("--event-loop uvloop: it cannot be imported (%s); install it, or leave the option out." % error)
+            return AsgiHost(application, settings["eventLoop"]), name
         threads = settings["threads"]
         return Host(application, threads > 1, settings["workers"] > 1), name
 

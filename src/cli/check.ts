@@ -9,10 +9,11 @@ import { importApplication, type Loads, type Verdict } from "./import-applicatio
 import { paint, print } from "./terminal.js";
 
 const HELP = `
-Takes the options of vivarium run. Each application is imported in a Python process of its own, which then ends; no
-address is taken, so a running server is not disturbed, and no upstream server is asked.
+Takes the options of vivarium run. Each application is imported in a Python process of its own, and one of ASGI starts
+there and shuts down (lifespan); then that process ends. No address is taken, so a running server is not disturbed, and no upstream
+server is asked.
 
-Exit status: 0 it would run, 1 an application does not load or a certificate is no good, 2 the configuration is wrong.`;
+Exit status: 0 it would run, 1 an application does not load or start, or a certificate is no good, 2 the configuration is wrong.`;
 
 export function define(command: Command, done: (status: ExitStatus) => void): void {
   addConfigOptions(addTarget(command))

@@ -1,4 +1,4 @@
-// What `vivarium check` does to an application: imports it in a Python process of its own, which then ends.
+// What `vivarium check` does to an application: imports it in a Python process of its own, and lets one of ASGI start and shut down there.
 import { spawn } from "node:child_process";
 import * as v from "valibot";
 import type { PoolConfig } from "../config/config.js";
@@ -34,8 +34,8 @@ export type Verdict = Loads | { readonly ok: false; readonly problem: string; re
 
 /** Rejects with ERR_CLI_CHECK where the process gives no verdict. What the application prints goes to standard error. */
 export async function importApplication(pool: PoolConfig): Promise<Verdict> {
-  const { python, chdir, target, bootTimeout } = pool;
-  const named = ["--target", target, "--chdir", chdir, "--interface", pool.interface];
+  const { python, chdir, target, bootTimeout, eventLoop } = pool;
+  const named = ["--target", target, "--chdir", chdir, "--interface", pool.interface, "--event-loop", eventLoop];
   const host = `${packageRoot}python/vivarium_host`;
   // The verdict is in the last line of standard output; what comes before it is the application's own.
   const child = spawn(python, [host, "check", ...named], {
@@ -59,8 +59,8 @@ export async function importApplication(pool: PoolConfig): Promise<Verdict> {
       const late = signal === "SIGKILL" && child.killed;
       done(
         late
-          ? `has not loaded within ${bootTimeout} seconds (--boot-timeout)`
-          : `ended Python (${signal ?? `exit status ${status}`}) while it was loaded`,
+          ? `was not ready within ${bootTimeout} seconds (--boot-timeout)`
+          : `ended Python (${signal ?? `exit status ${status}`}) before it was ready`,
       );
     });
   });

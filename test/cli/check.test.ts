@@ -8,6 +8,20 @@ import { vivarium } from "../support/vivarium.js";
 
 const APPLICATION = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'']\n";
 
+/** An ASGI application that does so when it starts and shuts down, and says that its start-up is complete or has failed. */
+function lifespan(outcome: string, atStart: string, atEnd: string, message = ""): string {
+  return `
+import asyncio
+async def app(scope, receive, send):
+    await receive()
+    ${atStart}
+    await send({"type": "lifespan.startup.${outcome}", "message": "${message}"})
+    await receive()
+    ${atEnd}
+    await send({"type": "lifespan.shutdown.complete"})
+`;
+}
+
 describe("vivarium check", () => {
   let folder = "";
   const check = (...args: readonly string[]): Promise<Finished> =>
@@ -77,14 +91,51 @@ describe("vivarium check", () => {
     assert.equal(ended.code, 1);
     assert.equal(
       ended.stderr,
-      "vivarium: The application ends:app ended Python (exit status 3) while it was loaded.\n",
+      "vivarium: The application ends:app ended Python (exit status 3) before it was ready.\n",
     );
     const late = await check("slow:app", "--boot-timeout", "0.3");
     assert.equal(late.code, 1);
     assert.equal(
       late.stderr,
-      "vivarium: The application slow:app has not loaded within 0.3 seconds (--boot-timeout).\n",
+      "vivarium: The application slow:app was not ready within 0.3 seconds (--boot-timeout).\n",
     );
+  });
+
+  test("an ASGI application starts and shuts down", async () => {
+    writeFileSync(join(folder, "starts.py"), lifespan("complete", "print('starting')", "print('stopping')"));
+    const { code, stdout, stderr } = await check("starts:app");
+    assert.deepEqual([code, stderr], [0, "starting\nstopping\n"]);
+    assert.match(stdout, /^application starts:app \(ASGI\)\n/u);
+  });
+
+  test("tasks that an ASGI application leaves behind are cancelled", async () => {
+    const task = "scope['state']['task'] = asyncio.ensure_future(asyncio.Event().wait())";
+    writeFileSync(join(folder, "leaves.py"), lifespan("complete", task, "pass"));
+    const { code, stderr } = await check("leaves:app");
+    assert.deepEqual([code, stderr], [0, ""]);
+  });
+
+  test("one that does not start is told, with its traceback where it gives one, and status 1", async () => {
+    writeFileSync(join(folder, "refuses.py"), lifespan("failed", "pass", "pass", "no database"));
+    const refused = await check("refuses:app");
+    assert.deepEqual([refused.code, refused.stdout], [1, ""]);
+    assert.equal(refused.stderr, "vivarium: The application did not start: it said no database.\n");
+    writeFileSync(
+      join(folder, "traces.py"),
+      lifespan("failed", "pass", "pass", "Traceback:\\n  here\\nKeyError: 1\\n"),
+    );
+    const traced = await check("traces:app");
+    assert.equal(
+      traced.stderr,
+      "Traceback:\n  here\nKeyError: 1\nvivarium: The application did not start: it said KeyError: 1.\n",
+    );
+  });
+
+  test("one that never says whether it has started is given up", async () => {
+    writeFileSync(join(folder, "waits.py"), lifespan("complete", "await asyncio.Event().wait()", "pass"));
+    const { code, stderr } = await check("waits:app", "--boot-timeout", "1.5");
+    assert.equal(code, 1);
+    assert.equal(stderr, "vivarium: The application waits:app was not ready within 1.5 seconds (--boot-timeout).\n");
   });
 
   test("a wrong configuration is status 2", async () => {

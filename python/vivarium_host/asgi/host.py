@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from .. import RequestTimeout, wire
 from ..forked import give_signals
 from ..front import Front
+from ..load import LoadError
 from ..wsgi import report
 from .http import Http
 from .lifespan import Lifespan, StartupFailed
@@ -26,6 +27,7 @@ READ_SIZE = 120 * 1024
 OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written although others have their turn yet
 CONGESTED_FROM = 1024 * 1024  # octets that the front has not read, beyond which applications wait
 LOOK_LONGEST = 0.02  # seconds between two looks for a front where there is none
+OTHERS_LONGEST = 1.0  # seconds in which tasks that are cancelled are to end
 LOAD_FAILED = 3  # exit status of a worker whose application does not start
 
 EAGER = sys.version_info >= (3, 12)
@@ -51,17 +53,38 @@ class Host:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
+    def rehearse(self):
+        """Lets the application start, and shut down again. Raises StartupFailed."""
+        loop = self.new_loop()
+        asyncio.set_event_loop(loop)
+        lifespan = Lifespan(self.application, loop)
+        try:
+            loop.run_until_complete(lifespan.startup())
+            loop.run_until_complete(lifespan.shutdown())
+        finally:
+            loop.run_until_complete(_cancel_others())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+async def _cancel_others():
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=OTHERS_LONGEST)
+
 
 def _loop_factory(name):
-    """auto: uvloop where the application's environment has it."""
+    """auto: uvloop where the application's environment has it. Raises LoadError."""
     if name != "asyncio":
         try:
             import uvloop
 
             return uvloop.new_event_loop
-        except ImportError:
+        except ImportError as error:
             if name == "uvloop":
-                raise
+                raise LoadError("--event-loop uvloop: it cannot be imported (%s); install it, or leave the option out." % error) from None
     return asyncio.new_event_loop
 
 
@@ -109,7 +132,7 @@ class Worker:
         try:
             await lifespan.startup()
         except StartupFailed as failure:
-            report("%sThe application did not start: %s." % (_whole_lines(failure.trace), str(failure).rstrip(".")))
+            report(failure.trace + failure.problem)
             return LOAD_FAILED
         if self._interrupt is not None:
             self._wake_by_signal()
@@ -407,7 +430,3 @@ class Worker:
                     raise RequestTimeout("the request took longer than --request-timeout allows")
 
         signal.signal(self._interrupt.WAKE, interrupt)
-
-
-def _whole_lines(text):
-    return text.rstrip("\n") + "\n" if text else ""

@@ -10,11 +10,12 @@ SPEC_VERSION = "2.0"  # of the lifespan protocol, which is numbered by itself
 
 
 class StartupFailed(Exception):
-    """The application says that it cannot start; ``trace`` is the traceback it gave, or ""."""
+    """The application says that it cannot start: ``problem`` is one sentence, ``trace`` the traceback it gave, or ""."""
 
-    def __init__(self, problem, trace=""):
-        Exception.__init__(self, problem)
-        self.trace = trace
+    def __init__(self, why, trace=""):
+        Exception.__init__(self, why)
+        self.problem = "The application did not start: %s." % why.rstrip(".")
+        self.trace = trace.rstrip("\n") + "\n" if trace else ""
 
 
 class Lifespan:
@@ -59,7 +60,8 @@ class Lifespan:
             self._settle(None)
         except BaseException as error:
             if self._started.done():
-                if not self._stopped.done():
+                # Cancelled it is where it waits although it has failed.
+                if not self._stopped.done() and not isinstance(error, asyncio.CancelledError):
                     report("exception in the application's lifespan\n%s" % _traceback(error))
             else:
                 if self._asked and not self._foreign:
