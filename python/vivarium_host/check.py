@@ -16,8 +16,9 @@ def main(arguments):
     try:
         application, name, interface = load(options["--target"], options.get("--interface", "auto"))
         threads = threads_started()
+        event_loop = ""
         if interface == "asgi":
-            _rehearse(application, options.get("--event-loop", "auto"))
+            event_loop = _rehearse(application, options.get("--event-loop", "auto"))
     except LoadError as error:
         print("\n" + json.dumps({"ok": False, "problem": error.problem, "traceback": error.trace}), flush=True)
         return 1
@@ -26,6 +27,7 @@ def main(arguments):
         "python": python_version(),
         "application": name,
         "interface": interface,
+        "event_loop": event_loop,
         "threads_started": threads,
     }
     print("\n" + json.dumps(verdict), flush=True)
@@ -34,10 +36,13 @@ def main(arguments):
 
 
 def _rehearse(application, event_loop):
+    """Returns what event loop it ran in."""
     from .asgi.host import Host
     from .asgi.lifespan import StartupFailed
 
     try:
-        Host(application, event_loop).rehearse()
+        host = Host(application, event_loop)
+        host.rehearse()
     except StartupFailed as failure:
         raise LoadError(failure.problem, failure.trace)
+    return host.event_loop

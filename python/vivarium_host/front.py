@@ -11,7 +11,7 @@ from . import wire
 class Front:
     """The one a worker serves, and the next one when that has died."""
 
-    def __init__(self, settings, threads, interface):
+    def __init__(self, settings, threads, host):
         self._settings = settings
         self._connection = None
         hello = {
@@ -19,7 +19,8 @@ class Front:
             "pid": os.getpid(),
             "threads": threads,
             "generation": settings["generation"],
-            "interface": interface,
+            "interface": host.interface,
+            "eventLoop": host.event_loop,
         }
         self.hello = wire.frame(wire.HELLO, 0, payload=json.dumps(hello).encode())
         descriptor = os.open(settings["scoreboard"], os.O_RDWR)

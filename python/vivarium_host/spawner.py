@@ -6,7 +6,7 @@ It has one thread and one loop. Commands come as JSON lines over descriptor 3, e
     {"do": "ping"}                  say that it is there
     (end of file)                   the supervisor is gone: end every worker, then itself
 
-    {"event": "loaded", "preload": true, "python": "3.11.7", "application": "shop:app", "interface": "asgi"}
+    {"event": "loaded", "preload": true, "python": "3.11.7", "application": "shop:app", "interface": "asgi", "eventLoop": "asyncio"}
     {"event": "failed", "problem": "…", "traceback": "…"}
     {"event": "forked", "worker": 1, "pid": 4711}
     {"event": "unforked", "worker": 1, "problem": "Resource temporarily unavailable"}
@@ -118,7 +118,9 @@ class Spawner:
             from . import memory
         prepare(settings["target"], settings["chdir"])
         name = settings["target"]
-        interface = ""  # nobody knows before it is imported
+        # Of what each worker imports nobody knows it, unless it was imported here before.
+        interface = "" if settings["interface"] == "auto" else settings["interface"]
+        event_loop = ""
         if settings["preload"]:
             try:
                 self._host, name = self.make_host()
@@ -126,9 +128,11 @@ class Spawner:
                 self.tell(event="failed", problem=error.problem, traceback=error.trace)
                 return False
             interface = self._host.interface
+            event_loop = self._host.event_loop
             if threads_started():
                 # A forked child has one thread only, and locks that the others held stay locked in it.
                 settings["preload"] = False
+                settings["interface"] = interface
                 flush_streams()
                 os.set_inheritable(CONTROL, True)
                 host = os.path.dirname(os.path.abspath(__file__))
@@ -141,6 +145,7 @@ class Spawner:
             python=python_version(),
             application=name,
             interface=interface,
+            eventLoop=event_loop,
         )
         return True
 

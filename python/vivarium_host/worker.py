@@ -56,7 +56,7 @@ class Worker:
 
     def __init__(self, host, settings):
         self._settings = settings
-        self._front = Front(settings, settings["threads"], "wsgi")
+        self._front = Front(settings, settings["threads"], host)
         self._board = self._front.board
         self._connection = None
         self._host = host

@@ -267,6 +267,7 @@ class Host:
     """A WSGI application with the part of its environment that is the same for every request."""
 
     interface = "wsgi"
+    event_loop = ""
 
     def __init__(self, application, multithread, multiprocess):
         self._application = application

@@ -84,11 +84,13 @@ function poolFacts(pool: PoolConfig, verdict: Loads | undefined): readonly Fact[
     ? "forked from one import of the application"
     : `each importing the application itself${pool.preload ? ", as importing it starts threads" : ""}`;
   const threads = `up to ${threadsMost(pool)} a worker${pool.threads === "auto" ? ", as measured" : ""}`;
+  const asgi = verdict.interface === "asgi";
   return [
     ["application", [`${verdict.application} (${verdict.interface.toUpperCase()})`]],
     ["Python", [`${verdict.python}, ${pool.python}`]],
     ["workers", [`${pool.workers}, ${why}`]],
-    ["threads", [threads]],
+    ...(asgi ? ([["event loop", [`${verdict.event_loop}, in which it has started and shut down`]]] as const) : []),
+    asgi ? ["requests", [`up to ${pool.concurrency} at once in each worker`]] : ["threads", [threads]],
     ["preload", [preload ? "yes" : "no"]],
     ["directory", [pool.chdir]],
   ];

@@ -12,6 +12,7 @@ const verdictSchema = v.variant("ok", [
     python: v.string(),
     application: v.string(),
     interface: v.string(),
+    event_loop: v.string(),
     threads_started: v.boolean(),
   }),
   v.object({ ok: v.literal(false), problem: v.string(), traceback: v.string() }),
@@ -24,8 +25,10 @@ export interface Loads {
   readonly python: string;
   /** `module:callable`. */
   readonly application: string;
-  /** "wsgi". */
+  /** "wsgi" or "asgi". */
   readonly interface: string;
+  /** Of ASGI what it was started in, "asyncio" or "uvloop 0.22.1"; else "". */
+  readonly event_loop: string;
   /** Importing it starts threads, which a fork would lose. */
   readonly threads_started: boolean;
 }

@@ -85,6 +85,7 @@ export const statusSchema: v.GenericSchema<unknown, Status> = v.object({
       threads: count,
       threadsMost: count,
       interface: v.picklist(["", "wsgi", "asgi"]),
+      eventLoop: v.string(),
       queue: count,
       wait: v.object({ longest: count, count, median: count, most: count }),
       refused: count,

@@ -107,7 +107,7 @@ function poolFacts(pool: PoolStatus): readonly Fact[] {
     {
       name: "pool",
       text: asgi
-        ? `ASGI, up to ${counted(pool.threadsMost, "request")} at once in each worker`
+        ? `ASGI on ${pool.eventLoop}, up to ${counted(pool.threadsMost, "request")} at once in each worker`
         : `${threads}, up to ${counted(pool.writeAhead, "request")} written ahead`,
     },
     { name: "request", text: pool.wall === 0 ? "none measured yet" : measured },

@@ -142,6 +142,7 @@ export interface PoolReport {
   readonly threads: number;
   readonly threadsMost: number;
   readonly interface: "" | "wsgi" | "asgi";
+  readonly eventLoop: string;
   readonly queue: number;
   readonly wait: WaitReport;
   readonly refused: number;

@@ -24,6 +24,7 @@ export function poolReport(config: PoolConfig, workers: WorkerPool): PoolReport 
     threads: pace.threads,
     threadsMost: workers.interface === "asgi" ? pace.most : threadsMost(config),
     interface: workers.interface ?? "",
+    eventLoop: workers.eventLoop,
     queue: pool.queueLength,
     wait: { longest: pool.longestWait(now) / 1000, count, median: median / 1000, most: most / 1000 },
     refused,

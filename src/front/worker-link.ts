@@ -102,6 +102,7 @@ interface Hello {
   readonly threads: number;
   readonly generation: number;
   readonly interface: Interface;
+  readonly eventLoop: string;
 }
 
 /** What an application's calling convention is. */
@@ -174,6 +175,11 @@ export class WorkerLink implements ResponseListener {
 
   get interface(): Interface {
     return this.#hello?.interface ?? "wsgi";
+  }
+
+  /** What runs an ASGI application: "asyncio" or "uvloop 0.22.1"; else "". */
+  get eventLoop(): string {
+    return this.#hello?.eventLoop ?? "";
   }
 
   /** `little`: of the response, the worker may send no more than `littleResponse` before the client has taken some. */

@@ -106,6 +106,8 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   readonly #concurrency: number;
   /** What the generation that serves speaks; undefined before its first worker. */
   #interface: Interface | undefined;
+  /** What runs an ASGI application, in the worker that was made last. */
+  #eventLoop = "";
   #staffed: () => void = () => {};
   /** What `down` told, until a worker is ready; `why` is "" otherwise. */
   #downWhenEmpty: Down = notDown;
@@ -164,6 +166,10 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     return this.#interface;
   }
 
+  get eventLoop(): string {
+    return this.#eventLoop;
+  }
+
   /** The handler (src/exchange.ts). */
   handle(exchange: Exchange): void {
     const now = performance.now();
@@ -205,6 +211,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
 
   #admit(link: WorkerLink): void {
     link.member = this.pool.ready(link);
+    this.#eventLoop = link.eventLoop;
     if (this.#interface !== link.interface) {
       this.#interface = link.interface;
       this.pool.pace = link.interface === "asgi" ? new Concurrency(this.#concurrency) : new Pace(this.#threads);

@@ -42,6 +42,8 @@ export interface Loaded {
   readonly application: string;
   /** "wsgi" or "asgi"; "" where each worker imports the application, and nobody knows yet. */
   readonly interface: string;
+  /** Of ASGI what runs the application, "asyncio" or "uvloop 0.22.1"; else, or where nobody knows yet, "". */
+  readonly eventLoop: string;
 }
 
 export interface SpawnerListener {

@@ -75,7 +75,7 @@ export class EmbeddedPool {
   }
 
   loaded(facts: EmbeddedFacts): void {
-    this.#facts = { ...facts, preload: false, interface: "wsgi" };
+    this.#facts = { ...facts, preload: false, interface: "wsgi", eventLoop: "" };
   }
 
   /** Once the server serves: the front that could not load it ends, and is replaced. */

@@ -40,11 +40,10 @@ function poolFacts(
 ): readonly (readonly [string, readonly string[]])[] {
   const application = loaded?.application ?? pool.target;
   const python = `${loaded?.python ?? ""} (${pool.python})`;
-  const threads = pool.threads === "auto" ? "threads as the application needs them" : plural(pool.threads, "thread");
   const processes = plural(pool.workers, "process", "processes");
   const workers = config.embedded
     ? `${processes}, which serve clients and have the application inside`
-    : `${processes}, ${threads}${sharing(pool, loaded)}`;
+    : `${processes}${atOnce(pool, loaded)}${sharing(pool, loaded)}`;
   if (config.pools.length === 1) {
     return [
       ["application", [application]],
@@ -55,6 +54,18 @@ function poolFacts(
   return [
     [pool === config.pools[0] ? "pools" : "", [`${pool.name}: ${application}, Python ${python}`, `  ${workers}`]],
   ];
+}
+
+/** How a worker executes requests. What each worker imports by itself may turn out to be of either kind. */
+function atOnce(pool: PoolConfig, loaded: Loaded | undefined): string {
+  const spoken = loaded?.interface ?? "";
+  if (spoken === "") return "";
+  if (spoken === "asgi") {
+    const eventLoop = loaded?.eventLoop ?? "";
+    const requests = `up to ${plural(pool.concurrency, "request")} at once in each`;
+    return `, ASGI${eventLoop === "" ? "" : ` on ${eventLoop}`}, ${requests}`;
+  }
+  return pool.threads === "auto" ? ", threads as the application needs them" : `, ${plural(pool.threads, "thread")}`;
 }
 
 function sharing(pool: PoolConfig, loaded: Loaded | undefined): string {

@@ -69,6 +69,7 @@ export interface Known {
 
 const idlePool = {
   interface: "" as const,
+  eventLoop: "",
   threads: 0,
   queue: 0,
   wait: { longest: 0, count: 0, median: 0, most: 0 },

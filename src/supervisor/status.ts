@@ -155,6 +155,8 @@ export interface PoolStatus {
   readonly threadsMost: number;
   /** What the generation that serves speaks; "" before its first worker. */
   readonly interface: "" | "wsgi" | "asgi";
+  /** Of ASGI the event loop, "asyncio" or "uvloop 0.22.1"; else "". */
+  readonly eventLoop: string;
   /** Requests waiting for a worker. */
   readonly queue: number;
   /** How long they wait. */

@@ -103,8 +103,11 @@ describe("vivarium check", () => {
 
   test("an ASGI application starts and shuts down", async () => {
     writeFileSync(join(folder, "starts.py"), lifespan("complete", "print('starting')", "print('stopping')"));
-    const { code, stdout, stderr } = await check("starts:app");
+    const { code, stdout, stderr } = await check("starts:app", "--event-loop", "asyncio");
     assert.deepEqual([code, stderr], [0, "starting\nstopping\n"]);
+    assert.match(stdout, /^event loop {2}asyncio, in which it has started and shut down$/mu);
+    assert.match(stdout, /^requests {4}up to 1000 at once in each worker$/mu);
+    assert.ok(!stdout.includes("threads"), stdout);
     assert.match(stdout, /^application starts:app \(ASGI\)\n/u);
   });
 

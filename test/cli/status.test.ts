@@ -35,6 +35,20 @@ test("the screen shows what the server is doing", () => {
   assert.equal(screen, SCREEN);
 });
 
+test("of an ASGI application the screen says what runs it", () => {
+  const pools = exampleStatus.pools.map(
+    (pool): PoolStatus => ({
+      ...pool,
+      interface: "asgi",
+      eventLoop: "uvloop 0.22.1",
+      threads: 1000,
+      threadsMost: 1000,
+    }),
+  );
+  const screen = describeStatus({ ...exampleStatus, pools }, Date.parse("2030-01-01T02:03:04.000Z"));
+  assert.match(screen, /^pool {8}ASGI on uvloop 0\.22\.1, up to 1,000 requests at once in each worker$/m);
+});
+
 const SEVERAL = `shop:app, blog:app
 address     http://127.0.0.1:8000
 uptime      2 h 3 min (Vivarium 0.1.0)

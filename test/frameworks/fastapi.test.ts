@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../support/processes.js";
 import { asyncPython, curl, removeFolder, root, temporaryFolder, unavailable } from "../support/tools.js";
-import { startVivarium, type Vivarium } from "../support/vivarium.js";
+import { startVivarium, type Vivarium, vivarium } from "../support/vivarium.js";
 import { processesThatAnswer, readLines, Visitor } from "./visitor.js";
 
 const site = join(root, "test", "frameworks", "fastapi_site");
@@ -45,6 +45,12 @@ for (const loop of ["uvloop", "asyncio"] as const)
       const module = loop === "uvloop" ? /^uvloop/ : /^asyncio\./;
       assert.match(String((await new Visitor(server.url).json("/who"))["loop"]), module);
       assert.equal((await processesThatAnswer(server.url, "/who", 40)).size, 2);
+      const said =
+        loop === "uvloop"
+          ? /ASGI on uvloop \d+\.\d+\.\d+, up to 1,?000 requests/
+          : /ASGI on asyncio, up to 1,?000 requests/;
+      assert.match(server.output, said);
+      assert.match((await vivarium(["status", "--control", server.control])).stdout, said);
     });
 
     test("parameters and bodies are typed, dependencies guard, and what was saved is listed", async () => {

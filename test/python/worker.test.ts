@@ -32,6 +32,7 @@ for (const { version, path } of pythons()) {
         threads: 3,
         generation: 1,
         interface: "wsgi",
+        eventLoop: "",
       });
       assert.equal(front.begun, 0);
       front.send({ id: 1, path: "/one" }, { id: 2, path: "/two" }, { id: 3, path: "/three" });

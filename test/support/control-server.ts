@@ -62,6 +62,7 @@ export const exampleStatus: Status = {
       threads: 4,
       threadsMost: 8,
       interface: "wsgi",
+      eventLoop: "",
       queue: 0,
       wait: { longest: 0, count: 1200, median: 0, most: 0 },
       refused: 0,

@@ -40,13 +40,13 @@ class Host:
 
     def __init__(self, application, event_loop):
         self.application = application
-        self.new_loop = _loop_factory(event_loop)
+        self.new_loop, self.event_loop = _loop_factory(event_loop)
 
     def run(self, settings):
         """The whole life of a worker process. Returns its exit status."""
         loop = self.new_loop()
         asyncio.set_event_loop(loop)
-        worker = Worker(loop, self.application, settings)
+        worker = Worker(loop, self, settings)
         try:
             return loop.run_until_complete(worker.serve())
         finally:
@@ -76,23 +76,23 @@ async def _cancel_others():
 
 
 def _loop_factory(name):
-    """auto: uvloop where the application's environment has it. Raises LoadError."""
+    """What makes an event loop, and what that is. auto: uvloop where the application's environment has it. Raises LoadError."""
     if name != "asyncio":
         try:
             import uvloop
 
-            return uvloop.new_event_loop
+            return uvloop.new_event_loop, "uvloop %s" % uvloop.__version__
         except ImportError as error:
             if name == "uvloop":
                 raise LoadError("--event-loop uvloop: it cannot be imported (%s); install it, or leave the option out." % error) from None
-    return asyncio.new_event_loop
+    return asyncio.new_event_loop, "asyncio"
 
 
 class Worker:
-    def __init__(self, loop, application, settings):
+    def __init__(self, loop, host, settings):
         self.loop = loop
         self.thread = threading.get_ident()
-        self._application = application
+        self._application = host.application
         self._settings = settings
         self.response_memory = settings["responseMemory"]
         self._limit = settings["requestTimeout"] * 1_000_000  # nanoseconds; 0 is none
@@ -104,7 +104,7 @@ class Worker:
 
             self._interrupt = interrupt
         self._memory = None
-        self._front = Front(settings, 1, "asgi")
+        self._front = Front(settings, 1, host)
         self._board = self._front.board
         self._connection = None
         self._reader = None

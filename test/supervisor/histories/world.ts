@@ -235,7 +235,13 @@ export class SimulatedSpawner extends SimulatedProcess implements SpawnerHandle 
     this.#loaded = load === "well";
     if (load === "well") {
       this.say(() =>
-        this.#listener.loaded({ preload, python: "3.12.0", application: `v${this.code.version}`, interface: "wsgi" }),
+        this.#listener.loaded({
+          preload,
+          python: "3.12.0",
+          application: `v${this.code.version}`,
+          interface: "wsgi",
+          eventLoop: "",
+        }),
       );
     } else if (load === "fails") {
       this.say(() => this.#listener.loadFailed("The application cannot be loaded.", ""));
@@ -598,6 +604,7 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
         threads: 1,
         threadsMost: 1,
         interface: "wsgi" as const,
+        eventLoop: "",
         queue: 0,
         wait: { longest: 0, count: 0, median: 0, most: 0 },
         refused: 0,
