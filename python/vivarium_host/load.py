@@ -9,6 +9,7 @@ TARGET = re.compile(r"(?P<place>.+?)(?::(?P<callable>[A-Za-z_][\w.]*(?:\(\))?))?
 # As in inspect, whose import takes its time.
 CO_VARARGS = 0x04
 CO_COROUTINE = 0x80
+WRAPPERS_MOST = 100  # around one another; they may stand in a circle
 DEFAULT_CALLABLES = ("application", "app")
 
 
@@ -124,8 +125,34 @@ def interface_of(application):
         # One that passes the call on to a coroutine function. WSGI has two arguments.
         if arguments == 3:
             return "asgi"
-        return "asgi2" if arguments == 1 and not code.co_flags & CO_VARARGS else "wsgi"
+        if code.co_flags & CO_VARARGS and arguments < 2:
+            return "asgi" if _wraps_asgi(candidate) or _wraps_asgi(application) else "wsgi"
+        return "asgi2" if arguments == 1 else "wsgi"
     return "wsgi"
+
+
+def _wraps_asgi(wrapper):
+    """Whether something that takes any arguments wraps, by functools.wraps, what takes the three of ASGI.
+
+    The number decides: what makes a WSGI application of a function (werkzeug's Request.application) wraps it likewise.
+    """
+    for _ in range(WRAPPERS_MOST):
+        wrapped = getattr(wrapper, "__wrapped__", None)
+        if wrapped is None:
+            return False
+        # The method that a decorator in the class was given.
+        owner = getattr(wrapper, "__self__", None)
+        if owner is not None and hasattr(wrapped, "__get__"):
+            wrapped = wrapped.__get__(owner)
+        wrapper = wrapped
+        code, arguments = _code(wrapped)
+        if code is None:
+            code, arguments = _code(getattr(wrapped, "__call__", None))
+        if code is None:
+            return False
+        if arguments >= 2 or not code.co_flags & CO_VARARGS:
+            return arguments == 3
+    return False
 
 
 def prepare(target, directory):

@@ -253,14 +253,29 @@ class Call:
         import traceback
 
         report(
-            "exception while answering %s %s\n%s"
-            % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc())
+            "exception while answering %s %s\n%s%s"
+            % (environ.get("REQUEST_METHOD"), environ.get("REQUEST_URI"), traceback.format_exc(), _hint())
         )
         if self._begun:
             self._out.fail()
         else:
             self._begun = True
             self._out.respond(500, wire.FLAG_HAS_LENGTH, ERROR_HEAD, ERROR_BODY, True, False)
+
+
+def _hint():
+    """What to do about the current exception, where it is that of an ASGI application called by WSGI; else ""."""
+    _, error, trace = sys.exc_info()
+    if not isinstance(error, TypeError):
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    missing = "missing 1 required positional argument" in str(error)
+    if trace.tb_frame.f_code.co_filename == __file__:
+        found = missing or str(error).startswith("'coroutine' object")
+    else:
+        found = missing and "'send'" in str(error)  # a wrapper passed the call on
+    return "This looks like an ASGI application called as WSGI has it: name what it is with --interface asgi.\n" if found else ""
 
 
 class Host:
