@@ -3,49 +3,49 @@ import assert from "node:assert/strict";
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
 import { describe, type TestContext, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
-import { type RequestEnded, requestEnded } from "../../src/channels.js";
-import type { Exchange } from "../../src/exchange.js";
 import { ticks } from "../../src/net/deadline.js";
 import { errors, flags, frame as h2Frame, headers, settings, uint32 } from "../support/http2-frames.js";
-import { frame, opcodes } from "../support/websocket-client.js";
+import { frame, opcodes, WebSocketClient } from "../support/websocket-client.js";
 import { askSocket, openSocket, type StreamClient } from "../support/websocket-stream.js";
-import { Accepted } from "./accepted.js";
+import type { Accepted } from "./accepted.js";
 import { answerOf, ask, type Http2Served, serveHttp2 } from "./http2-client.js";
-import { answer, eventually, headOf, inTime, settle, variablesOf } from "./support.js";
+import { eventually, headOf, inTime, settle, variablesOf } from "./support.js";
+import { type Handle, type Sockets, Taker, webSocketSuite } from "./websocket-suite.js";
 
-interface Sockets extends Http2Served {
-  readonly accepted: Accepted[];
-  /** A client, and what it is at the server. */
+interface Http2Sockets extends Http2Served, Sockets<ClientHttp2Stream> {
+  /** On the connection of all that are asked for without one. */
   pair(session?: ClientHttp2Session): Promise<readonly [StreamClient, Accepted]>;
 }
-
-type Config = Parameters<typeof serveHttp2>[2];
 
 /** Accepts all, or what `handle` does. */
 async function sockets(
   context: TestContext,
-  config: Config = {},
-  handle: (accepted: Accepted) => void = (each) => void each.accept(),
-): Promise<Sockets> {
-  const accepted: Accepted[] = [];
-  const handler = (exchange: Exchange): void => {
-    if (exchange.upgrade === undefined) {
-      answer(exchange, `ordinary ${exchange.request.target}`);
-      return;
-    }
-    const one = new Accepted(exchange);
-    accepted.push(one);
-    handle(one);
+  config: Parameters<typeof serveHttp2>[2] = {},
+  handle?: Handle,
+): Promise<Http2Sockets> {
+  const taker = new Taker(handle);
+  const served = await serveHttp2(context, taker.handler, { ...config, upgrades: true });
+  let shared: ClientHttp2Session | undefined;
+  const connection = (): ClientHttp2Session => {
+    shared ??= served.session();
+    return shared;
   };
-  const served = await serveHttp2(context, handler, { ...config, upgrades: true });
   return {
     ...served,
-    accepted,
-    async pair(session = served.session()) {
+    accepted: taker.accepted,
+    async begin(...frames) {
+      const client = new WebSocketClient(await askSocket(connection()), "HTTP/2");
+      for (const octets of frames) client.send(octets);
+      return client;
+    },
+    async pair(session = connection()) {
       const { client } = await openSocket(session);
-      const last = accepted.at(-1);
-      if (last === undefined) throw new Error("nothing was accepted");
-      return [client, last];
+      return [client, taker.last];
+    },
+    async over({ socket }, how) {
+      await closed(socket);
+      assert.equal(socket.rstCode, how === "cut" ? errors.cancel : errors.none);
+      assert.equal((await ask(connection(), "/next")).body, "ordinary /next");
     },
   };
 }
@@ -53,6 +53,8 @@ async function sockets(
 function closed(stream: ClientHttp2Stream): Promise<void> {
   return eventually(() => stream.closed && stream.destroyed);
 }
+
+webSocketSuite({ name: "HTTP/2", protocol: "HTTP/2", sockets });
 
 describe("an extended CONNECT for a WebSocket", () => {
   test("is a GET to the handler, which accepts with a subprotocol and fields: 200", async (t) => {
@@ -163,45 +165,6 @@ describe("an extended CONNECT for a WebSocket", () => {
 });
 
 describe("messages on a stream", () => {
-  test("go both ways, text and binary, of any length", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    client.text("grüß dich");
-    client.binary(Buffer.from([0, 255]));
-    for (const length of [65535, 300_000]) client.binary(Buffer.alloc(length, 1));
-    await eventually(() => socket.messages.length === 4);
-    assert.deepEqual(socket.messages.slice(0, 2), ["grüß dich", "0x00ff"]);
-    assert.deepEqual(
-      socket.messages.slice(2).map((message) => message.length / 2 - 1),
-      [65535, 300_000],
-    );
-    let left = 0;
-    const flushed = (): void => {
-      left += 1;
-    };
-    socket.stream?.send(Buffer.from("hallo"), true, flushed);
-    socket.stream?.send(Buffer.alloc(1_000_000, 7), false, flushed);
-    socket.stream?.send(Buffer.from("after"), true, flushed);
-    assert.equal(await client.nextText(), "text hallo");
-    const large = await client.next();
-    assert.ok(large.opcode === opcodes.binary && large.payload.equals(Buffer.alloc(1_000_000, 7)));
-    assert.equal(await client.nextText(), "text after");
-    await eventually(() => left === 3);
-  });
-
-  test("that come before the handler accepts are not lost", async (t) => {
-    const served = await sockets(t, {}, () => {});
-    const stream = await askSocket(served.session());
-    stream.write(frame(opcodes.text, "early"));
-    await eventually(() => served.accepted.length === 1);
-    await settle();
-    const [socket] = served.accepted;
-    socket?.accept();
-    stream.write(frame(opcodes.text, "later"));
-    await eventually(() => socket?.messages.length === 2);
-    assert.deepEqual(socket?.messages, ["early", "later"]);
-  });
-
   test("of several WebSockets and requests on one connection are kept apart", async (t) => {
     const served = await sockets(t);
     const session = served.session();
@@ -213,21 +176,6 @@ describe("messages on a stream", () => {
     for (const [index, [client]] of pairs.entries()) assert.equal(await client.nextText(), `text ${index}!`);
     assert.equal((await ask(session, "/page")).body, "ordinary /page");
     assert.deepEqual([served.ingress.connections, served.ingress.openWebSockets], [1, 20]);
-  });
-
-  test("larger than --ws-max-size: the client is told 1009, its stream ends, and others go on", async (t) => {
-    const served = await sockets(t, { wsMaxSize: 1000 });
-    const session = served.session();
-    const [client, socket] = await served.pair(session);
-    const [other, unharmed] = await served.pair(session);
-    client.binary(Buffer.alloc(1001));
-    assert.equal(await client.nextText(), "close 1009 Max payload size exceeded");
-    await client.untilEnd();
-    client.socket.end();
-    await closed(client.socket);
-    assert.equal(socket.closed, "1009 Max payload size exceeded");
-    other.text("here");
-    await eventually(() => unharmed.messages.length === 1);
   });
 
   test("are compressed where both want it", async (t) => {
@@ -249,43 +197,6 @@ describe("messages on a stream", () => {
 });
 
 describe("the end of a WebSocket on a stream", () => {
-  test("the client's code and reason are told and answered; both sides end, and the connection serves on", async (t) => {
-    const served = await sockets(t);
-    const session = served.session();
-    const [client, socket] = await served.pair(session);
-    client.close(4000, "grüße");
-    assert.equal(await client.nextText(), "close 4000");
-    await client.untilEnd();
-    client.socket.end();
-    await closed(client.socket);
-    assert.deepEqual([socket.closed, client.socket.rstCode], ["4000 grüße", errors.none]);
-    assert.equal((await ask(session, "/next")).body, "ordinary /next");
-  });
-
-  test("the handler's code and reason are sent, and what the client says before its own is dropped", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.stream?.close(4001, "enough");
-    client.text("crossing");
-    assert.equal(await client.nextText(), "close 4001 enough");
-    client.close(4001, "enough");
-    await client.untilEnd();
-    client.socket.end();
-    await closed(client.socket);
-    assert.deepEqual([socket.closed, socket.messages, client.socket.rstCode], ["4001 enough", [], errors.none]);
-  });
-
-  test("a client that does not answer a Close is reset with CANCEL", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.stream?.close(1000, "");
-    await client.next();
-    served.deadlines.advance(ticks(10) + 1);
-    await eventually(() => socket.closed === "1006");
-    await closed(client.socket);
-    assert.equal(client.socket.rstCode, errors.cancel);
-  });
-
   const leaves: Readonly<Record<string, (stream: ClientHttp2Stream, session: ClientHttp2Session) => void>> = {
     "ends its stream": (stream) => stream.end(),
     "resets its stream": (stream) => stream.close(constants.NGHTTP2_CANCEL),
@@ -336,66 +247,6 @@ describe("the end of a WebSocket on a stream", () => {
     await eventually(() => served.accepted.length === 1);
     stream.close(constants.NGHTTP2_CANCEL);
     await eventually(() => gone === 1 && served.accepted[0]?.exchange.ended === true);
-  });
-
-  test("at a stop clients are told 1001, those that do not answer are not waited for, and the connection ends", async (t) => {
-    const served = await sockets(t);
-    const session = served.session();
-    const [polite, one] = await served.pair(session);
-    const [mute, other] = await served.pair(session);
-    const drained = served.ingress.drain();
-    assert.equal(await polite.nextText(), "close 1001");
-    assert.equal(await mute.nextText(), "close 1001");
-    polite.close(1001);
-    polite.socket.end();
-    await eventually(() => one.closed === "1001");
-    let over = false;
-    void drained.then(() => {
-      over = true;
-    });
-    await inTime(served, () => over);
-    assert.equal(other.closed, "1006");
-  });
-
-  test("one that is accepted while the server stops is told 1001", async (t) => {
-    const served = await sockets(t, {}, () => {});
-    const session = served.session();
-    const asked = openSocket(session);
-    await eventually(() => served.accepted.length === 1);
-    void served.ingress.drain();
-    served.accepted[0]?.accept();
-    const { client } = await asked;
-    assert.equal(await client.nextText(), "close 1001");
-    session.destroy();
-    await inTime(served, () => served.ingress.connections === 0);
-  });
-
-  test("where the handler's side is lost, the client is told 1011", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.exchange.cut();
-    assert.equal(await client.nextText(), "close 1011 The application failed.");
-    client.close(1011);
-    await eventually(() => socket.exchange.ended);
-  });
-
-  test("is when the access log tells of it, as over HTTP/1.1", async (t) => {
-    const told: RequestEnded[] = [];
-    const note = (message: unknown): void => void told.push(message as RequestEnded);
-    requestEnded.subscribe(note);
-    t.after(() => requestEnded.unsubscribe(note));
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.stream?.send(Buffer.from("hello"), true);
-    await client.next();
-    assert.equal(told.length, 0);
-    client.close(1000);
-    await eventually(() => told.length === 1);
-    const [record] = told;
-    assert.deepEqual(
-      [record?.method, record?.target, record?.protocol, record?.status, record?.octets, record?.remoteAddress],
-      ["GET", "/", "HTTP/2", 101, 11, "127.0.0.1"],
-    );
   });
 });
 
@@ -453,36 +304,6 @@ describe("a slow side of a stream", () => {
     }
     assert.equal(socket?.closed, "1006");
     await eventually(() => client.reset(1) === errors.cancel);
-  });
-
-  test("a handler that pauses is given no more than the window, and the rest when it resumes", async (t) => {
-    const served = await sockets(t);
-    const session = served.session();
-    const [client, socket] = await served.pair(session);
-    const [other, unharmed] = await served.pair(session);
-    socket.stream?.pause();
-    const message = Buffer.alloc(50_000);
-    const count = 100;
-    for (let sent = 0; sent < count; sent += 1) client.binary(message);
-    await settle();
-    assert.ok(socket.messages.length < 20, `${socket.messages.length} messages`);
-    other.text("between");
-    await eventually(() => unharmed.messages.length === 1);
-    assert.ok(client.socket.writableLength > 0);
-    socket.stream?.resume();
-    await eventually(() => socket.messages.length === count);
-  });
-
-  test("a client that is silent is pinged, and one that does not answer ends: 1011, 1006 to the handler", async (t) => {
-    const served = await sockets(t, { wsPingInterval: 20, wsPingTimeout: 10 });
-    const [client, socket] = await served.pair();
-    served.deadlines.advance(ticks(20));
-    served.deadlines.advance(ticks(20));
-    assert.equal(await client.nextText(), "ping");
-    served.deadlines.advance(ticks(10));
-    assert.equal(await client.nextText(), "close 1011 keepalive ping timeout");
-    assert.equal(socket.closed, "1006 keepalive ping timeout");
-    await client.untilEnd();
   });
 
   test("a client that opens WebSockets and resets them all the time is closed", async (t) => {

@@ -1,49 +1,50 @@
+// WebSockets on connections of HTTP/1.1 (RFC 6455 §4).
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
-import { type RequestEnded, requestEnded } from "../../src/channels.js";
-import type { Exchange } from "../../src/exchange.js";
 import type { IngressConfig } from "../../src/ingress/ingress.js";
 import { ticks } from "../../src/net/deadline.js";
 import { closePayload, frame, handshake, opcodes, WebSocketClient } from "../support/websocket-client.js";
-import { Accepted } from "./accepted.js";
-import { answer, eventually, type Served, serve, settle } from "./support.js";
-
-interface Sockets extends Served {
-  readonly accepted: Accepted[];
-  /** A client, and what it is at the server. */
-  pair(): Promise<readonly [WebSocketClient, Accepted]>;
-}
+import { answer, eventually, serve, settle } from "./support.js";
+import { type Handle, type Sockets, Taker, webSocketSuite } from "./websocket-suite.js";
 
 /** Accepts all, or what `handle` does. */
 async function sockets(
   context: TestContext,
   config: Partial<IngressConfig> = {},
-  handle: (accepted: Accepted) => void = (each) => void each.accept(),
+  handle?: Handle,
   bare = true,
-): Promise<Sockets> {
-  const accepted: Accepted[] = [];
-  const handler = (exchange: Exchange): void => {
-    if (exchange.upgrade === undefined) {
-      answer(exchange, `ordinary ${exchange.request.target}`);
-      return;
-    }
-    const one = new Accepted(exchange);
-    accepted.push(one);
-    handle(one);
-  };
-  const served = await serve(context, handler, { ...config, upgrades: true }, false, "http", bare);
+): Promise<Sockets<Socket>> {
+  const taker = new Taker(handle);
+  const served = await serve(context, taker.handler, { ...config, upgrades: true }, false, "http", bare);
   return {
     ...served,
-    accepted,
+    accepted: taker.accepted,
+    async begin(...frames) {
+      const client = await WebSocketClient.connect(served.port);
+      context.after(() => client.destroy());
+      client.send(Buffer.from(handshake()), ...frames);
+      return client;
+    },
     async pair() {
       const client = await WebSocketClient.open(served.port);
       context.after(() => client.destroy());
-      const last = accepted.at(-1);
-      if (last === undefined) throw new Error("nothing was accepted");
-      return [client, last];
+      return [client, taker.last];
+    },
+    async over(client) {
+      await client.untilEnd();
+      await eventually(() => served.ingress.connections === 0);
     },
   };
+}
+
+for (const bare of [true, false]) {
+  webSocketSuite({
+    name: `HTTP/1.1, on ${bare ? "libuv's handles" : "a net.Socket"}`,
+    protocol: "HTTP/1.1",
+    sockets: (context, config, handle) => sockets(context, config, handle, bare),
+  });
 }
 
 describe("the handshake", () => {
@@ -135,37 +136,6 @@ describe("the handshake", () => {
 });
 
 describe("messages", () => {
-  for (const bare of [true, false]) {
-    test(`go both ways, text and binary, on ${bare ? "libuv's handles" : "a net.Socket"}`, async (t) => {
-      const served = await sockets(t, {}, (each) => void each.accept(), bare);
-      const [client, socket] = await served.pair();
-      client.text("grüß dich");
-      client.binary(Buffer.from([0, 255]));
-      client.text("");
-      await eventually(() => socket.messages.length === 3);
-      assert.deepEqual(socket.messages, ["grüß dich", "0x00ff", ""]);
-      socket.stream?.send(Buffer.from("hallo"), true);
-      socket.stream?.send(Buffer.alloc(70_000, 7), false);
-      assert.equal(await client.nextText(), "text hallo");
-      const large = await client.next();
-      assert.deepEqual([large.opcode, large.payload], [opcodes.binary, Buffer.alloc(70_000, 7)]);
-    });
-  }
-
-  test("that came right behind the handshake are not lost", async (t) => {
-    const served = await sockets(t, {}, () => {});
-    const client = await WebSocketClient.connect(served.port);
-    t.after(() => client.destroy());
-    client.send(Buffer.from(handshake()), frame(opcodes.text, "early"));
-    await eventually(() => served.accepted.length === 1);
-    client.text("later");
-    await settle();
-    const [socket] = served.accepted;
-    socket?.accept();
-    await eventually(() => socket?.messages.length === 2);
-    assert.deepEqual(socket?.messages, ["early", "later"]);
-  });
-
   test("in fragments are one, with control frames in between, cut at any octet", async (t) => {
     const served = await sockets(t);
     const [client, socket] = await served.pair();
@@ -185,20 +155,7 @@ describe("messages", () => {
     assert.equal(await client.nextText(), "pong p");
   });
 
-  test("of any length arrive whole", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    const lengths = [1, 125, 126, 127, 65535, 65536, 300_000];
-    for (const length of lengths) client.binary(Buffer.alloc(length, 1));
-    await eventually(() => socket.messages.length === lengths.length);
-    assert.deepEqual(
-      socket.messages.map((message) => message.length / 2 - 1),
-      lengths,
-    );
-  });
-
   for (const [what, octets, close] of [
-    ["larger than --ws-max-size", frame(opcodes.binary, Buffer.alloc(1001)), "1009 Max payload size exceeded"],
     [
       "larger than --ws-max-size in fragments",
       Buffer.concat([
@@ -256,19 +213,6 @@ describe("messages", () => {
 });
 
 describe("the end of a WebSocket", () => {
-  for (const code of [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999]) {
-    test(`the client's ${code} is told with its reason, and answered`, async (t) => {
-      const served = await sockets(t);
-      const [client, socket] = await served.pair();
-      client.close(code, "grüße");
-      assert.equal(await client.nextText(), `close ${code}`);
-      await client.untilEnd();
-      client.socket.end();
-      await eventually(() => served.ingress.connections === 0);
-      assert.equal(socket.closed, `${code} grüße`);
-    });
-  }
-
   test("a Close without a code is told as 1005, and answered without one", async (t) => {
     const served = await sockets(t);
     const [client, socket] = await served.pair();
@@ -276,32 +220,6 @@ describe("the end of a WebSocket", () => {
     assert.equal(await client.nextText(), "close");
     await eventually(() => socket.closed === "1005");
     client.destroy();
-  });
-
-  test("the handler's code and reason are sent, and what the client says before its own is dropped", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.stream?.close(4001, "enough");
-    socket.stream?.close(4002, "more");
-    socket.stream?.send(Buffer.from("late"), true);
-    client.text("crossing");
-    assert.equal(await client.nextText(), "close 4001 enough");
-    client.close(4001, "enough");
-    await client.untilEnd();
-    client.socket.end();
-    await eventually(() => served.ingress.connections === 0);
-    assert.deepEqual([socket.closed, socket.messages, client.frames], ["4001 enough", [], []]);
-  });
-
-  test("a client that does not answer a Close is cut off", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.stream?.close(1000, "");
-    await client.next();
-    served.deadlines.advance(ticks(10) + 1);
-    await eventually(() => socket.closed === "1006");
-    await client.untilEnd();
-    assert.equal(served.ingress.connections, 0);
   });
 
   test("a client that closes without a word is told as 1006", async (t) => {
@@ -322,61 +240,6 @@ describe("the end of a WebSocket", () => {
     await eventually(() => served.accepted[0]?.exchange.inputEnded === true);
     const socket = served.accepted[0]?.accept();
     await eventually(() => socket?.closed === "1006" && served.ingress.connections === 0);
-  });
-
-  test("at a stop clients are told 1001, and those that do not answer are not waited for", async (t) => {
-    const served = await sockets(t);
-    const [polite, one] = await served.pair();
-    const [mute, other] = await served.pair();
-    const drained = served.ingress.drain();
-    assert.equal(await polite.nextText(), "close 1001");
-    assert.equal(await mute.nextText(), "close 1001");
-    polite.close(1001);
-    polite.socket.end();
-    await eventually(() => one.closed === "1001");
-    served.deadlines.advance(ticks(2) + 1);
-    await drained;
-    assert.equal(other.closed, "1006");
-  });
-
-  test("one that is accepted while the server stops is told 1001", async (t) => {
-    const served = await sockets(t, {}, () => {});
-    const client = await WebSocketClient.connect(served.port);
-    t.after(() => client.destroy());
-    client.send(Buffer.from(handshake()));
-    await eventually(() => served.accepted.length === 1);
-    const drained = served.ingress.drain();
-    served.accepted[0]?.accept();
-    assert.equal(await client.nextText(), "close 1001");
-    client.destroy();
-    await drained;
-  });
-
-  test("where the handler's side is lost, the client is told 1011", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.exchange.cut();
-    assert.equal(await client.nextText(), "close 1011 The application failed.");
-    assert.equal(socket.exchange.ended, false);
-    client.close(1011);
-    await eventually(() => socket.exchange.ended);
-  });
-
-  test("is when the access log tells of it, with the octets sent", async (t) => {
-    const told: RequestEnded[] = [];
-    const note = (message: unknown): void => void told.push(message as RequestEnded);
-    requestEnded.subscribe(note);
-    t.after(() => requestEnded.unsubscribe(note));
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.stream?.send(Buffer.from("hello"), true);
-    await client.next();
-    assert.equal(told.length, 0);
-    client.close(1000);
-    await eventually(() => told.length === 1);
-    const [record] = told;
-    // two octets of the frame's head, five of text, and a Close of four
-    assert.deepEqual([record?.method, record?.target, record?.status, record?.octets], ["GET", "/", 101, 11]);
   });
 });
 
@@ -402,18 +265,6 @@ describe("pings", () => {
     served.deadlines.advance(ticks(10));
     await settle();
     assert.equal(socket.closed, "");
-  });
-
-  test("that are not answered end it: 1011, and 1006 for a client that is not there any more", async (t) => {
-    const served = await sockets(t, { wsPingInterval: 20, wsPingTimeout: 10 });
-    const [client, socket] = await served.pair();
-    served.deadlines.advance(ticks(20));
-    served.deadlines.advance(ticks(20));
-    assert.equal(await client.nextText(), "ping");
-    served.deadlines.advance(ticks(10));
-    assert.equal(await client.nextText(), "close 1011 keepalive ping timeout");
-    assert.equal(socket.closed, "1006 keepalive ping timeout");
-    await client.untilEnd();
   });
 
   test("are none with an interval of 0", async (t) => {
@@ -461,20 +312,6 @@ describe("a slow side", () => {
     assert.equal(large.opcode, opcodes.binary);
     await settle();
     assert.ok(client.frames.length < 1000, `${client.frames.length} pongs`);
-  });
-
-  test("a handler that pauses is given no more than was read, and the rest when it resumes", async (t) => {
-    const served = await sockets(t);
-    const [client, socket] = await served.pair();
-    socket.stream?.pause();
-    const message = Buffer.alloc(50_000);
-    const count = 400;
-    for (let sent = 0; sent < count; sent += 1) client.binary(message);
-    await settle();
-    assert.ok(socket.messages.length < 10, `${socket.messages.length} messages`);
-    assert.ok(client.socket.writableLength > 0);
-    socket.stream?.resume();
-    await eventually(() => socket.messages.length === count);
   });
 
   test("while memory is scarce, a message that is not whole ends it: 1013", async (t) => {
