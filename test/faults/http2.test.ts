@@ -3,15 +3,14 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
 import { createConnection } from "node:net";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { answerOf, ask } from "../ingress/http2-client.js";
-import { type CertificateFiles, makeCertificate } from "../support/certificates.js";
 import { errors, FrameClient, frame, get, headers, preface, settings, uint32 } from "../support/http2-frames.js";
 import { http2Lines } from "../support/http2-load.js";
 import { type Ask, Load } from "../support/load.js";
 import { type PromiseOptions, promised } from "../support/promises.js";
-import { removeFolder, temporaryFolder } from "../support/tools.js";
+import { httpsListener } from "./https.js";
 import { type Server, until } from "./server.js";
 
 /** A server that speaks it in clear text. */
@@ -201,18 +200,11 @@ describe("a client of HTTP/2 that does harm", () => {
 });
 
 describe("a client of HTTP/2 that stalls", () => {
-  let folder = "";
-  let files: CertificateFiles;
-  before(() => {
-    folder = temporaryFolder("http2-faults");
-    files = makeCertificate(folder, "localhost");
-  });
-  after(() => removeFolder(folder));
+  const listener = httpsListener();
 
   test("before its preface, in it or behind it, is let go; others are served", async () => {
-    const listen = ["--listen", "https://127.0.0.1:0", "--cert", files.cert, "--key", files.key];
     await promised(
-      { args: ["--workers", "1", ...listen, "--head-timeout", "1", "--keep-alive", "1"] },
+      { args: ["--workers", "1", ...listener().args, "--head-timeout", "1", "--keep-alive", "1"] },
       async (server) => {
         const { port } = server.vivarium;
         const whole = Buffer.from(preface, "latin1");

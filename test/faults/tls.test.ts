@@ -2,31 +2,16 @@
 import assert from "node:assert/strict";
 import { renameSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { after, before, describe, test } from "node:test";
-import { type CertificateFiles, makeCertificate } from "../support/certificates.js";
+import { describe, test } from "node:test";
+import { makeCertificate } from "../support/certificates.js";
 import { promised } from "../support/promises.js";
 import { TlsClient } from "../support/tls-client.js";
-import { removeFolder, temporaryFolder } from "../support/tools.js";
+import { httpsListener } from "./https.js";
 import { until } from "./server.js";
 
 describe("an https listener", () => {
-  let folder = "";
-  let files: CertificateFiles;
-  before(() => {
-    folder = temporaryFolder("tls-faults");
-    files = makeCertificate(folder, "localhost");
-  });
-  after(() => removeFolder(folder));
-  const args = (): readonly string[] => [
-    "--workers",
-    "1",
-    "--listen",
-    "https://127.0.0.1:0",
-    "--cert",
-    files.cert,
-    "--key",
-    files.key,
-  ];
+  const listener = httpsListener();
+  const args = (): readonly string[] => ["--workers", "1", ...listener().args];
 
   test("closes connections that stall before or in their handshake, or are garbage, and serves others meanwhile", async () => {
     await promised({ args: [...args(), "--head-timeout", "1"] }, async ({ vivarium }) => {
@@ -74,6 +59,7 @@ describe("an https listener", () => {
         }
       };
       const visits = [visit(), visit()];
+      const { folder, files } = listener();
       try {
         for (const name of ["second", "third"]) {
           const written = vivarium.output.length;

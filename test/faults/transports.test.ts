@@ -1,12 +1,11 @@
 // What is promised of reloads, stops and deaths, over TLS and HTTP/2: a connection is more there, and carries more, and clients lose no more.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { type CertificateFiles, makeCertificate } from "../support/certificates.js";
+import { describe, test } from "node:test";
 import { http2Lines } from "../support/http2-load.js";
 import { type Ask, Load, type LoadOptions } from "../support/load.js";
 import { promised } from "../support/promises.js";
-import { removeFolder, temporaryFolder } from "../support/tools.js";
 import { vivarium } from "../support/vivarium.js";
+import { httpsListener } from "./https.js";
 import { type Server, until } from "./server.js";
 
 const clients = 16;
@@ -30,18 +29,11 @@ const expected = [
   /^warning pool: Worker \d \(pid \d+\) died while it executed GET \/\S+ \(request id \w+\); it is run once more\.$/,
 ];
 
-let folder = "";
-let files: CertificateFiles;
-before(() => {
-  folder = temporaryFolder("transports");
-  files = makeCertificate(folder, "localhost");
-});
-after(() => removeFolder(folder));
+const listener = httpsListener();
 
 /** Has `act` happen to a server. */
 function served(mode: readonly string[], act: (server: Server) => Promise<void>): Promise<void> {
-  const listen = ["--listen", "https://127.0.0.1:0", "--cert", files.cert, "--key", files.key];
-  return promised({ args: [...mode, ...listen], expected }, act);
+  return promised({ args: [...mode, ...listener().args], expected }, act);
 }
 
 /** Has `act` happen while clients ask. What came of all requests is given back. */
