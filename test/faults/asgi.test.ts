@@ -47,6 +47,28 @@ function others(server: Server, clients = 8): Load {
   return new Load({ port: server.vivarium.port, clients, ask });
 }
 
+/** A reload while a client has a stream of events, which is given whole what came of it; then `act`. */
+function reloadAmidEvents(
+  query: string,
+  expected: readonly RegExp[],
+  act: (server: Server) => Promise<void> = async () => {},
+): Promise<void> {
+  return asgi(
+    {
+      args: ["--workers", "1", "--probation", "0", "--graceful-timeout", "0.5"],
+      expected: [reloads, /--graceful-timeout/, ...expected],
+    },
+    async (server) => {
+      const events = server.begin(`/events?${query}`);
+      await events.received("data: events");
+      await vivarium(["reload", "--control", server.vivarium.control]);
+      const { text, whole } = await events.response();
+      assert.deepEqual([text, whole], ["data: events\n\n", true]);
+      await act(server);
+    },
+  );
+}
+
 /** While others are served without a fault. */
 async function amidst(server: Server, act: (load: Load) => Promise<void>): Promise<void> {
   const load = others(server);
@@ -239,35 +261,12 @@ describe("newer code of an ASGI application", () => {
     ));
 
   test("has streams of events of the old code end after the graceful timeout, and not cut", () =>
-    asgi(
-      {
-        args: ["--workers", "1", "--probation", "0", "--graceful-timeout", "0.5"],
-        expected: [reloads, /--graceful-timeout/, gone, lost],
-      },
-      async (server) => {
-        const events = server.begin("/events?events=never");
-        await events.received("data: events");
-        await vivarium(["reload", "--control", server.vivarium.control]);
-        const { text, whole } = await events.response();
-        assert.deepEqual([text, whole], ["data: events\n\n", true]);
-      },
-    ));
+    reloadAmidEvents("events=never", [gone, lost]));
 
   test("tells the application of such a stream that its client has left, and waits for it to end", () =>
-    asgi(
-      {
-        args: ["--workers", "1", "--probation", "0", "--graceful-timeout", "0.5"],
-        expected: [reloads, /--graceful-timeout/, told],
-      },
-      async (server) => {
-        const events = server.begin("/events?listened");
-        await events.received("data: events");
-        await vivarium(["reload", "--control", server.vivarium.control]);
-        const { text, whole } = await events.response();
-        assert.deepEqual([text, whole], ["data: events\n\n", true]);
-        await server.logged(/events told: http\.disconnect/);
-      },
-    ));
+    reloadAmidEvents("listened", [told], async (server) => {
+      await server.logged(/events told: http\.disconnect/);
+    }));
 });
 
 test("a stop lets requests finish, and ends streams of events after the graceful timeout", () =>
