@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -228,6 +229,27 @@ describe("clients' certificates", () => {
         shown.values.get("client_cert_chain") ?? "",
         /^\['-----BEGIN CERTIFICATE-----\|[\s\S]*END CERTIFICATE-----\|'\]$/,
       );
+      const secured = (text: string): readonly (string | undefined)[] =>
+        ["scheme", "tls_version", "cipher_suite", "client_cert_name"].map(
+          (name) => new RegExp(`^${name}=(.*)$`, "m").exec(text)?.[1],
+        );
+      const [, ...same] = secured(shown.text);
+      const version = { minVersion: "TLSv1.3", ciphers: "TLS_AES_128_GCM_SHA256" } as const;
+      const client = await TlsClient.connect(running.port, { ...version, ...good });
+      const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+      const socket = await client.get("/", `Upgrade: websocket\r\nConnection: Upgrade\r\n${key}`);
+      client.close();
+      assert.match(socket.text, /^HTTP\/1\.1 403 /);
+      assert.deepEqual(secured(socket.text), ["wss", ...same]);
+      const session = connectHttp2(`https://127.0.0.1:${running.port}`, {
+        rejectUnauthorized: false,
+        ...version,
+        ...good,
+      });
+      const stream = session.request({ ":path": "/" });
+      stream.end();
+      assert.deepEqual(secured(Buffer.concat(await stream.toArray()).toString()), ["https", ...same]);
+      session.close();
       const [, plain] = /http:\/\/127\.0\.0\.1:(\d+)/.exec(running.output) ?? [];
       assert.equal(await (await fetch(`http://127.0.0.1:${plain}/`)).text(), "scheme=http");
     } finally {

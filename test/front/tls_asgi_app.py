@@ -2,9 +2,9 @@
 
 
 async def app(scope, receive, send):
-    assert scope["type"] == "http"
+    kind = {"http": "http.response", "websocket": "websocket.http.response"}[scope["type"]]
     told = scope["extensions"].get("tls", {})
     lines = ["%s=%s" % (name, str(value).replace("\\n", "|")) for name, value in sorted(told.items())]
     body = "\n".join(["scheme=" + scope["scheme"], *lines]).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": kind + ".start", "status": 200 if kind == "http.response" else 403, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": kind + ".body", "body": body})
