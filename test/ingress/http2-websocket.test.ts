@@ -54,7 +54,7 @@ function closed(stream: ClientHttp2Stream): Promise<void> {
   return eventually(() => stream.closed && stream.destroyed);
 }
 
-webSocketSuite({ name: "HTTP/2", protocol: "HTTP/2", sockets });
+webSocketSuite({ name: "HTTP/2", protocol: "HTTP/2", given: 20, sockets });
 
 describe("an extended CONNECT for a WebSocket", () => {
   test("is a GET to the handler, which accepts with a subprotocol and fields: 200", async (t) => {

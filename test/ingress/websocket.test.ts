@@ -43,6 +43,7 @@ for (const bare of [true, false]) {
   webSocketSuite({
     name: `HTTP/1.1, on ${bare ? "libuv's handles" : "a net.Socket"}`,
     protocol: "HTTP/1.1",
+    given: 10,
     sockets: (context, config, handle) => sockets(context, config, handle, bare),
   });
 }
