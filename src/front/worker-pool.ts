@@ -1,7 +1,6 @@
 // The pool with hands: connects exchanges, the pool's decisions and the links of the workers.
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { log } from "../channels.js";
 import { workerName } from "../config/config.js";
 import type { Exchange, Request } from "../exchange.js";
 import { type Deadlines, later, type Timed, ticks } from "../net/deadline.js";
@@ -11,6 +10,7 @@ import { Concurrency } from "../pool/concurrency.js";
 import { Pace } from "../pool/pace.js";
 import { type Member, Pool } from "../pool/pool.js";
 import { HealthCheck } from "./health-check.js";
+import { Losses } from "./losses.js";
 import { scoreboardName } from "./messages.js";
 import { Overload } from "./overload.js";
 import type { SpoolSpace } from "./response-spool.js";
@@ -483,6 +483,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
     link.member = undefined;
     const now = performance.now();
     const unbegun: Ticket[] = [];
+    const losses = new Losses(`${this.name(link)} (pid ${link.pid})`);
     for (const ticket of this.pool.gone(member)) {
       ticket.link = undefined;
       const { exchange } = ticket;
@@ -494,13 +495,11 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
         continue;
       }
       const again = this.#mayRunAgain(ticket) && this.pool.retry(ticket, now);
-      const { method, target } = exchange.request;
-      const what = `${method} ${target} (request id ${exchange.id})`;
-      const then = again ? "it is run once more" : ticket.begun ? "its response is cut" : "it is answered 502";
-      const level = again ? "warning" : "error";
-      log(level, "pool", `${this.name(link)} (pid ${link.pid}) died while it executed ${what}; ${then}.`);
+      if (ticket.socket !== undefined) losses.webSocket();
+      else losses.request(exchange, again ? "again" : ticket.begun ? "cut" : "failed");
       if (!again) exchange.cut();
     }
+    losses.end();
     this.#recovered(link);
     this.pool.requeue(unbegun);
     this.#dispatch(now);
