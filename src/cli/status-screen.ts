@@ -119,9 +119,10 @@ function queueText({ queue, wait, refused }: PoolStatus): string {
     return `0 requests; none of the ${counted(wait.count, "request")} of the last 10 s has waited`;
   }
   const longest = queue === 0 ? "" : `, the longest for ${shortDuration(wait.longest)}`;
-  const recent = `in the last 10 s ${counted(wait.count, "request")} waited`;
+  const recent = `${counted(wait.count, "request")} given to workers in the last 10 s had waited`;
   const waited = `${recent} ${shortDuration(wait.median)} (median), at most ${shortDuration(wait.most)}`;
-  const of503 = refused === 0 ? "" : `; ${counted(refused, "request")} answered 503`;
+  const of503 =
+    refused === 0 ? "" : `; since the start ${counted(refused, "request was", "requests were")} answered 503`;
   return `${counted(queue, "request")}${longest}${wait.count === 0 ? "" : `; ${waited}`}${of503}`;
 }
 
@@ -392,8 +393,13 @@ function executingPart({ fronts, pools, workers }: Status): string {
     ...(client ? [{ name: "client", paint: (): Paint => "yellow" }] : []),
   ];
   const rows = oldest.map(({ who, request }) => [...executingRow(who, request), ...(client ? [request.client] : [])]);
-  const more = all.length - oldest.length;
-  return `${table(columns, rows)}${more === 0 ? "" : `and ${more} more (--json has all)\n`}`;
+  // An ASGI worker tells of its oldest only.
+  const count = embedded
+    ? all.length
+    : workers.reduce((sum, { busy, executing }) => sum + Math.max(busy, executing.length), 0);
+  const more = count - oldest.length;
+  const where = count === all.length ? "--json has all" : "--json has the oldest of each worker";
+  return `${table(columns, rows)}${more === 0 ? "" : `and ${more.toLocaleString("en")} more (${where})\n`}`;
 }
 
 function executingRow(who: string, { method, target, id, seconds }: ExecutingStatus): readonly string[] {

@@ -44,7 +44,7 @@ export function workerReports(workers: WorkerPool): readonly WorkerReport[] {
     return {
       pid: link.pid,
       requests: link.member?.answered ?? 0,
-      busy: link.interface === "asgi" ? (link.member?.outstanding ?? 0) : executing.length,
+      busy: link.interface === "asgi" ? (link.member?.outstanding ?? 0) - socketsOf(link) : executing.length,
       blocked: blocked / 1000,
       blockedMost: blockedMost / 1000,
       executing: executing.map((ticket) => ({
@@ -53,6 +53,13 @@ export function workerReports(workers: WorkerPool): readonly WorkerReport[] {
       })),
     };
   });
+}
+
+/** WebSockets that are accepted: no requests any more. */
+function socketsOf(link: WorkerLink): number {
+  let count = 0;
+  for (const { socket } of link.tickets) if (socket !== undefined) count += 1;
+  return count;
 }
 
 /** A request that has been executed for so many milliseconds. */
@@ -74,7 +81,7 @@ export function executingOf(exchange: Exchange, milliseconds: number): Executing
 function executedBy(link: WorkerLink, workers: WorkerPool, now: number): readonly Ticket[] {
   const { pace } = workers.pool;
   const { begun } = workers.noted(link);
-  const begunBy = [...link.tickets].filter((ticket) => hasBegun(ticket.id, begun));
+  const begunBy = [...link.tickets].filter((ticket) => ticket.socket === undefined && hasBegun(ticket.id, begun));
   const late = begunBy.filter((ticket) => workers.isLate(ticket));
   const others = begunBy.filter((ticket) => !late.includes(ticket));
   const lasting = others.filter(({ givenAt }) => givenAt <= now - pace.patience);

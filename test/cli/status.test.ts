@@ -150,8 +150,8 @@ test("the screen of a server of several things shows each", () => {
 const TROUBLE = `            3 fronts were replaced (boot 1, hang 2); the last 3 min 4 s ago (hang): front 1 (pid 11)
             was killed by SIGKILL
 spawner     process 13, application imported once
-queue       3 requests, the longest for 1.3 s; in the last 10 s 900 requests waited 12 ms (median),
-            at most 1.9 s; 17 requests answered 503
+queue       3 requests, the longest for 1.3 s; 900 requests given to workers in the last 10 s had
+            waited 12 ms (median), at most 1.9 s; since the start 17 requests were answered 503
 pool        4 of 8 threads a worker in use, up to 16 requests written ahead
 request     5.21 ms on average, of it 0.18 ms computing
 reload      generation 3, loading, 0 workers there; asked for 4 s ago (SIGHUP)
@@ -200,6 +200,8 @@ test("the screen shows the oldest of many requests, and fits in 100 columns", ()
     screen,
   );
   assert.equal(lines.at(-1), "and 12 more (--json has all)");
+  const many = describeStatus({ ...exampleStatus, workers: [{ ...worker, busy: 5000, executing }] }, 0);
+  assert.equal(many.trimEnd().split("\n").at(-1), "and 4,992 more (--json has the oldest of each worker)");
   assert.deepEqual(
     lines.slice(-9, -1).map((line) => / GET \/(\d+)\//u.exec(line)?.[1]),
     ["19", "18", "17", "16", "15", "14", "13", "12"],

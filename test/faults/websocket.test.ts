@@ -15,7 +15,7 @@ const target = `${join(root, "test/support/promises_asgi.py")}:app`;
 
 const worker = String.raw`Worker \d+ \(pid \d+\)`;
 const lost = new RegExp(
-  String.raw`^error pool: ${worker} died while it executed GET \S+ \(request id \w+\); its response is cut\.$`,
+  String.raw`^error pool: ${worker} died and had (?:1 WebSocket, which is|\d+ WebSockets, which are) closed with 1011\.$`,
 );
 const late = new RegExp(`^error pool: ${worker} has been executing GET /late-\\d`);
 const exited = new RegExp(`^error supervisor: ${worker} exited with status 7; another takes its place`);
@@ -66,6 +66,11 @@ describe("WebSockets of an ASGI application", () => {
         for (const [index, { client }] of sockets.entries()) await echoes(client, `hello ${index}`);
       });
       assert.equal((await server.front()).webSockets, 20);
+      const { workers } = await server.status();
+      assert.deepEqual(
+        workers.map(({ busy, executing }) => ({ busy, executing })),
+        [{ busy: 0, executing: [] }],
+      );
       const { stdout } = await vivarium(["status", "--control", server.vivarium.control]);
       assert.match(stdout, /connections open \(20 WebSockets\), /);
       for (const { client } of sockets) client.destroy();
