@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Load } from "../support/load.js";
 import { type PromiseOptions, promised } from "../support/promises.js";
-import { removeFolder, root, temporaryFolder } from "../support/tools.js";
+import { asyncPython, removeFolder, root, temporaryFolder } from "../support/tools.js";
 import { vivarium } from "../support/vivarium.js";
 import { request, type Server, until } from "./server.js";
 
@@ -176,6 +176,25 @@ describe("an event loop that a synchronous call blocks", () => {
 });
 
 describe("a worker of an ASGI application", () => {
+  for (const loop of ["asyncio", "uvloop"]) {
+    test(`tells on SIGUSR2 what each task awaits, on ${loop}, and goes on`, () =>
+      asgi(
+        {
+          args: ["--workers", "1", "--python", asyncPython(), "--event-loop", loop],
+          expected: [/^info supervisor: SIGUSR2: the stacks of all workers' threads follow\.$/, told],
+        },
+        async (server) => {
+          const waits = [1, 2].map((each) => server.begin(`/waits-${each}?wait=go`));
+          await until(async () => (await server.status()).workers.some(({ busy }) => busy === 2), "they are executed");
+          server.vivarium.process.kill("SIGUSR2");
+          for (const each of [1, 2]) await server.logged(new RegExp(`worker 1: Task of GET /waits-${each} `));
+          await server.logged(/worker 1: {3}File ".*promises_asgi\.py", line \d+, in wait_for/);
+          server.release("go");
+          for (const request of waits) assert.equal((await request.response()).status, 200);
+        },
+      ));
+  }
+
   test("dies: what can be is run once more, the rest is answered 502, what had begun is cut, others do not notice", () =>
     asgi({ args: ["--workers", "2"], expected: [exited, again, lost] }, async (server) => {
       assert.equal(await server.text("/again?once=first&die"), "again");

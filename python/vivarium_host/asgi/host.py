@@ -5,6 +5,7 @@ once when all that is ready has had its turn. It outlives its front, as worker.p
 """
 
 import asyncio
+import faulthandler
 import signal
 import sys
 import threading
@@ -28,6 +29,7 @@ OUTBOX_MOST = 128 * 1024  # octets of answers held before they are written altho
 CONGESTED_FROM = 1024 * 1024  # octets that the front has not read, beyond which applications wait
 LOOK_LONGEST = 0.02  # seconds between two looks for a front where there is none
 OTHERS_LONGEST = 1.0  # seconds in which tasks that are cancelled are to end
+TASKS_MOST = 50  # whose stacks are told at once
 LOAD_FAILED = 3  # exit status of a worker whose application does not start
 
 EAGER = sys.version_info >= (3, 12)
@@ -136,6 +138,9 @@ class Worker:
             return LOAD_FAILED
         if self._interrupt is not None:
             self._wake_by_signal()
+        # It shows what the threads do, at once, and then what the tasks do.
+        signal.signal(signal.SIGUSR2, self._tell_tasks)
+        faulthandler.register(signal.SIGUSR2, file=2, chain=True)
         self._watcher.start()
         while not self._ended:
             if self._front_gone and not await self._find_front():
@@ -400,6 +405,31 @@ class Worker:
         except Exception as error:  # a source that cannot be read
             stack = "its stack cannot be told: %r\n" % error
         self.put(wire.frame(wire.LATE, request.id, flags, payload=stack.encode("utf-8", "backslashreplace")))
+
+    def _tell_tasks(self, number, frame):
+        from .stack import stack_of
+
+        requests = {request.task: request for request in list(self._requests.values())}
+        lines = []
+        told = left = 0
+        for task in asyncio.all_tasks(self.loop):
+            stack = stack_of(task)
+            if not stack:  # one of ours
+                continue
+            if told == TASKS_MOST:
+                left += 1
+                continue
+            told += 1
+            request = requests.get(task)
+            scope = {} if request is None else request.scope
+            what = "%s %s" % (scope.get("method", scope["type"]), scope.get("path")) if "type" in scope else task.get_name()
+            lines.append("Task of %s (most recent call last):\n%s" % (what, stack))
+        if left:
+            lines.append("and %d more tasks\n" % left)
+        try:
+            sys.stderr.write("".join(lines))
+        except Exception:
+            pass  # the application may have closed or replaced it
 
     def look_blocked(self, now):
         """On the watcher's thread, while the loop is blocked: what blocks it may be late."""

@@ -12,7 +12,7 @@ from time import perf_counter_ns
 
 from .. import RequestTimeout, wire
 from ..wsgi import ERROR_BODY, ERROR_HEAD, ClientGone, report
-from .scope import field_lines, response_head
+from .scope import announced, field_lines, response_head
 
 PACK = wire.TO_FRONT.pack
 RESPONSE = wire.RESPONSE
@@ -232,6 +232,9 @@ class Http:
         self._head = response_head(message)
         if message.get("trailers"):
             self._trailers = True
+            headers = message.get("headers", ())
+            if "http.response.trailers" in self.scope["extensions"] and isinstance(headers, (list, tuple)):
+                self._head = announced(self._head, headers)
         self._state = STARTED
 
     def _without_body(self):

@@ -208,6 +208,13 @@ def response_head(message):
     return head
 
 
+def announced(head, headers):
+    """The head with what the application says of its trailers (RFC 9110 section 6.6.2), for a client that takes them."""
+    status, flags, octets, length = head
+    lines = (b"trailer: %s\r\n" % value.strip(b" \t") for name, value in headers if name.lower() == b"trailer")
+    return status, flags, octets + b"".join(lines), length
+
+
 def _reasons():
     from http import HTTPStatus
 

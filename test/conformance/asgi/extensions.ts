@@ -22,10 +22,11 @@ export function extensionCases(probe: Probe): void {
     assert.deepEqual(await extensions(probe, "TE: gzip, trailers\r\n"), [...always, "http.response.trailers"]);
   });
 
-  test("trailers: several messages of them go behind the body", async () => {
+  test("trailers: they are announced, and several messages of them go behind the body", async () => {
     const key = freshKey();
     const connection = probe.connection();
     connection.send(request(`/trailers?key=${key}`, { fields: "TE: trailers\r\n" }));
+    await connection.received("\r\ntrailer: x-sum\r\n");
     await connection.received("\r\n6\r\nsummed\r\n0\r\nx-sum: 21\r\nx-more: 22\r\n\r\n");
     connection.close();
     await remembers(probe, key, ["sent"]);
@@ -36,7 +37,7 @@ export function extensionCases(probe: Probe): void {
     const connection = probe.connection();
     connection.send(request(`/trailers?key=${key}`));
     const response = await connection.response();
-    assert.deepEqual([response.text, response.whole], ["summed", true]);
+    assert.deepEqual([response.text, response.whole, values(response, "trailer")], ["summed", true, []]);
     connection.send(request("/unread"));
     assert.equal((await connection.response()).text, "not read");
     connection.close();
