@@ -90,16 +90,16 @@ export class Boots {
     });
   }
 
-  /** A worker was forked. Whether it has said already that it is ready. */
-  forked(worker: number, pid: number): boolean {
+  /** A worker was forked. */
+  forked(worker: number, pid: number): void {
     const slot = this.#slots.get(worker);
     if (!this.#slots.unwanted(worker) && slot?.state === "booting" && !this.#owner.ending) {
-      return this.#slots.forked(slot, pid);
+      this.#slots.forked(slot, pid);
+      return;
     }
     // It was not wanted any more before it was there.
     this.#slots.leaves({ number: worker, pid, startedAt: this.#settings.machine.now(), told: true });
     this.#owner.killWorker(pid);
-    return false;
   }
 
   /** The spawner could not fork it. */

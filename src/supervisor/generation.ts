@@ -25,8 +25,8 @@ const worthWaiting = 1000;
 export interface GenerationOwner {
   /** Workers can be spawned, one is ready, or one has ended: there may be something to do. */
   generationChanged(generation: Generation): void;
-  /** What a front has told before is true now: a worker connected to it. */
-  workerReady(worker: number, pid: number): void;
+  /** A worker was forked: what a front has told of it before can be heard now. */
+  workerForked(worker: number, pid: number): void;
   /** This worker is ended in a moment: the front ends what has no end of its own. */
   endEvents(pid: number): void;
   /** A worker that was ready, and not leaving, died. */
@@ -236,7 +236,8 @@ export class Generation implements SpawnerListener, BootsOwner, DeparturesOwner 
   }
 
   workerForked(worker: number, pid: number): void {
-    if (this.#boots.forked(worker, pid)) this.#owner.workerReady(worker, pid);
+    this.#boots.forked(worker, pid);
+    this.#owner.workerForked(worker, pid);
   }
 
   workerUnforked(worker: number, problem: string): void {

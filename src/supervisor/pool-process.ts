@@ -4,6 +4,7 @@ import { log } from "../channels.js";
 import type { PoolConfig } from "../config/config.js";
 import type { WorkerNews, WorkerSpent } from "../front/messages.js";
 import type { Loaded } from "../spawn/spawner.js";
+import { EarlyNews } from "./early-news.js";
 import { Generation, type GenerationOwner } from "./generation.js";
 import type { Machine } from "./machine.js";
 import type { PoolSettings } from "./pool-settings.js";
@@ -50,6 +51,7 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
   readonly restarts: Restarts<WorkerCause>;
   #cancelLook: (() => void) | undefined;
   #frontListening = false;
+  readonly #early = new EarlyNews();
   /** What `poolDown` told, until a worker is ready; "" otherwise. */
   #down = "";
 
@@ -112,20 +114,23 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
   /** Nobody listens for workers. Those there are connect to the next front, once they have executed what they have. */
   frontGone(): void {
     this.#frontListening = false;
+    this.#early.forget();
     for (const generation of this.generations) generation.frontGone();
   }
 
   /** A worker connected to the front. Nothing where it is another pool's. */
   workerReady(worker: number, pid: number): void {
+    this.#heard(worker, pid, () => this.#workerReady(worker, pid));
+  }
+
+  #workerReady(worker: number, pid: number): void {
     const own = this.generations.filter((generation) => generation.has(pid));
     if (own.some((generation) => generation.toldToLeave(pid))) {
       // Told by the front before; the one it came to does not know.
       this.#owner.retireWorker(pid);
       return;
     }
-    // That one was forked is told by another process, and may not be known yet.
-    const asked = own.length > 0 ? own : this.generations;
-    if (!asked.some((generation) => generation.workerReady(worker, pid))) return;
+    if (!own.some((generation) => generation.workerReady(worker, pid))) return;
     this.#down = "";
     for (const leaver of this.#succession.serving?.succeeded(worker) ?? []) this.#owner.retireWorker(leaver);
     const leaving = this.#succession.retire();
@@ -135,12 +140,28 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
 
   /** It answered its first request. */
   workerServed(worker: number, pid: number): void {
-    for (const generation of this.generations) generation.workerServed(worker, pid);
+    this.#heard(worker, pid, () => {
+      for (const generation of this.generations) generation.workerServed(worker, pid);
+    });
   }
 
   /** What a front found of a worker. Nothing where it is another pool's. */
   workerNews(news: WorkerNews | WorkerSpent): void {
-    for (const generation of this.generations) generation.workerNews(news);
+    this.#heard(news.worker, news.pid, () => {
+      for (const generation of this.generations) generation.workerNews(news);
+    });
+  }
+
+  /** Acts on what a front tells of a worker: now, or when its spawner, which is another process, has told of it, too. */
+  #heard(worker: number, pid: number, act: () => void): void {
+    const known = this.generations.some((generation) => generation.has(pid));
+    if (known || !this.#untold(worker)) act();
+    else this.#early.keep(worker, pid, act);
+  }
+
+  /** Whether there may be a worker with this number of which no spawner has told. */
+  #untold(worker: number): boolean {
+    return this.generations.some(({ slots }) => slots.untold(worker));
   }
 
   /** Its workers print where their threads are. */
@@ -261,6 +282,10 @@ export class PoolProcess implements GenerationOwner, SuccessionOwner {
 
   workerDied(generation: Generation): void {
     this.#succession.workerDied(generation);
+  }
+
+  workerForked(worker: number, pid: number): void {
+    this.#early.play(worker, pid, this.#untold(worker));
   }
 
   workersFailing(generation: Generation, why: string, delay: number): void {

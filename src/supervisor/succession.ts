@@ -149,6 +149,7 @@ export class Succession {
     if (before === undefined) {
       this.#phase = after(poolLife, this.#phase, "first serves");
       this.#owner.firstServes();
+      this.#owner.generationChanged();
       return;
     }
     before.happen("superseded");

@@ -40,8 +40,6 @@ export class WorkerSlots {
   readonly #first: number;
   readonly #random: () => number;
   readonly #leaving = new Map<number, Leaving>();
-  /** Process ids of workers that said they are ready, of whose fork is not known yet. */
-  readonly #early = new Set<number>();
   /** By the number of their slot: how many workers left before they were forked. Of each the spawner will tell. */
   readonly #unwanted = new Map<number, number>();
   /** The spawner hangs, so that none of these is about to come. */
@@ -99,14 +97,12 @@ export class WorkerSlots {
   }
 
   /**
-   * A worker says that it is ready: false where that is old news, or comes before its spawner said that it was forked. Its beginning
-   * and its end are told by another process than this, and its end may be known first; taken for ready, the slot would stay
-   * empty for ever.
+   * A worker says that it is ready: false where that is old news. Its end is told by another process than this, and may be known
+   * first; taken for ready, the slot would stay empty for ever.
    */
   connected(slot: Slot, pid: number): boolean {
     const leaving = this.#leaving.get(pid);
     if (leaving !== undefined) return this.#returned(slot, leaving);
-    if (slot.state === "booting" && slot.pid === 0) this.#early.add(pid);
     if (!possible(slotLife, slot.state, "connected") || slot.pid !== pid) return false;
     happen(slot, "connected");
     return true;
@@ -118,10 +114,15 @@ export class WorkerSlots {
     if (leaving !== undefined && possible(slotLife, slot.state, "returned")) this.#returned(slot, leaving);
   }
 
-  /** The worker of a slot was forked. Whether it has said already that it is ready. */
-  forked(slot: Slot, pid: number): boolean {
+  /** The worker of a slot was forked. */
+  forked(slot: Slot, pid: number): void {
     slot.pid = pid;
-    return this.#early.delete(pid);
+  }
+
+  /** Whether there may be a worker with this number of which the spawner has not told. */
+  untold(number: number): boolean {
+    const slot = this.get(number);
+    return (slot?.state === "booting" && slot.pid === 0) || (this.#unwanted.get(number) ?? 0) > 0;
   }
 
   /** A worker that was to have a successor is ready for the next front before there is one: it has its slot again. */
@@ -175,7 +176,6 @@ export class WorkerSlots {
   abandoned(now: number): void {
     this.#silent = false;
     this.#unwanted.clear();
-    this.#early.clear();
     this.#leaving.clear();
     for (const slot of this.all) {
       if (slot.state !== "empty") this.exited(slot, now);

@@ -118,6 +118,46 @@ describe("a reload while a worker that has served its time is being replaced", (
   });
 });
 
+describe("a worker of which a front tells before its spawner does", () => {
+  const early = async (): Promise<[Scene, SimulatedWorker]> => {
+    const scene = await Scene.serving({ workers: 2 });
+    const { workers, spawners, distant } = scene.world;
+    const before = [...workers];
+    for (const spawner of spawners) distant.add(spawner);
+    // Its end is told by the spawner, too.
+    const [spent] = workers;
+    assert.ok(spent !== undefined);
+    spent.front?.spent(spent);
+    await scene.until("its successor is there", () => workers.size === 3 && scene.still);
+    const worker = [...workers].find((each) => !before.includes(each));
+    assert.ok(worker?.front !== undefined);
+    assert.ok(spent.alive, "it has left before its successor was known");
+    return [scene, worker];
+  };
+
+  test("is ready, has served and is replaced as soon as its spawner has told", async () => {
+    const [scene, worker] = await early();
+    const { workers, distant } = scene.world;
+    worker.busy = 1;
+    worker.answer();
+    worker.front?.spent(worker);
+    await scene.until("all that was heard", () => scene.still);
+    assert.equal(workers.size, 3);
+    distant.clear();
+    await scene.until("both have left", () => !workers.has(worker) && workers.size === 2 && scene.still);
+    assert.equal(scene.service.pools[0]?.restarts.status.causes.memory, 1);
+  });
+
+  test("is ready to the next front where the one that told is gone", async () => {
+    const [scene, worker] = await early();
+    const { workers, fronts, distant } = scene.world;
+    for (const front of fronts) front.exit(null, "SIGSEGV");
+    await scene.until("it has found the next", () => worker.front?.alive === true && scene.still);
+    distant.clear();
+    await scene.until("both serve", () => workers.size === 2 && workers.has(worker) && scene.still);
+  });
+});
+
 describe("a spawner that hangs", () => {
   const hung = async (differing: Partial<PoolConfig> = {}): Promise<[Scene, workers: readonly SimulatedWorker[]]> => {
     const scene = await Scene.serving({ workers: 2, ...differing });

@@ -51,20 +51,28 @@ describe("the slots of workers", () => {
     assert.ok(slots.connected(first(slots), 4712));
   });
 
-  test("a worker that says it is ready before its spawner says it was forked is ready then", () => {
-    const slots = new WorkerSlots(1);
-    slots.booting(first(slots), 0);
-    assert.equal(slots.connected(first(slots), 4711), false);
-    assert.equal(slots.forked(first(slots), 4711), true);
-    assert.ok(slots.connected(first(slots), 4711));
-  });
-
   test("late words of a worker that nobody knows do not fill a slot for which another is forked", () => {
     const slots = new WorkerSlots(1);
     slots.booting(first(slots), 0);
     assert.equal(slots.connected(first(slots), 4711), false);
-    assert.equal(slots.forked(first(slots), 4712), false);
+    slots.forked(first(slots), 4712);
     assert.deepEqual([first(slots).state, first(slots).pid], ["booting", 4712]);
+  });
+
+  test("there may be a worker of which the spawner has not told until it has, wanted or not", () => {
+    const slots = new WorkerSlots(1);
+    const untold: boolean[] = [slots.untold(1)];
+    slots.booting(first(slots), 0);
+    untold.push(slots.untold(1));
+    slots.forked(first(slots), 4711);
+    untold.push(slots.untold(1));
+    slots.exited(first(slots), 1);
+    slots.booting(first(slots), 2);
+    slots.leave(first(slots));
+    untold.push(slots.untold(1));
+    slots.unwanted(1);
+    untold.push(slots.untold(1), slots.untold(2));
+    assert.deepEqual(untold, [false, true, false, true, false, false]);
   });
 
   test("a worker that leaves before it is forked counts until the spawner tells of it", () => {

@@ -10,6 +10,7 @@
 //   - the service knows of every process.
 // Progress, from any state, once the environment behaves:
 //   - the code that serves does so in every slot, and nothing of any other generation is left;
+//   - who has served its time is replaced;
 //   - a reload brings the newest code everywhere, and whoever asked for one is told what came of it;
 //   - told to stop, the service ends, and with it every process.
 import assert from "node:assert/strict";
@@ -82,8 +83,8 @@ export class History implements ServiceOwner {
   /** Reloads that were asked for and not answered. */
   #waiting = 0;
   readonly #outcomes: ReloadOutcome[] = [];
-  /** Workers that the front found to have served their time. */
-  readonly #spent = new Set<number>();
+  /** Workers that a front found to have served their time, and that front: the next may have to find it anew. */
+  readonly #spent = new Map<number, SimulatedFront>();
   /** And to be stuck: any number of these may wait for a successor. */
   readonly #stuck = new Set<number>();
   readonly #retired = new Map<number, number>();
@@ -223,9 +224,9 @@ export class History implements ServiceOwner {
         }
         return;
       case "worker spent":
-        if (connected !== undefined) {
-          this.#spent.add(connected.pid);
-          connected.front?.spent(connected);
+        if (connected?.front !== undefined) {
+          this.#spent.set(connected.pid, connected.front);
+          connected.front.spent(connected);
         }
         return;
       case "worker grows":
@@ -440,12 +441,18 @@ export class History implements ServiceOwner {
     }
     if (!this.#stopAsked && !this.#failed) {
       await this.#until("whoever asked for a reload is answered", 120, () => this.#waiting === 0);
+      await this.#until("who has served its time is replaced", 120, () => !this.#overdue);
       await this.#reloadWell();
       this.#stop();
     }
     await this.#until("the service has ended", 60, () => this.#ended);
     assert.equal(this.#waiting, 0, "who asked for a reload was never told what came of it");
     assert.equal(this.#world.scoreboards.size, 0, "scoreboards are left");
+  }
+
+  /** Whether somebody serves on who has served its time. */
+  get #overdue(): boolean {
+    return [...this.#world.workers].some(({ pid, front }) => front !== undefined && this.#spent.get(pid) === front);
   }
 
   async #reloadWell(): Promise<void> {

@@ -133,7 +133,7 @@ export class World implements Machine {
   /** All that processes could do now, or that could be heard of them. */
   get steps(): readonly Step[] {
     return [
-      ...this.#said.values(),
+      ...[...this.#said].flatMap(([speaker, step]) => (this.distant.has(speaker) ? [] : [step])),
       ...[...this.spawners, ...this.workers, ...this.fronts].flatMap((each) => each.steps),
     ];
   }
@@ -159,6 +159,8 @@ export class World implements Machine {
     return next === undefined ? 1000 : Math.max(0, next.at - this.time);
   }
 
+  /** Processes of which nothing is heard for the time being. */
+  readonly distant: Set<object> = new Set();
   readonly #said = new Map<object, Step>();
 
   /** Of what a process has said, the first is heard next. */
@@ -528,8 +530,8 @@ export class SimulatedFront extends SimulatedProcess implements FrontHandle {
     this.say(() => this.#listener.workerNews({ type, worker: worker.number, pid: worker.pid }));
   }
 
-  spent({ number, pid }: SimulatedWorker): void {
-    const spent = { cause: "requests", amount: 10 } as const;
+  spent({ number, pid, served }: SimulatedWorker): void {
+    const spent = { cause: served ? "memory" : "requests", amount: 10 } as const;
     this.say(() => this.#listener.workerNews({ type: "worker-spent", worker: number, pid, spent }));
   }
 
