@@ -291,8 +291,9 @@ export class Generation implements SpawnerListener, BootsOwner, DeparturesOwner 
 
   #leaverGone({ number, pid, told }: Leaving, why: string, expected: WorkerCause | undefined): void {
     const { restarts, connectable } = this.#settings;
-    // Without a reason it left for another generation's, which serves no more.
+    // Without a reason it left for another generation's, which serves no more: nobody has its place.
     if (expected !== undefined) restarts.add(expected, number, pid, why);
+    else if (told) return;
     const who = this.#name(number, pid);
     if (told) log("info", "supervisor", `${who}, whose place another has, is gone.`);
     else if (connectable()) log("error", "supervisor", `${who} ${why}; another takes its place.`);

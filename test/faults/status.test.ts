@@ -97,7 +97,7 @@ describe("what is executed", () => {
       assert.ok(status.workers.every(({ executing }) => executing.every(({ seconds }) => seconds >= 0)));
       assert.match(
         await screen(server),
-        /^queue {7}3 requests, the longest for [^;]+; in the last 10 s [\s\S]*GET \/wait\/two {2}/mu,
+        /^queue {7}3 requests, the longest for [^;]+; \d+ requests given to workers in the last 10 s had\s+waited [\s\S]*GET \/wait\/two {2}/mu,
       );
       for (const name of ["one", "two"]) server.release(name);
       for (const connection of behind) await connection.response();

@@ -114,18 +114,17 @@ for (const { version, path } of pythons()) {
       "with all threads taken for no longer than usual, it keeps what it has in hand",
       { threads: 2 },
       async (front) => {
-        const taken = async (ids: readonly number[], milliseconds: number): Promise<void> => {
+        const taken = async (ids: readonly number[], begun: number, milliseconds: number): Promise<void> => {
           front.send(...ids.map((id) => ({ id, path: `/wait/${id}`, handOver: true })));
           front.flush();
-          for (const id of ids.slice(0, 2)) await front.recorded(`begin ${id}`);
+          for (const id of ids.slice(0, begun)) await front.recorded(`begin ${id}`);
           await delay(milliseconds);
           for (const id of ids) front.release(String(id));
-          await front.over(...ids.slice(0, 2));
+          await front.over(...ids);
         };
-        // It learns what is usual from a few dozen of 50 ms: then it gives back after 8 x 50 / 2 ms.
-        for (let id = 1; id < 60; id += 2) await taken([id, id + 1], 50);
-        await taken([61, 62, 63], 40);
-        await front.over(63);
+        // It learns what is usual from a few dozen of 100 ms, one at a time: then it gives back after 8 x 100 / 2 ms.
+        for (let id = 1; id <= 36; id += 1) await taken([id], 1, 100);
+        await taken([61, 62, 63], 2, 40);
         assert.equal(front.answer(63).state, "whole");
       },
     );
