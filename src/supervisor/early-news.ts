@@ -20,11 +20,8 @@ export class EarlyNews {
   play(worker: number, pid: number, more: boolean): void {
     const told = this.#told.get(worker) ?? [];
     this.#told.delete(worker);
-    if (more)
-      this.#told.set(
-        worker,
-        told.filter((each) => each.pid !== pid),
-      );
+    const others = told.filter((each) => each.pid !== pid);
+    if (more && others.length > 0) this.#told.set(worker, others);
     for (const each of told) if (each.pid === pid) each.act();
   }
 

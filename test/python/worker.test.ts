@@ -124,7 +124,7 @@ for (const { version, path } of pythons()) {
         };
         // It learns what is usual from a few dozen of 100 ms, one at a time: then it gives back after 8 x 100 / 2 ms.
         for (let id = 1; id <= 36; id += 1) await taken([id], 1, 100);
-        await taken([61, 62, 63], 2, 40);
+        await taken([61, 62, 63], 2, 80);
         assert.equal(front.answer(63).state, "whole");
       },
     );

@@ -232,9 +232,11 @@ def app(environ, start_response):
     elif route == "closing":
         body = Closing(name)
     elif route == "gil":
-        # Holds the GIL: PyDLL does not let go of it.
+        # Holds the GIL, for PyDLL does not let go of it: a mutex that this thread has is waited for whatever signal arrives.
         record("begin %s" % name)
-        ctypes.PyDLL(None).sleep(3600)
+        mutex = ctypes.create_string_buffer(64)
+        for _ in range(2):
+            ctypes.PyDLL(None).pthread_mutex_lock(mutex)
     elif route == "read":
         # A system call that goes on after a signal, in every thread but the first.
         record("begin %s" % name)

@@ -8,7 +8,7 @@ wait=NAME until somebody makes the file NAME
 die       its process ends with status 7
 kill=N    its process ends by signal N
 once=NAME the rest of the query only where nobody has made the file NAME yet
-gil       it sleeps, and no other thread can do anything
+gil       it waits for ever, and no other thread can do anything
 stubborn=NAME until somebody makes the file NAME, whatever is raised meanwhile
 leak=KIB  so much is never freed
 long=KIB  so much more is in the answer
@@ -44,6 +44,13 @@ def compute(milliseconds):
     end = time.thread_time() + milliseconds / 1000
     while time.thread_time() < end:
         pass
+
+
+def hold():
+    """PyDLL lets go of no GIL, and a mutex that its own thread has is waited for whatever signal arrives."""
+    mutex = ctypes.create_string_buffer(64)
+    for _ in range(2):
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)
 
 
 def stubborn(token, name):
@@ -83,7 +90,7 @@ def app(environ, start_response):
         elif verb == "once" and not first(value):
             break
         elif verb == "gil":
-            ctypes.PyDLL(None).sleep(3600)
+            hold()
         elif verb == "stubborn":
             stubborn(token, value)
         elif verb == "leak":
