@@ -65,6 +65,24 @@ describe("inflow", () => {
     assert.equal(inflow.shows(`${text.slice(9001, 9500)}x`, inflow.at + 1), false);
   });
 
+  test("of a long chunk no more is made a string than the head", () => {
+    const inflow = new Inflow();
+    const head = `GET / HTTP/1.1\r\nCookie: ${"c".repeat(2000)}\r\n\r\n`;
+    inflow.receive(Buffer.from(`${head}${"b".repeat(3000)}`));
+    inflow.look();
+    assert.equal(inflow.shows(head, inflow.at), true);
+    assert.equal(inflow.shows("b", inflow.at + head.length), false);
+    assert.equal(inflow.string(inflow.at + head.length - 2, inflow.at + head.length + 2), "\r\nbb");
+  });
+
+  test("of a chunk without an empty line all is, as far as a head is looked for", () => {
+    const inflow = new Inflow();
+    inflow.receive(Buffer.from("x".repeat(9000)));
+    inflow.look();
+    assert.equal(inflow.shows("x".repeat(8192), inflow.at), true);
+    assert.equal(inflow.shows("x", inflow.at + 8192), false);
+  });
+
   test("grows by doubling, so that octets one by one are copied a bounded number of times", () => {
     const inflow = new Inflow();
     const buffers = new Set<unknown>();
