@@ -81,7 +81,7 @@ export function executingOf(exchange: Exchange, milliseconds: number): Executing
 function executedBy(link: WorkerLink, workers: WorkerPool, now: number): readonly Ticket[] {
   const { pace } = workers.pool;
   const { begun } = workers.noted(link);
-  const begunBy = [...link.tickets].filter((ticket) => ticket.socket === undefined && hasBegun(ticket.id, begun));
+  const begunBy = link.tickets.filter((ticket) => ticket.socket === undefined && hasBegun(ticket.id, begun));
   const late = begunBy.filter((ticket) => workers.isLate(ticket));
   const others = begunBy.filter((ticket) => !late.includes(ticket));
   const lasting = others.filter(({ givenAt }) => givenAt <= now - pace.patience);

@@ -2,25 +2,20 @@
 import type { Socket } from "node:net";
 import { log } from "../channels.js";
 import type { Exchange, Request, ResponseHead, StreamBody } from "../exchange.js";
-import type { Member } from "../pool/pool.js";
+import type { Member, Poolable } from "../pool/pool.js";
 import { HeadReader } from "../python/response-head.js";
 import { lateFlag, requestFlag } from "../python/wire/frames.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
 import { encodeScope } from "./asgi-scope.js";
+import { InFlight } from "./in-flight.js";
 import { ResponseSpool, type SpoolSpace } from "./response-spool.js";
 import { sendPath } from "./send-path.js";
 import { WorkerSocket } from "./worker-socket.js";
 
 /** A request on its way through the pool. */
-export interface Ticket {
+export interface Ticket extends Poolable<Ticket> {
   readonly exchange: Exchange;
-  /** The pool's (`Poolable`). */
-  queued: boolean;
-  waitingSince: number;
-  givenAt: number;
-  suspect: boolean;
-  streaming: boolean;
   /** Its response is a stream of events. */
   events: boolean;
   /** Something of an answer was given to the exchange. */
@@ -120,7 +115,7 @@ export class WorkerLink implements ResponseListener {
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
   readonly #writer: RequestWriter;
-  readonly #tickets = new Map<number, Ticket>();
+  readonly #tickets = new InFlight<Ticket>();
   /** Whole answers of the read under way. */
   readonly #answers: Answer[] = [];
   readonly #heads = new HeadReader();
@@ -147,7 +142,7 @@ export class WorkerLink implements ResponseListener {
     });
     socket.on("error", () => {}); // "close" follows and says all there is to say
     socket.on("close", () => {
-      for (const ticket of this.#tickets.values()) release(ticket);
+      for (const ticket of this.tickets) release(ticket);
       this.#tickets.clear();
       owner.linkClosed(this);
     });
@@ -165,8 +160,8 @@ export class WorkerLink implements ResponseListener {
     return this.#hello?.threads ?? 0;
   }
   /** What it was given and has not ended, in the order given. */
-  get tickets(): Iterable<Ticket> {
-    return this.#tickets.values();
+  get tickets(): readonly Ticket[] {
+    return this.#tickets.all(this.#nextId);
   }
   /** Which load of the code it runs; 0 before its hello. */
   get generation(): number {
@@ -191,7 +186,7 @@ export class WorkerLink implements ResponseListener {
     const { body, stream } = request;
     ticket.link = this;
     ticket.id = id;
-    this.#tickets.set(id, ticket);
+    this.#tickets.add(ticket);
     const limit = this.#owner.ownLimit(request);
     if (limit !== undefined) this.#writer.limit(id, limit);
     let flags = (handOver ? requestFlag.handOver : 0) | (little ? requestFlag.littleMemory : 0);
@@ -406,12 +401,11 @@ export class WorkerLink implements ResponseListener {
   }
 
   #take(id: number): Ticket | undefined {
-    const ticket = this.#tickets.get(id);
+    const ticket = this.#tickets.take(id);
     if (ticket === undefined) {
       log("error", "pool", `${this.#owner.name(this)} answered request ${id}, which it does not have.`);
       return undefined;
     }
-    this.#tickets.delete(id);
     ticket.link = undefined;
     release(ticket);
     return ticket;

@@ -13,6 +13,7 @@
 // A request that was executed when its worker died may be what killed it: a suspect. Those that were executed beside it are
 // suspects, too, and nobody knows which is to blame. They are run again before all others, but no two on the same worker at the
 // same time, so that the one does not take the others with it once more.
+import { type Givable, Given } from "./given.js";
 import { Pace, type Pacing } from "./pace.js";
 import { Queue, type Queueable } from "./queue.js";
 import { WaitTimes } from "./wait-times.js";
@@ -21,7 +22,7 @@ import { WaitTimes } from "./wait-times.js";
 const suspicion = 1000;
 
 /** What a pool is given. All fields belong to the pool. */
-export interface Poolable extends Queueable {
+export interface Poolable<R> extends Queueable, Givable<R> {
   /** When it was given to a worker last. */
   givenAt: number;
   /** It was executed when a worker died, and is run again. */
@@ -31,7 +32,7 @@ export interface Poolable extends Queueable {
 }
 
 /** A worker as the pool sees it. The fields are the pool's; drivers read. */
-export interface Member<R, W> {
+export interface Member<R extends Givable<R>, W> {
   /** Whatever the driver needs to reach it. */
   readonly worker: W;
   /** `ready` takes requests, `resting` takes none for the moment, `draining` finishes what it has. */
@@ -48,17 +49,17 @@ export interface Member<R, W> {
   suspectAt: number;
   /** Since when it has something to do; meaningful while outstanding > 0. */
   busySince: number;
-  readonly requests: Set<R>;
+  readonly requests: Given<R>;
 }
 
-export interface Assignment<R, W> {
+export interface Assignment<R extends Givable<R>, W> {
   readonly member: Member<R, W>;
   readonly request: R;
   /** Others will be sent while this one executes: the worker's thread hands the lead on first. */
   readonly handOver: boolean;
 }
 
-export class Pool<R extends Poolable, W> {
+export class Pool<R extends Poolable<R>, W> {
   readonly #queue = new Queue<R>();
   readonly #suspects = new Queue<R>();
   readonly #most: number;
@@ -104,7 +105,7 @@ export class Pool<R extends Poolable, W> {
       answered: 0,
       suspectAt: Number.NEGATIVE_INFINITY,
       busySince: 0,
-      requests: new Set(),
+      requests: new Given(),
     };
     this.#members.push(member);
     return member;
@@ -241,10 +242,8 @@ export class Pool<R extends Poolable, W> {
   #stuck(member: Member<R, W>, now: number): number {
     const since = now - this.pace.patience;
     let stuck = 0;
-    for (const request of member.requests) {
-      if (request.givenAt > since) break;
-      stuck++;
-    }
+    let { first: request } = member.requests;
+    for (; request !== undefined && request.givenAt <= since; request = request.behind) stuck++;
     return stuck;
   }
 

@@ -3,19 +3,22 @@ import { describe, test } from "node:test";
 import { Concurrency } from "../../src/pool/concurrency.js";
 import { Pool, type Poolable } from "../../src/pool/pool.js";
 
-function request(): Poolable {
-  return { queued: false, waitingSince: 0, givenAt: 0, suspect: false, streaming: false };
+interface Request extends Poolable<Request> {}
+
+function request(): Request {
+  const given = { givenIn: undefined, before: undefined, behind: undefined };
+  return { queued: false, waitingSince: 0, givenAt: 0, suspect: false, streaming: false, ...given };
 }
 
-function poolOf(concurrency: number, workers: number): Pool<Poolable, number> {
-  const pool = new Pool<Poolable, number>(1);
+function poolOf(concurrency: number, workers: number): Pool<Request, number> {
+  const pool = new Pool<Request, number>(1);
   pool.pace = new Concurrency(concurrency);
   for (let worker = 1; worker <= workers; worker += 1) pool.ready(worker);
   return pool;
 }
 
 /** Submits so many, and tells which workers are given them. */
-function given(pool: Pool<Poolable, number>, count: number, now = 0): number[] {
+function given(pool: Pool<Request, number>, count: number, now = 0): number[] {
   for (let each = 0; each < count; each += 1) pool.submit(request(), now);
   const workers: number[] = [];
   for (let next = pool.next(now); next !== undefined; next = pool.next(now)) workers.push(next.member.worker);

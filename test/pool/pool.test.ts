@@ -1,22 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Assignment, type Member, Pool } from "../../src/pool/pool.js";
+import { type Assignment, type Member, Pool, type Poolable } from "../../src/pool/pool.js";
 import { random } from "./random.js";
 
-interface Request {
+interface Request extends Poolable<Request> {
   readonly name: number;
-  queued: boolean;
-  waitingSince: number;
-  givenAt: number;
-  suspect: boolean;
-  streaming: boolean;
 }
 
 type Worker = number;
 type TestPool = Pool<Request, Worker>;
 
 function request(name: number): Request {
-  return { name, queued: false, waitingSince: 0, givenAt: 0, suspect: false, streaming: false };
+  const given = { givenIn: undefined, before: undefined, behind: undefined };
+  return { name, queued: false, waitingSince: 0, givenAt: 0, suspect: false, streaming: false, ...given };
 }
 
 /** All that can be given now, in order. */
