@@ -179,7 +179,7 @@ export class TimeLimits implements Timed {
   }
 
   #look({ worker, requests }: Member<Ticket, WorkerLink>, now: number): void {
-    const { first: oldest } = requests;
+    const oldest = requests.first?.member;
     if (oldest === undefined || now - oldest.givenAt < lookFrom) {
       this.#beats.delete(worker);
       return;

@@ -10,6 +10,7 @@ import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import { claimedOrigin, plainAddress, TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
+import { Sequence } from "../sequence.js";
 import { Arrival } from "./arrival.js";
 import { serveFastCgi } from "./fastcgi.js";
 import { serveHttp1 } from "./http1.js";
@@ -131,7 +132,7 @@ export class Ingress implements IngressOptions {
   readonly #http2: Http2Door | undefined;
   /** Whether HTTP/2 is spoken in clear text, too. */
   readonly #priorKnowledge: boolean;
-  readonly #connections = new Set<IngressConnection>();
+  readonly #connections = new Sequence<IngressConnection>();
   #requests = 0;
   /** Whether other processes accept from the same sockets. */
   readonly #shared: boolean;
@@ -226,8 +227,7 @@ export class Ingress implements IngressOptions {
     }
     // There is no way to tell it so before the handshake.
     if (!this.shortage.admits(client.descriptor)) client.destroy();
-    else
-      this.#connections.add(new Arrival(socket, { header, tls }, this, (arrived) => this.#serve(arrived, rules, true)));
+    else this.#add(new Arrival(socket, { header, tls }, this, (arrived) => this.#serve(arrived, rules, true)));
   }
 
   accept(socket: ClientSocket, rules: ListenerRules): void {
@@ -246,10 +246,14 @@ export class Ingress implements IngressOptions {
     const refusal = hasRoom ? undefined : noRoom;
     const connection = this.#doorFor(socket, protocol)(socket, this, refusal, router);
     if (!hasRoom) this.shortage.refuse(connection);
-    this.#connections.add(connection);
+    this.#add(connection);
     // It began before, and was told of as what it was then.
     if (this.#drained !== undefined) connection.drain();
     if (this.#shared) this.#giveWay();
+  }
+
+  #add(connection: IngressConnection): void {
+    connection.place = this.#connections.add(connection);
   }
 
   #doorFor(socket: ClientSocket, protocol: ListenProtocol): Serve {
@@ -323,14 +327,14 @@ export class Ingress implements IngressOptions {
   }
 
   connectionReplaced(connection: IngressConnection, by: IngressConnection): void {
-    this.#connections.delete(connection);
-    this.#connections.add(by);
+    this.#connections.remove(connection.place);
+    this.#add(by);
     // One that came to be while this drains was not told.
     if (this.#draining) by.drain();
   }
 
   connectionClosed(connection: IngressConnection): void {
-    this.#connections.delete(connection);
+    this.#connections.remove(connection.place);
     this.shortage.closed(connection);
     if (this.#connections.size === 0) this.#most = 0;
     this.#maybeDrained();

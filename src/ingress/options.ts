@@ -3,6 +3,7 @@ import type { ReceivedFacts } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { TrustedProxies } from "../routing/forwarded.js";
 import type { Router } from "../routing/router.js";
+import type { Place } from "../sequence.js";
 import type { BodyStore } from "./body.js";
 import type { Pace } from "./pace.js";
 import type { RecurringRequests } from "./recurring-requests.js";
@@ -52,6 +53,8 @@ export interface IngressConnection {
   readonly restingSince: number;
   /** WebSockets on it: it is one, or has streams that are. */
   readonly webSockets?: number;
+  /** Belongs to the ingress: among all connections. */
+  place?: Place<IngressConnection> | undefined;
   /** Closes at once, whatever is under way. */
   destroy(): void;
 }

@@ -2,11 +2,14 @@
 // a new one several times per request and almost never sees it pass. So setting one must cost nothing: it is one integer
 // stored in the connection itself, and one coarse interval for the whole process looks at all of them. Looking at 10,000
 // connections twice a second costs less than one timer armed and disarmed per request.
+import { type Place, Sequence } from "../sequence.js";
 
 /** Something with one deadline. */
 export interface Timed {
   /** The tick after which `expire` is called; 0 for none. Set it with `Deadlines.tick + ticks`. */
   deadline: number;
+  /** Belongs to the `Deadlines` that watch it. */
+  watched?: Place<Timed> | undefined;
   /** The deadline passed; it is already 0 again. */
   expire(): void;
 }
@@ -23,7 +26,7 @@ export class Deadlines {
   /** Counts up while anything is watched. */
   tick = 1;
   readonly #clock: boolean;
-  readonly #watched = new Set<Timed>();
+  readonly #watched = new Sequence<Timed>();
   #interval: NodeJS.Timeout | undefined;
 
   /** Without a `clock` time passes only by `advance`, as tests want it. */
@@ -33,13 +36,14 @@ export class Deadlines {
 
   /** Looks after `timed` until `unwatch`. */
   watch(timed: Timed): void {
-    this.#watched.add(timed);
+    if (this.#watched.has(timed.watched)) return;
+    timed.watched = this.#watched.add(timed);
     // Not while nothing is watched: an idle server wakes for nothing. Never keeps the process alive.
     if (this.#clock) this.#interval ??= setInterval(() => this.advance(), period).unref();
   }
 
   unwatch(timed: Timed): void {
-    this.#watched.delete(timed);
+    if (this.#watched.remove(timed.watched)) timed.watched = undefined;
     if (this.#watched.size === 0) this.#stop();
   }
 

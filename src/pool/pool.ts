@@ -13,7 +13,7 @@
 // A request that was executed when its worker died may be what killed it: a suspect. Those that were executed beside it are
 // suspects, too, and nobody knows which is to blame. They are run again before all others, but no two on the same worker at the
 // same time, so that the one does not take the others with it once more.
-import { type Givable, Given } from "./given.js";
+import { type Place, Sequence } from "../sequence.js";
 import { Pace, type Pacing } from "./pace.js";
 import { Queue, type Queueable } from "./queue.js";
 import { WaitTimes } from "./wait-times.js";
@@ -22,7 +22,9 @@ import { WaitTimes } from "./wait-times.js";
 const suspicion = 1000;
 
 /** What a pool is given. All fields belong to the pool. */
-export interface Poolable<R> extends Queueable, Givable<R> {
+export interface Poolable<R> extends Queueable {
+  /** Among what its worker was given and has not answered. */
+  place: Place<R> | undefined;
   /** When it was given to a worker last. */
   givenAt: number;
   /** It was executed when a worker died, and is run again. */
@@ -32,7 +34,7 @@ export interface Poolable<R> extends Queueable, Givable<R> {
 }
 
 /** A worker as the pool sees it. The fields are the pool's; drivers read. */
-export interface Member<R extends Givable<R>, W> {
+export interface Member<R, W> {
   /** Whatever the driver needs to reach it. */
   readonly worker: W;
   /** `ready` takes requests, `resting` takes none for the moment, `draining` finishes what it has. */
@@ -49,10 +51,11 @@ export interface Member<R extends Givable<R>, W> {
   suspectAt: number;
   /** Since when it has something to do; meaningful while outstanding > 0. */
   busySince: number;
-  readonly requests: Given<R>;
+  /** In the order given. */
+  readonly requests: Sequence<R>;
 }
 
-export interface Assignment<R extends Givable<R>, W> {
+export interface Assignment<R, W> {
   readonly member: Member<R, W>;
   readonly request: R;
   /** Others will be sent while this one executes: the worker's thread hands the lead on first. */
@@ -105,7 +108,7 @@ export class Pool<R extends Poolable<R>, W> {
       answered: 0,
       suspectAt: Number.NEGATIVE_INFINITY,
       busySince: 0,
-      requests: new Given(),
+      requests: new Sequence(),
     };
     this.#members.push(member);
     return member;
@@ -126,7 +129,7 @@ export class Pool<R extends Poolable<R>, W> {
     const place = this.#members.indexOf(member);
     if (place >= 0) this.#members.splice(place, 1);
     const lost = [...member.requests];
-    member.requests.clear();
+    for (const request of lost) member.requests.remove(request.place);
     member.outstanding = 0;
     member.streaming = 0;
     return lost;
@@ -194,7 +197,7 @@ export class Pool<R extends Poolable<R>, W> {
     request.givenAt = now;
     this.waits.add(now - request.waitingSince, now);
     if (request.suspect) member.suspectAt = now;
-    member.requests.add(request);
+    request.place = member.requests.add(request);
     return { member, request, handOver: beside || (pace.slow && pace.threads > 1) };
   }
 
@@ -209,7 +212,7 @@ export class Pool<R extends Poolable<R>, W> {
 
   /** The response of a request has begun, and may go on for hours: it occupies nobody who waits for its turn. */
   streams(member: Member<R, W>, request: R): void {
-    if (request.streaming || !member.requests.has(request)) return;
+    if (request.streaming || !member.requests.has(request.place)) return;
     request.streaming = true;
     member.streaming++;
   }
@@ -228,7 +231,8 @@ export class Pool<R extends Poolable<R>, W> {
   }
 
   #release(member: Member<R, W>, request: R, now: number): void {
-    if (!member.requests.delete(request)) return;
+    if (!member.requests.remove(request.place)) return;
+    request.place = undefined;
     member.outstanding--;
     if (request.streaming) member.streaming--;
     request.streaming = false;
@@ -242,8 +246,8 @@ export class Pool<R extends Poolable<R>, W> {
   #stuck(member: Member<R, W>, now: number): number {
     const since = now - this.pace.patience;
     let stuck = 0;
-    let { first: request } = member.requests;
-    for (; request !== undefined && request.givenAt <= since; request = request.behind) stuck++;
+    let { first: place } = member.requests;
+    for (; place !== undefined && place.member.givenAt <= since; place = place.behind) stuck++;
     return stuck;
   }
 

@@ -6,8 +6,7 @@ import { Pool, type Poolable } from "../../src/pool/pool.js";
 interface Request extends Poolable<Request> {}
 
 function request(): Request {
-  const given = { givenIn: undefined, before: undefined, behind: undefined };
-  return { queued: false, waitingSince: 0, givenAt: 0, suspect: false, streaming: false, ...given };
+  return { queued: false, waitingSince: 0, place: undefined, givenAt: 0, suspect: false, streaming: false };
 }
 
 function poolOf(concurrency: number, workers: number): Pool<Request, number> {

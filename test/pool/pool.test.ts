@@ -11,8 +11,7 @@ type Worker = number;
 type TestPool = Pool<Request, Worker>;
 
 function request(name: number): Request {
-  const given = { givenIn: undefined, before: undefined, behind: undefined };
-  return { name, queued: false, waitingSince: 0, givenAt: 0, suspect: false, streaming: false, ...given };
+  return { name, queued: false, waitingSince: 0, place: undefined, givenAt: 0, suspect: false, streaming: false };
 }
 
 /** All that can be given now, in order. */
