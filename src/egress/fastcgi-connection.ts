@@ -4,6 +4,7 @@
 // `responseMemory`; then the connection is not read until it has taken some. That may go on for five seconds in all; after
 // that the request is given up, so that the others go on. On a connection with one request nobody waits but its client.
 import { VivariumError } from "../errors.js";
+import { Numbered } from "../numbered.js";
 import { encodeAbort, encodeGetValues, idMost } from "../protocol/fastcgi/request-encoder.js";
 import { ResponseDecoder, type ResponseEvent } from "../protocol/fastcgi/response-decoder.js";
 import type { DriverOptions, FailureKind } from "./driver.js";
@@ -47,7 +48,7 @@ export class FastCgiConnection implements SocketOwner {
   readonly #socket: UpstreamSocket;
   readonly #decoder = new ResponseDecoder();
   /** Requests that were not ended by the server, by id; some may have been given up. */
-  readonly #calls = new Map<number, FastCgiCall>();
+  readonly #calls = new Numbered<FastCgiCall>();
   readonly #keep: boolean;
   /** Whether it may carry several requests at once. */
   #shared: boolean;
@@ -61,7 +62,7 @@ export class FastCgiConnection implements SocketOwner {
   /** Requests whose clients are slow. */
   #slow = 0;
   /** Requests that got something in the read under way. */
-  readonly #touched = new Set<FastCgiCall>();
+  #touched: FastCgiCall[] = [];
   /** Requests that it has carried and that are over. */
   used = 0;
   idleSince = 0;
@@ -177,8 +178,7 @@ export class FastCgiConnection implements SocketOwner {
       this.close();
       return;
     }
-    for (const call of this.#touched) call.deliver();
-    this.#touched.clear();
+    for (let call = this.#touched.shift(); call !== undefined; call = this.#touched.shift()) call.deliver();
     if (this.#slow > 0) this.weigh();
   }
 
@@ -186,7 +186,7 @@ export class FastCgiConnection implements SocketOwner {
     switch (event.type) {
       case "stdout": {
         const call = this.#calls.get(event.id);
-        if (call?.receive(event.octets) === true) this.#touched.add(call);
+        if (call?.receive(event.octets) === true && !this.#touched.includes(call)) this.#touched.push(call);
         break;
       }
       case "stderr":
@@ -195,7 +195,7 @@ export class FastCgiConnection implements SocketOwner {
       case "end": {
         const call = this.#calls.get(event.id);
         if (call === undefined) break;
-        this.#touched.delete(call);
+        this.#touched = this.#touched.filter((each) => each !== call);
         this.#end(call);
         call.end(event.protocolStatus, event.applicationStatus);
         break;
@@ -245,9 +245,9 @@ export class FastCgiConnection implements SocketOwner {
   }
 
   socketLost(kind: FailureKind, sentence: string): void {
-    const calls = [...this.#calls.values()];
+    const calls = this.#calls.values();
     this.#calls.clear();
-    this.#touched.clear();
+    this.#touched = [];
     this.#owner.forget(this);
     if (this.#probing) {
       this.#probing = false;

@@ -3,11 +3,20 @@
 // one waits unanswered: closed, they make room for those that wait. Other processes may have connections to the server, too: each
 // tells the others when one of its own waits.
 import type { Deadlines, Timed } from "../net/deadline.js";
+import { type Place, Sequence } from "../sequence.js";
 
 /** A connection as far as this goes. */
-interface Fresh {
+interface Fresh<Connection> {
   /** Whether anything came over it. */
   readonly answered: boolean;
+  /** Belongs to `Scarcity`. */
+  opened?: Place<Opened<Connection>> | undefined;
+}
+
+export interface Opened<Connection> {
+  readonly connection: Connection;
+  /** The tick. */
+  readonly since: number;
 }
 
 /** Ticks (net/deadline.ts) for which a new connection may wait before it is taken for one that nobody accepts. */
@@ -24,12 +33,12 @@ export interface ScarcityOwner {
   tellOthers(): void;
 }
 
-export class Scarcity<Connection extends Fresh> implements Timed {
+export class Scarcity<Connection extends Fresh<Connection>> implements Timed {
   deadline = 0;
   readonly #deadlines: Deadlines;
   readonly #owner: ScarcityOwner;
-  /** New connections that were not seen answered, the oldest first, and the tick each was opened at. */
-  readonly #fresh = new Map<Connection, number>();
+  /** New connections that were not seen answered, the oldest first. */
+  readonly #fresh = new Sequence<Opened<Connection>>();
   #scarceUntil = 0;
   #yieldUntil = 0;
   #toldAt = 0;
@@ -41,7 +50,7 @@ export class Scarcity<Connection extends Fresh> implements Timed {
 
   opened(connection: Connection): void {
     const { tick } = this.#deadlines;
-    this.#fresh.set(connection, tick);
+    connection.opened = this.#fresh.add({ connection, since: tick });
     if (tick < this.#scarceUntil) this.#tellOthers();
     if (this.deadline > 0) return;
     this.deadline = tick + patience;
@@ -49,7 +58,7 @@ export class Scarcity<Connection extends Fresh> implements Timed {
   }
 
   closed(connection: Connection): void {
-    this.#fresh.delete(connection);
+    this.#fresh.remove(connection.opened);
   }
 
   /** A connection of another process waits for the server to have room. */
@@ -67,9 +76,10 @@ export class Scarcity<Connection extends Fresh> implements Timed {
 
   get #ownWaits(): boolean {
     const { tick } = this.#deadlines;
-    for (const [connection, since] of this.#fresh) {
+    for (let { first } = this.#fresh; first !== undefined; { first } = this.#fresh) {
+      const { connection, since } = first.member;
       if (connection.answered) {
-        this.#fresh.delete(connection);
+        this.#fresh.remove(first);
         continue;
       }
       if (tick - since > patience) this.#scarceUntil = tick + remembered;

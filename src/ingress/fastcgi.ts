@@ -7,6 +7,7 @@
 import { log } from "../channels.js";
 import { VivariumError } from "../errors.js";
 import { type ClientSocket, type ClientSocketOwner, type Encoded, lengthOf } from "../net/client-socket.js";
+import { Numbered } from "../numbered.js";
 import { protocolStatus } from "../protocol/fastcgi/records.js";
 import { RequestDecoder, type RequestEvent } from "../protocol/fastcgi/request-decoder.js";
 import { encodeEnd, encodeUnknownType, encodeValues } from "../protocol/fastcgi/response-encoder.js";
@@ -47,7 +48,7 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
   readonly #socket: ClientSocket;
   readonly #decoder: RequestDecoder<ReadRequest>;
   /** Requests whose parameters are whole and that are not answered. */
-  readonly #requests = new Map<number, FastCgiRequest>();
+  readonly #requests = new Numbered<FastCgiRequest>();
   readonly #written: () => void;
   #open = true;
   /** Nothing more is answered here: what still comes is dropped until the web server closes its side. */

@@ -218,6 +218,7 @@ test("over FastCGI, a request whose body stalls gets 408 while others on its con
   await settle();
   for (let times = 0; times < 4; times += 1) {
     client.send(...parts(encodeInput(2, Buffer.alloc(60_000), false)));
+    await eventually(() => client.socket.writableLength === 0);
     await settle();
     served.deadlines.advance(ticks(30));
     await settle();

@@ -6,6 +6,7 @@
 // STDIN before it, STDIN after its own, records that only applications send.
 
 import { VivariumError, vivariumError } from "../../errors.js";
+import { Numbered } from "../../numbered.js";
 import { decodePairs, ParamsCollector } from "./params.js";
 import {
   bodySize,
@@ -87,7 +88,7 @@ export class RequestDecoder<P> {
   readonly #limits: RequestLimits;
   readonly #readParams: ReadParams<P>;
   readonly #reader = new RecordReader(malformed);
-  readonly #active = new Map<number, Incoming>();
+  readonly #active = new Numbered<Incoming>();
   #fault: VivariumError | undefined;
 
   constructor(limits: RequestLimits, readParams: ReadParams<P>) {

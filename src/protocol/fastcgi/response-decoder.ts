@@ -3,6 +3,7 @@
 // libraries end STDOUT once more after END_REQUEST.
 
 import { VivariumError, vivariumError } from "../../errors.js";
+import { Numbered } from "../../numbered.js";
 import { decodePairs } from "./params.js";
 import { bodySize, nullId, protocolStatus, RecordReader, recordType } from "./records.js";
 
@@ -28,7 +29,7 @@ function malformed(sentence: string): VivariumError {
 export class ResponseDecoder {
   readonly #reader = new RecordReader(malformed);
   /** Ids that are active, and whether their STDOUT has not ended yet. */
-  readonly #active = new Map<number, boolean>();
+  readonly #active = new Numbered<boolean>();
   #fault: VivariumError | undefined;
 
   /** Requests that are active. */
