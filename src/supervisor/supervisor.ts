@@ -42,6 +42,8 @@ class Supervisor implements ServiceOwner {
   readonly #startedAt = Date.now();
   readonly #service: Service;
   #exitStatus: 0 | 1 = 0;
+  /** Why it gives up; said when nobody else says anything any more, so that it is what is read first. */
+  #lastWords = "";
   /** performance.now() of the last signal that asked to stop. */
   #stopAskedAt = 0;
   #listeners: readonly Listener[] = [];
@@ -139,9 +141,7 @@ class Supervisor implements ServiceOwner {
   }
 
   failed(problem: string, traceback: string): void {
-    process.stderr.write(
-      `${traceback}${traceback === "" || traceback.endsWith("\n") ? "" : "\n"}vivarium: ${problem}\n`,
-    );
+    this.#lastWords += `${traceback}${traceback === "" || traceback.endsWith("\n") ? "" : "\n"}vivarium: ${problem}\n`;
     this.#exitStatus = 1;
   }
 
@@ -151,6 +151,7 @@ class Supervisor implements ServiceOwner {
   }
 
   ended(): void {
+    process.stderr.write(this.#lastWords);
     this.#ended?.();
   }
 

@@ -46,11 +46,10 @@ describe("vivarium run, where it cannot start", () => {
     return stderr;
   };
 
-  // One worker: what another says of the same may come behind the sentence.
   for (const [way, extra] of [
     ["imported once", []],
-    ["imported by each worker", ["--no-preload", "--workers", "1"]],
-    ["in embedded mode", ["--embedded", "--workers", "1"]],
+    ["imported by each worker", ["--no-preload"]],
+    ["in embedded mode", ["--embedded"]],
   ] as const) {
     test(`an application whose import raises: its traceback, one sentence (${way})`, async () => {
       const stderr = await refuses(await run("broken:app", ...extra), /The application broken:app could not be /);
