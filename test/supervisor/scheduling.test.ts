@@ -1,0 +1,51 @@
+// How processes share the processors (sched(7)).
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { descendants } from "../support/processes.js";
+import { root } from "../support/tools.js";
+import { startVivarium, type VivariumOptions } from "../support/vivarium.js";
+
+const names: Readonly<Record<string, string>> = { 0: "normal", 3: "batch", 5: "idle" };
+
+/** The scheduling policies of a process's threads, each once: proc_pid_stat(5), field 41. */
+function policies(pid: number): string[] {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1");
+    const policy = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[41 - 3] ?? "";
+    return names[policy] ?? policy;
+  });
+  return [...new Set(threads)];
+}
+
+/** Those of a server's processes by what they are: a spawner has workers for children. */
+async function schedule(target: string, options: VivariumOptions): Promise<Readonly<Record<string, string[]>>> {
+  const server = await startVivarium(join(root, target), { ...options, args: ["--workers", "2"] });
+  try {
+    const found: Record<string, string[]> = { supervisor: policies(server.pid) };
+    for (const pid of descendants(server.pid)) {
+      const isFront = readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("front.js");
+      const kind = isFront ? "front" : descendants(pid).length > 0 ? "spawner" : "worker";
+      found[kind] = [...new Set([...(found[kind] ?? []), ...policies(pid)])];
+    }
+    return found;
+  } finally {
+    await server.stop();
+  }
+}
+
+for (const [convention, target] of [
+  ["WSGI", "test/support/promises_app.py:app"],
+  ["ASGI", "bench/apps/asgi_app.py:app"],
+] as const) {
+  test(`workers that wake up interrupt nobody, and nobody else is told so (${convention})`, async () => {
+    const found = await schedule(target, {});
+    assert.deepEqual(found, { supervisor: ["normal"], front: ["normal"], spawner: ["normal"], worker: ["batch"] });
+  });
+}
+
+test("who starts a server under another policy has it in all processes", async () => {
+  const found = await schedule("test/support/promises_app.py:app", { through: ["chrt", "--idle", "0"] });
+  assert.deepEqual(found, { supervisor: ["idle"], front: ["idle"], spawner: ["idle"], worker: ["idle"] });
+});
