@@ -9,6 +9,8 @@ export interface Sink {
 }
 
 const slabSize = 64 * 1024;
+/** Requests sent at once, though more may follow: the worker begins with these while the front reads what other clients sent. */
+const requestsAtOnce = 16;
 /** What the field holds; more is not worth keeping. */
 const sharedMost = 0xffff;
 
@@ -16,6 +18,7 @@ export class RequestWriter {
   readonly #sink: Sink;
   #slab = Buffer.allocUnsafeSlow(slabSize);
   #used = 0;
+  #requests = 0;
 
   constructor(sink: Sink) {
     this.#sink = sink;
@@ -36,13 +39,14 @@ export class RequestWriter {
     this.#header(start, variables.length + bodySize, id, toWorker.request, flags, variables.length);
     if (shared <= sharedMost) this.#slab.writeUInt16LE(shared, start + 10);
     this.#slab.write(variables, start + toWorkerHeader, variables.length, "latin1");
-    if (body === undefined) return;
-    if (bodySize < slabSize / 2) {
-      this.#slab.set(body, start + toWorkerHeader + variables.length);
-    } else {
+    this.#requests += 1;
+    if (body !== undefined && bodySize >= slabSize / 2) {
       this.flush();
       this.#sink.write(body);
+      return;
     }
+    if (body !== undefined) this.#slab.set(body, start + toWorkerHeader + variables.length);
+    if (this.#requests === requestsAtOnce) this.flush();
   }
 
   /** A BODY frame, of a REQUEST with `bodyFollows`. The octets are copied. */
@@ -102,6 +106,7 @@ export class RequestWriter {
     if (this.#used === 0) return;
     this.#sink.write(this.#slab.subarray(0, this.#used));
     this.#used = 0;
+    this.#requests = 0;
     // What the kernel did not take at once is still to be read from this slab.
     if (this.#sink.writableLength > 0) this.#slab = Buffer.allocUnsafeSlow(slabSize);
   }

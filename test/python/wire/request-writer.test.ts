@@ -107,4 +107,20 @@ describe("the request writer", () => {
     writer.flush();
     assert.equal(sink.writes, 1);
   });
+
+  test("sixteen requests go at once, so that the worker begins while others are read", () => {
+    const sink = new TestSink(false);
+    const writer = new RequestWriter(sink);
+    const fill = (from: number, to: number): void => {
+      for (let id = from; id <= to; id += 1)
+        writer.request(id, 0, "A\0b", 0, id % 2 === 0 ? Buffer.from("c") : undefined);
+    };
+    fill(1, 15);
+    assert.equal(sink.writes, 0);
+    fill(16, 31);
+    assert.deepEqual([sink.writes, writer.pending > 0], [1, true]);
+    fill(32, 32);
+    assert.deepEqual([sink.writes, writer.pending], [2, 0]);
+    assert.equal(sink.received().length, 32 * 19 + 16);
+  });
 });
