@@ -54,9 +54,12 @@ export class RunningProcess {
   constructor(command: string, args: readonly string[], options: StartOptions) {
     this.command = [command, ...args].join(" ");
     const { cwd, uid, gid } = options;
+    // Never a socket that nobody asked for, as Node's pipes are: uWSGI takes one there for its own, and ends when what it reads as its
+    // name is not one.
+    const stdin = options.stdin ?? (options.input === undefined ? "ignore" : "pipe");
     this.#child = spawn(command, args, {
       env: { ...process.env, ...options.env },
-      stdio: [options.stdin ?? "pipe", "pipe", "pipe", ...(options.descriptors ?? [])],
+      stdio: [stdin, "pipe", "pipe", ...(options.descriptors ?? [])],
       detached: options.detached ?? false,
       ...(cwd === undefined ? {} : { cwd }),
       ...(uid === undefined ? {} : { uid }),
