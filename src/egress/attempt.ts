@@ -171,8 +171,8 @@ export class Attempt implements UpstreamEvents {
 
 function upstreamRequest({ request, upgrade }: Exchange, forwarder: Forwarder): UpstreamRequest {
   const { method, body } = request;
-  const { common, own } = forwarder(request);
-  return { method, common, own, body, idempotent: isIdempotent(method), upgrade: upgrade?.key };
+  const { common, own, encoded } = forwarder(request);
+  return { method, common, own, encoded, body, idempotent: isIdempotent(method), upgrade: upgrade?.key };
 }
 
 const unanswered: readonly [number, string] = [502, "The application did not answer this request."];

@@ -5,6 +5,7 @@
 import type { Body, ResponseHead, TunnelEnd, TunnelOwner } from "../exchange.js";
 import type { Deadlines } from "../net/deadline.js";
 import type { ResponseMemory } from "../net/response-memory.js";
+import type { Encoded } from "./forwarded.js";
 
 /** A request as a driver sends it. */
 export interface UpstreamRequest {
@@ -17,6 +18,8 @@ export interface UpstreamRequest {
    */
   readonly common: string;
   readonly own: string;
+  /** Where the same variables are likely to be sent once more. */
+  readonly encoded?: Encoded | undefined;
   /** Whole. A file stays open until the call ended or was cancelled; body-file.ts, which reads it, holds it for longer. */
   readonly body: Body;
   /** Whether sending it twice does no harm (RFC 9110 §9.2.2). */

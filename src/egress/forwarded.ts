@@ -4,7 +4,7 @@
 // application that reads them believes whoever sends the request to it, and that is this server.
 import { isIPv6 } from "node:net";
 import type { Request } from "../exchange.js";
-import { Memo } from "./memo.js";
+import { Known, Memo } from "./memo.js";
 
 /** The variables to send, in two parts, each as `Request.variables` and perhaps empty. */
 export interface Forwarded {
@@ -12,6 +12,23 @@ export interface Forwarded {
   readonly common: string;
   /** Those that come behind. */
   readonly own: string;
+  /** Where these very variables are likely to be sent once more: the same object then. */
+  readonly encoded?: Encoded;
+}
+
+/** Variables that are sent again and again, as the octets of a protocol. */
+export class Encoded {
+  #encode: unknown;
+  #octets: Uint8Array | undefined;
+
+  /** What `encode` makes of the two parts; called once, unless servers of one group speak several protocols. */
+  by(encode: (common: string, own: string) => Uint8Array, common: string, own: string): Uint8Array {
+    if (this.#octets === undefined || this.#encode !== encode) {
+      this.#octets = encode(common, own);
+      this.#encode = encode;
+    }
+    return this.#octets;
+  }
 }
 
 export interface ForwardedOptions {
@@ -23,7 +40,7 @@ export interface ForwardedOptions {
 }
 
 /** The variables of a request as a server is to see them. */
-export type Forwarder = (request: Pick<Request, "variables" | "shared" | "trustedPeer">) => Forwarded;
+export type Forwarder = (request: Pick<Request, "variables" | "shared" | "again" | "trustedPeer">) => Forwarded;
 
 export function forwarder(options: ForwardedOptions): Forwarder {
   const params = new Map(Object.entries(options.params).map(([name, value]) => [name, octetsOf(value)]));
@@ -35,13 +52,19 @@ export function forwarder(options: ForwardedOptions): Forwarder {
     const at = text.indexOf("\0");
     return rewrite(text.slice(at + 1), text.slice(0, at));
   });
-  return ({ variables, shared, trustedPeer }) => {
+  const divide = ({ variables, shared, trustedPeer }: Parameters<Forwarder>[0]): Forwarded => {
     const own = variables.slice(shared + 1);
     // What is said of the client must be seen as a whole.
     if (shared === 0 || concerned.test(own)) return { common: "", own: rewrite(variables, trustedPeer) };
     const common = variables.slice(0, shared);
     if (trustedPeer === undefined) return { common: untrusted.of(common), own };
     return { common: trusted.of(`${trustedPeer}\0${common}`), own };
+  };
+  const repeated = new Known<Forwarded>();
+  return (request) => {
+    if (request.again !== true || request.trustedPeer !== undefined) return divide(request);
+    const { variables } = request;
+    return repeated.get(variables) ?? repeated.keep(variables, { ...divide(request), encoded: new Encoded() });
   };
 }
 

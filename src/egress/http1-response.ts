@@ -20,6 +20,9 @@ export class Http1Response {
   readonly #decoder: ResponseDecoder;
   /** After "end": whether the server keeps the connection open. */
   keepAlive = false;
+  /** What the last head was read as. */
+  #head: ResponseHead | undefined;
+  #event: SerialEvent | undefined;
   /** The key of the WebSocket that was asked for. */
   #key: string | undefined;
 
@@ -33,6 +36,11 @@ export class Http1Response {
     this.keepAlive = false;
     this.#key = key;
     this.#decoder.begin(method, key !== undefined);
+  }
+
+  /** As SerialCodec's. */
+  get clean(): boolean {
+    return this.#decoder.idle;
   }
 
   receive(chunk: Uint8Array): void {
@@ -51,6 +59,15 @@ export class Http1Response {
     return endToEndFields(withoutProof(fields), faults).fields;
   }
 
+  /** The same where the decoder gives the same head: who encodes it for the client knows it then. */
+  #headEvent(head: ResponseHead): SerialEvent {
+    if (head !== this.#head || this.#event === undefined) {
+      this.#head = head;
+      this.#event = { type: "head", head: exchangeHead(head) };
+    }
+    return this.#event;
+  }
+
   /** As SerialCodec's. */
   next(): SerialEvent | undefined {
     for (;;) {
@@ -59,7 +76,7 @@ export class Http1Response {
       if (event.type === "body") return event;
       if (event.type === "head") {
         this.keepAlive = event.head.keepAlive;
-        return { type: "head", head: exchangeHead(event.head) };
+        return this.#headEvent(event.head);
       }
       if (event.type === "switched") {
         return { type: "switched", fields: this.#agreed(event.head), octets: this.#decoder.release() };

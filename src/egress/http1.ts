@@ -26,6 +26,10 @@ class Http1Codec implements SerialCodec {
     return this.#keep && this.#response.keepAlive;
   }
 
+  get clean(): boolean {
+    return this.#response.clean;
+  }
+
   begin(request: UpstreamRequest, keep: boolean): Uint8Array {
     const octets = encodeHead(this.#encoder, request, keep);
     this.#response.begin(request.method, request.upgrade);

@@ -17,6 +17,8 @@ class ScgiCodec implements SerialCodec {
   readonly #limits: { readonly maxHead: number; readonly maxFields: number };
   #response: ResponseDecoder | undefined;
   readonly reusable = false;
+  /** It has a decoder for each response. */
+  readonly clean = true;
 
   constructor(limits: { readonly maxHead: number; readonly maxFields: number }) {
     this.#limits = limits;

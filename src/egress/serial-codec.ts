@@ -30,6 +30,8 @@ export interface SerialCodec {
   next(): SerialEvent | undefined;
   /** After "end": whether the connection can carry another request. */
   readonly reusable: boolean;
+  /** After "end": nothing is left of the response, so that it can be another connection's codec. */
+  readonly clean: boolean;
 }
 
 export type CreateSerialCodec = (limits: { readonly maxHead: number; readonly maxFields: number }) => SerialCodec;

@@ -19,6 +19,8 @@ export interface SerialOwner {
   readonly options: DriverOptions;
   /** A connection's request ended. True: the connection is kept. */
   release(connection: SerialConnection, reusable: boolean): boolean;
+  /** A codec whose response is whole, and whose connection is at its end. */
+  spare(codec: SerialCodec): void;
   /** A connection that was kept turned out to be closed when a request came. */
   wasClosed(): void;
   /** A connection that was kept is gone. */
@@ -28,7 +30,7 @@ export interface SerialOwner {
 /** One connection, and the call of each request on it. */
 export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
   readonly #owner: SerialOwner;
-  readonly #codec: SerialCodec;
+  readonly codec: SerialCodec;
   #socket: UpstreamSocket | undefined;
   /** Those of the request under way; undefined while there is none. */
   #request: UpstreamRequest | undefined;
@@ -52,7 +54,7 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
 
   constructor(owner: SerialOwner, codec: SerialCodec) {
     this.#owner = owner;
-    this.#codec = codec;
+    this.codec = codec;
   }
 
   /** Whether anything of a response came, since the last request at least. */
@@ -62,7 +64,7 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
 
   start(request: UpstreamRequest, events: UpstreamEvents): void {
     const { options } = this.#owner;
-    this.#head = this.#codec.begin(request, options.keepAlive > 0);
+    this.#head = this.codec.begin(request, options.keepAlive > 0);
     this.#request = request;
     this.#events = events;
     this.#written = 0;
@@ -70,8 +72,8 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     this.#anySent = false;
     this.#anyReceived = false;
     this.#responding = false;
-    if (this.#socket === undefined) this.#socket = new UpstreamSocket(options, this);
-    else this.#send(this.#socket);
+    this.#socket ??= new UpstreamSocket(options, this);
+    if (this.#socket.connected) this.#send(this.#socket);
   }
 
   // -- the request
@@ -165,7 +167,7 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
       return;
     }
     this.#anyReceived = true;
-    this.#codec.receive(chunk);
+    this.codec.receive(chunk);
     this.#advance(socket);
   }
 
@@ -178,7 +180,7 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
       return;
     }
     this.#inputEnded = true;
-    this.#codec.receiveEnd();
+    this.codec.receiveEnd();
     this.#advance(socket);
   }
 
@@ -243,7 +245,7 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
 
   #next(): ReturnType<SerialCodec["next"]> | VivariumError {
     try {
-      return this.#codec.next();
+      return this.codec.next();
     } catch (error) {
       if (error instanceof VivariumError) return error;
       throw error;
@@ -263,11 +265,12 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     const events = this.#events;
     const sent = this.#sent;
     const inputEnded = this.#inputEnded;
-    const reusable = sent && !inputEnded && !socket.broken && this.#codec.reusable;
+    const reusable = sent && !inputEnded && !socket.broken && this.codec.reusable;
     this.doubtful = sizeOf(this.#request?.body) > unreadBody;
     this.#finish();
     this.idleSince = this.#owner.options.deadlines.tick;
     const kept = this.#owner.release(this, reusable);
+    if (!kept) this.#owner.spare(this.codec);
     if (kept) {
       this.used = true;
       socket.enter(phases.idle);

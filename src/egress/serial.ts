@@ -2,7 +2,7 @@
 // (serial-codec.ts); connections, their phases and what a failure is are the same for all.
 import type { DriverOptions, UpstreamCall, UpstreamDriver, UpstreamEvents, UpstreamRequest } from "./driver.js";
 import { Scarcity } from "./scarcity.js";
-import type { CreateSerialCodec } from "./serial-codec.js";
+import type { CreateSerialCodec, SerialCodec } from "./serial-codec.js";
 import { SerialConnection, type SerialOwner } from "./serial-connection.js";
 
 /**
@@ -12,12 +12,16 @@ import { SerialConnection, type SerialOwner } from "./serial-connection.js";
 const freshTicks = 4;
 /** Ticks after which it would have been seen that the server closed a connection right behind its answer. */
 const settledTicks = 2;
+/** Codecs kept for further connections, which know what the server answered last. */
+const sparesMost = 64;
+
 export class SerialDriver implements UpstreamDriver, SerialOwner {
   readonly options: DriverOptions;
   readonly #createCodec: CreateSerialCodec;
   /** The one used last is the first to be used again: the others may go. */
   readonly #idle: SerialConnection[] = [];
   readonly #scarcity: Scarcity<SerialConnection>;
+  readonly #spares: SerialCodec[] = [];
   #busy = 0;
   #closed = false;
   /**
@@ -45,7 +49,7 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
 
   start(request: UpstreamRequest, events: UpstreamEvents, fresh: boolean): UpstreamCall {
     const kept = fresh ? undefined : this.#take(request);
-    const connection = kept ?? new SerialConnection(this, this.#createCodec(this.options));
+    const connection = kept ?? new SerialConnection(this, this.#spares.pop() ?? this.#createCodec(this.options));
     try {
       connection.start(request, events);
     } catch (error) {
@@ -81,6 +85,10 @@ export class SerialDriver implements UpstreamDriver, SerialOwner {
     if (this.#scarcity.waits) return false;
     this.#idle.push(connection);
     return true;
+  }
+
+  spare(codec: SerialCodec): void {
+    if (codec.clean && this.#spares.length < sparesMost) this.#spares.push(codec);
   }
 
   wasClosed(): void {

@@ -1,8 +1,8 @@
 // A connection to a server of an upstream group: makes it, watches its deadlines, and says in one way what ended it. What is
 // on the connection is its owner's affair, who says in which phase it is.
-import { connect } from "../net/bare-connect.js";
 import type { Connection, ConnectionOwner, Destination } from "../net/connection.js";
 import { later, type Timed, ticks } from "../net/deadline.js";
+import { connect } from "../net/system-connect.js";
 import type { DriverOptions, FailureKind } from "./driver.js";
 
 /** What a connection is at; decides how long it may take, and what it is called when that was too long. */
@@ -35,6 +35,7 @@ export const phases: Readonly<Record<PhaseName, Phase>> = {
 };
 
 export interface SocketOwner {
+  /** Not where it was `connected` when the constructor returned. */
   socketConnected(): void;
   socketReceived(chunk: Uint8Array): void;
   /** After `write` was false: there is room again. */
@@ -67,6 +68,10 @@ export class UpstreamSocket implements Timed, ConnectionOwner {
     this.#connection = connect(destinationOf(options), this);
   }
 
+  get connected(): boolean {
+    return this.#connection.made;
+  }
+
   /** All is told to another owner from now on. */
   handOver(owner: SocketOwner): void {
     this.#owner = owner;
@@ -94,7 +99,9 @@ export class UpstreamSocket implements Timed, ConnectionOwner {
     // So says a unix socket whose backlog is full (unix(7)); TCP would have waited by itself.
     if (connecting && code === "EAGAIN") {
       later(backlogPause, () => {
-        if (!this.#closed) this.#connection = connect(destinationOf(this.#options), this);
+        if (this.#closed) return;
+        this.#connection = connect(destinationOf(this.#options), this);
+        if (this.connected) this.connectionMade();
       });
       return;
     }
@@ -199,9 +206,17 @@ export class UpstreamSocket implements Timed, ConnectionOwner {
   }
 }
 
-function destinationOf({ address, keepAlive }: DriverOptions): Destination {
+const destinations = new WeakMap<DriverOptions, Destination>();
+
+/** The same object each time. */
+function destinationOf(options: DriverOptions): Destination {
+  const known = destinations.get(options);
+  if (known !== undefined) return known;
+  const { address, keepAlive } = options;
   // A connection for one request writes it at once, and has no small packet behind a large one to hold back.
-  return address.kind === "unix" ? address : { ...address, noDelay: keepAlive > 0 };
+  const destination = address.kind === "unix" ? address : { ...address, noDelay: keepAlive > 0 };
+  destinations.set(options, destination);
+  return destination;
 }
 
 function sentenceOf(code: string): string {

@@ -12,6 +12,10 @@ export function uwsgiDriver(options: DriverOptions): UpstreamDriver {
 
 const commonPairs = new Memo(encodePairs);
 
+function encode(common: string, own: string): Uint8Array {
+  return encodeRequest(own, commonPairs.of(common));
+}
+
 class UwsgiCodec implements SerialCodec {
   readonly #response: Http1Response;
   readonly reusable = false;
@@ -20,9 +24,13 @@ class UwsgiCodec implements SerialCodec {
     this.#response = new Http1Response(limits);
   }
 
-  begin({ method, common, own }: UpstreamRequest): Uint8Array {
+  get clean(): boolean {
+    return this.#response.clean;
+  }
+
+  begin({ method, common, own, encoded }: UpstreamRequest): Uint8Array {
     // before the response is awaited: it throws where the variables are too large
-    const octets = encodeRequest(own, commonPairs.of(common));
+    const octets = encoded === undefined ? encode(common, own) : encoded.by(encode, common, own);
     this.#response.begin(method);
     return octets;
   }

@@ -1,4 +1,4 @@
-// A connection made to somewhere else, as who has it sees it, and made with Node's own Socket. See bare-connect.ts for what
+// A connection made to somewhere else, as who has it sees it, and made with Node's own Socket. See system-connect.ts for what
 // is used in its place.
 import { type IpcSocketConnectOpts, type OnReadOpts, Socket, type TcpSocketConnectOpts } from "node:net";
 
@@ -10,6 +10,7 @@ export type Destination =
 
 /** Told what happens to a connection. Nothing before the connection was returned to it, nor after `close`. */
 export interface ConnectionOwner {
+  /** Not where it was `made` when it was returned. */
   connectionMade(): void;
   /** Octets, which are the owner's from now on. */
   connectionReceived(octets: Buffer): void;
@@ -22,6 +23,8 @@ export interface ConnectionOwner {
 }
 
 export interface Connection {
+  /** There is a connection: it can be written to. */
+  readonly made: boolean;
   /**
    * The peer takes nothing more: a write failed. What it has sent is still read, for a server may answer before it has read the
    * whole body, and close (gunicorn does, above 64 KiB).
@@ -54,6 +57,7 @@ class SocketConnection implements Connection {
   readonly #owner: ConnectionOwner;
   readonly #socket: HalfSocket;
   #error: NodeJS.ErrnoException | undefined;
+  made = false;
   #closed = false;
 
   constructor(destination: Destination, owner: ConnectionOwner) {
@@ -69,7 +73,10 @@ class SocketConnection implements Connection {
     const options = { allowHalfOpen: true, onread };
     const socket = new HalfSocket(options);
     this.#socket = socket;
-    this.#tell(socket, "connect", () => owner.connectionMade());
+    this.#tell(socket, "connect", () => {
+      this.made = true;
+      owner.connectionMade();
+    });
     this.#tell(socket, "drain", () => owner.connectionDrained());
     this.#tell(socket, "end", () => owner.connectionEnded());
     this.#tell(socket, "close", () => this.#lose());

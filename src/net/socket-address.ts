@@ -5,7 +5,7 @@ import type { ListenAddress } from "../config/config.js";
 import { AF_INET, AF_INET6, AF_UNIX, type Libc } from "./libc.js";
 
 /** `host` is an address; `port` 0 asks for one. */
-export function sockaddrV4(calls: Libc, host: string, port: number): Buffer {
+export function sockaddrV4(calls: Pick<Libc, "inetPton">, host: string, port: number): Buffer {
   const octets = Buffer.alloc(16);
   octets.writeUInt16LE(AF_INET, 0);
   octets.writeUInt16BE(port, 2);
@@ -14,7 +14,7 @@ export function sockaddrV4(calls: Libc, host: string, port: number): Buffer {
 }
 
 /** The same; with a zone, as in `fe80::1%eth0`. */
-export function sockaddrV6(calls: Libc, host: string, port: number): Buffer {
+export function sockaddrV6(calls: Pick<Libc, "inetPton">, host: string, port: number): Buffer {
   const [text = host, zone] = host.split("%", 2);
   const octets = Buffer.alloc(28);
   octets.writeUInt16LE(AF_INET6, 0);

@@ -177,6 +177,35 @@ describe("what comes again in later requests", () => {
     }
   });
 
+  test("is divided once where the request comes again, unless a proxy speaks for its client", () => {
+    const forward = forwarder(cgi);
+    const variables = `${common}\0PATH_INFO\0/\0HTTP_X_REAL_IP\0${"203.0.113.9"}`;
+    const ask = (more: { readonly again?: boolean; readonly trustedPeer?: string }): Forwarded =>
+      forward({ variables, shared: common.length, ...more });
+    const known = ask({ again: true });
+    assert.equal(ask({ again: true }), known);
+    assert.deepEqual(whole(known), whole(ask({})));
+    assert.equal(ask({}).encoded, undefined);
+    assert.doesNotMatch(whole(known), /203/);
+    assert.match(whole(ask({ again: true, trustedPeer: "10.0.0.1" })), /203/);
+    assert.equal(forwarder(cgi)({ variables, shared: common.length, again: true }).own, known.own);
+  });
+
+  test("is encoded once by one protocol, and by each where there are several", () => {
+    const { common: begin, own: rest, encoded } = forwarder(cgi)({ variables: common, shared: 0, again: true });
+    assert.ok(encoded !== undefined);
+    const made: string[] = [];
+    const by = (protocol: string) => (first: string, second: string) => {
+      made.push(protocol);
+      return Buffer.from(`${protocol} ${first}${second}`);
+    };
+    const [one, other] = [by("one"), by("other")];
+    const octets = encoded.by(one, begin, rest);
+    assert.equal(encoded.by(one, begin, rest), octets);
+    assert.equal(String(encoded.by(other, begin, rest)), `other ${begin}${rest}`);
+    assert.deepEqual(made, ["one", "other"]);
+  });
+
   test("may be all there is", () => {
     assert.deepEqual(tell(cgi, "")(""), { common: forwarder(cgi)({ variables: common, shared: 0 }).own, own: "" });
   });

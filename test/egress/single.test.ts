@@ -41,6 +41,27 @@ for (const { protocol, Decoder, ok, bad } of protocols) {
       assert.ok(!lines.some((line) => line.startsWith("  wsgi.")));
     });
 
+    test("finds nothing of the one before in what reads its response", async (context) => {
+      const answers = [
+        `${ok}Content-Length: 2\r\n\r\nok and more than it said`,
+        `${ok}Content-Length: 5\r\n\r\ncut`,
+        `${ok}\r\nuntil it ends`,
+        bad,
+        `${ok}Content-Length: 2\r\n\r\nok`,
+        `${ok}Content-Length: 2\r\n\r\nok`,
+      ];
+      const server = await fakeServer(context, (connection) =>
+        answering(answers[server.accepted.length - 1] ?? "")(connection),
+      );
+      const { send } = groupOf(context, [at(server.port)], { maxFails: 0 });
+      const outcomes: string[] = [];
+      for (const _ of answers) outcomes.push(await send().end());
+      const [more, cut, ...rest] = outcomes;
+      assert.match(more ?? "", /^200 \S+ ok/);
+      assert.match(cut ?? "", /^200 cut cut$/);
+      assert.deepEqual(rest, ["200 whole until it ends", "refused 502", "200 whole ok", "200 whole ok"]);
+    });
+
     test("brings a body from memory of any size", async (context) => {
       const server = await fakeServer(context, answering(`${ok}\r\nok`));
       const { send } = groupOf(context, [at(server.port)]);

@@ -5,8 +5,14 @@ import { createServer, type ListenOptions, type Server, type Socket } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { findBareConnect } from "../../src/net/bare-connect.js";
-import { type Connect, type Connection, type ConnectionOwner, connectSocket } from "../../src/net/connection.js";
+import {
+  type Connect,
+  type Connection,
+  type ConnectionOwner,
+  connectSocket,
+  type Destination,
+} from "../../src/net/connection.js";
+import { findSystemConnect } from "../../src/net/system-connect.js";
 
 const kinds = ["tcp", "tcp6", "unix"] as const;
 
@@ -16,6 +22,13 @@ class Told implements ConnectionOwner {
   readonly events: string[] = [];
   connectionMade(): void {
     this.events.push("made");
+  }
+  /** Connects for it, and notes where there is a connection at once. */
+  with(connect: Connect, destination: Destination): Connection {
+    const connection = connect(destination, this);
+    assert.deepEqual(this.events, [], "nothing is told before the connection was returned");
+    if (connection.made) this.connectionMade();
+    return connection;
   }
   connectionReceived(octets: Buffer): void {
     this.octets += octets.length;
@@ -86,8 +99,7 @@ async function pair(context: TestContext, connect: Connect, kind: (typeof kinds)
   const accepted = once(server, "connection");
   const destination =
     kind === "unix" ? { kind, path } : { kind: "tcp" as const, host, port: portOf(server), noDelay: true };
-  const connection = connect(destination, owner);
-  assert.deepEqual(owner.events, [], "nothing is told before the connection was returned");
+  const connection = owner.with(connect, destination);
   const [peer]: Socket[] = await accepted;
   assert.ok(peer !== undefined);
   context.after(() => connection.close());
@@ -101,11 +113,11 @@ function all(peer: Socket): Promise<Buffer> {
   return once(peer, "end").then(() => Buffer.concat(chunks));
 }
 
-const bare = findBareConnect();
-test("this Node has what connections without a net.Socket need", () => assert.ok(bare !== undefined));
+const bySystemCalls = findSystemConnect();
+test("this Node has what connections by system calls need", () => assert.ok(bySystemCalls !== undefined));
 
 for (const [name, connect] of [
-  ["without a net.Socket", bare ?? connectSocket],
+  ["by system calls", bySystemCalls ?? connectSocket],
   ["with a net.Socket", connectSocket],
 ] as const) {
   describe(`a connection made ${name}`, () => {
@@ -183,7 +195,7 @@ for (const [name, connect] of [
       const server = await listening(context, { path: temporaryPath(context) });
       server.on("connection", (peer: Socket) => peer.end("early"));
       const owner = new Told();
-      const connection = connect({ kind: "unix", path: String(server.address()) }, owner);
+      const connection = owner.with(connect, { kind: "unix", path: String(server.address()) });
       context.after(() => connection.close());
       connection.pause();
       await owner.saw("made");
@@ -235,7 +247,7 @@ for (const [name, connect] of [
       const owner = new Told();
       connect({ kind: "tcp", host: "127.0.0.1", port: portOf(server), noDelay: false }, owner).close();
       const other = new Told();
-      const second = connect({ kind: "tcp", host: "127.0.0.1", port: portOf(server), noDelay: false }, other);
+      const second = other.with(connect, { kind: "tcp", host: "127.0.0.1", port: portOf(server), noDelay: false });
       context.after(() => second.close());
       await accepted;
       await other.saw("made");

@@ -52,6 +52,17 @@ const REASON_LF = 3;
 const FIELDS = 4;
 const BODY = 5;
 
+/** Octets of a head that is worth remembering, at most. */
+const knownMost = 1024;
+
+/** A final response's head that was read, and what it is the head of. */
+interface Known {
+  /** Up to and with the empty line. */
+  readonly octets: Buffer;
+  readonly toHead: boolean;
+  readonly event: ResponseEvent & { readonly type: "head" };
+}
+
 const end: ResponseEvent = { type: "end" };
 const start = "HTTP/#.# ###";
 
@@ -71,6 +82,8 @@ export class ResponseDecoder {
   #status = 0;
   #minor: 0 | 1 = 1;
   #reason = "";
+  /** The last one: what a server answers has mostly the head of what it answered before. */
+  #known: Known | undefined;
 
   constructor(limits: ResponseLimits) {
     this.#limits = limits;
@@ -160,6 +173,10 @@ export class ResponseDecoder {
   #maybeHead(): ResponseEvent | undefined {
     const inflow = this.#inflow;
     if (inflow.at === inflow.end) return undefined;
+    if (this.#phase === VERSION && this.#position === 0) {
+      const known = this.#maybeKnown();
+      if (known !== undefined) return known;
+    }
     if (this.#phase !== FIELDS) {
       if (this.#position === 0) inflow.look();
       if (!this.#maybeStatusLine()) return undefined;
@@ -167,6 +184,7 @@ export class ResponseDecoder {
       this.#phase = FIELDS;
     }
     if (!this.#lines.maybeFields(inflow)) return undefined;
+    const headAt = inflow.at;
     inflow.at += this.#lines.position;
     const head = this.#readHead(this.#lines.fields);
     if (head.status === 101) {
@@ -177,11 +195,37 @@ export class ResponseDecoder {
       this.#beginHead();
       return { type: "informational", head };
     }
+    const event = { type: "head", head } as const;
+    this.#remember(inflow.bytes.subarray(headAt, inflow.at), event);
+    return this.#beginBody(event);
+  }
+
+  #beginBody(event: Known["event"]): ResponseEvent {
+    const { framing, contentLength } = event.head;
     this.#phase = BODY;
-    if (head.framing === "chunked") this.#body.beginChunked();
-    else if (head.framing === "close") this.#body.beginUntilClose();
-    else this.#body.beginLength(head.contentLength);
-    return { type: "head", head };
+    if (framing === "chunked") this.#body.beginChunked();
+    else if (framing === "close") this.#body.beginUntilClose();
+    else this.#body.beginLength(contentLength);
+    return event;
+  }
+
+  /** The same event where the same octets come again, which answer the same method. */
+  #maybeKnown(): ResponseEvent | undefined {
+    const inflow = this.#inflow;
+    const { bytes, at } = inflow;
+    const known = this.#known;
+    if (known === undefined || this.#webSocket || known.toHead !== (this.#method === "HEAD")) return undefined;
+    const until = at + known.octets.length;
+    if (until > inflow.end || known.octets.compare(bytes, at, until) !== 0) return undefined;
+    inflow.at = until;
+    return this.#beginBody(known.event);
+  }
+
+  #remember(octets: Buffer, event: Known["event"]): void {
+    this.#known =
+      this.#webSocket || octets.length > knownMost
+        ? undefined
+        : { octets: Buffer.from(octets), toHead: this.#method === "HEAD", event };
   }
 
   /** Scans the status line on: true when it is whole. Consumes nothing. */

@@ -169,8 +169,8 @@ export function decodeResponses(
   methods: readonly string[],
   closed: boolean,
   limits: RequestLimits,
+  decoder: ResponseDecoder = new ResponseDecoder(limits),
 ): readonly string[] {
-  const decoder = new ResponseDecoder(limits);
   const log = new Log();
   const awaited = [...methods];
   const pull = () => {
