@@ -1,12 +1,13 @@
 // A front: the process that does all I/O with clients. Its supervisor starts it with the listening sockets as inherited
 // descriptors and tells it the rest; it ends when told to, or at once when the supervisor is gone.
-import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { chmodSync, closeSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { log } from "../channels.js";
-import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
-import { Ingress, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
+import { type Config, type ListenProtocol, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
+import { Ingress, type ListenerRules, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
 import type { TlsDoor } from "../ingress/tls.js";
 import { backlog } from "../net/backlog.js";
+import type { ClientSocket } from "../net/client-socket.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { ResponseMemory } from "../net/response-memory.js";
 import { acceptWithSlabs } from "../net/slab-reads.js";
@@ -60,7 +61,9 @@ class Front {
   readonly #accessLog: AccessLog | undefined;
   readonly #tls: TlsDoor | undefined;
   readonly #listeners: readonly (readonly number[])[];
-  readonly #servers: Server[] = [];
+  /** What accepts clients. */
+  readonly #servers: { close(): unknown }[] = [];
+  readonly #listen: ListenBySystemCalls | undefined;
   #wires: readonly CloseWire[] = [];
 
   static async start(start: Start): Promise<Front> {
@@ -108,6 +111,7 @@ class Front {
     }
     const tls = await openTls(config, start.tls);
     const http2 = await loadHttp2(config);
+    const listen = await loadListen(config);
     const handlers = await Handlers.open(config, answering, {
       responseMemory,
       responseMemoryTotal,
@@ -115,7 +119,7 @@ class Front {
       drained: start.drained,
       ...(config.fronts > 1 ? { tellScarce: (address: string) => tell({ type: "scarce", address }) } : {}),
     });
-    const front = new Front(start, pools, application, handlers, deadlines, tls, http2);
+    const front = new Front(start, pools, application, handlers, deadlines, tls, http2, listen);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
     // Clients have a better place to wait than a queue that may be too short for all who came meanwhile.
     if (awaited.length > 0)
@@ -135,7 +139,9 @@ class Front {
     deadlines: Deadlines,
     tls: TlsDoor | undefined,
     http2: MakeHttp2 | undefined,
+    listen: ListenBySystemCalls | undefined,
   ) {
+    this.#listen = listen;
     this.#tls = tls;
     this.#config = start.config;
     this.#listeners = start.listeners;
@@ -162,9 +168,17 @@ class Front {
       const admitted = peers && new TrustedProxies([...peers, "unix"]);
       const proxies = named && new TrustedProxies(named);
       const router = redirect === undefined ? undefined : new HttpsRedirect(this.#handlers.router, redirect);
+      const rules = { protocol, admitted, proxies, router, path };
+      const listener = carriesOne(protocol) && proxies === undefined ? this.#listenTo(descriptors, rules) : undefined;
+      if (listener !== undefined) {
+        this.#servers.push(listener);
+        waiting -= descriptors.length;
+        if (waiting === 0) tell({ type: "listening" });
+        continue;
+      }
       for (const fd of descriptors) {
         const server = createServer(serverOptions);
-        this.#ingress.attach(server, { protocol, admitted, proxies, router, path });
+        this.#ingress.attach(server, rules);
         server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
         server.listen({ fd }, backlog, () => {
           waiting -= 1;
@@ -173,6 +187,15 @@ class Front {
         this.#servers.push(server);
       }
     }
+  }
+
+  /** Accepts by system calls, where that can be. */
+  #listenTo([fd, ...copies]: readonly number[], rules: ListenerRules): { close(): void } | undefined {
+    if (fd === undefined) return undefined;
+    const listener = this.#listen?.(fd, (socket) => this.#ingress.accept(socket, rules));
+    // All that wait are accepted by one.
+    if (listener !== undefined) for (const copy of copies) closeSync(copy);
+    return listener;
   }
 
   async drain(gently: boolean): Promise<void> {
@@ -293,6 +316,23 @@ async function openTls({ tls, http2 }: Config, material: TlsMaterial | undefined
   if (tls === undefined || material === undefined) return undefined;
   const { TlsDoor } = await import("../ingress/tls.js");
   return new TlsDoor(tls, material, http2 !== "off");
+}
+
+type ListenBySystemCalls = (fd: number, accept: (socket: ClientSocket) => void) => { close(): void } | undefined;
+
+/** Whether a connection is for one request, as web servers in front make them. */
+function carriesOne(protocol: ListenProtocol): boolean {
+  return protocol === "scgi" || protocol === "uwsgi";
+}
+
+/**
+ * Only where it is of use: koffi takes milliseconds. Not for several fronts: whoever is awake first would take all connections that came
+ * at once.
+ */
+async function loadListen({ listen, fronts }: Config): Promise<ListenBySystemCalls | undefined> {
+  if (fronts > 1 || !listen.some(({ protocol }) => carriesOne(protocol))) return undefined;
+  const { SystemListener } = await import("../net/system-socket.js");
+  return SystemListener.listen;
 }
 
 /** Only where it is spoken: node:http2 alone takes 15 ms. */

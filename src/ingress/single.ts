@@ -8,7 +8,7 @@ import type { ClientSocket, ClientSocketOwner, Encoded } from "../net/client-soc
 import type { ReceivedRequest } from "../protocol/cgi/received-variables.js";
 import type { RequestLimits } from "../protocol/http1/request-decoder.js";
 import type { ResponseFacts } from "../protocol/http1/response-encoder.js";
-import type { RequestEvent, RequestHead } from "../protocol/uwsgi/request-decoder.js";
+import type { ReadHead, RequestEvent, RequestHead } from "../protocol/uwsgi/request-decoder.js";
 import { plainAddress } from "../routing/forwarded.js";
 import { notMounted, type Route } from "../routing/router.js";
 import { type BodyOwner, BodyReceiver } from "./body.js";
@@ -17,14 +17,15 @@ import { IncomingExchange, type ResponseSink } from "./incoming-exchange.js";
 import type { IngressConnection, IngressOptions } from "./options.js";
 import { type Client, type Paced, tooLate } from "./pace.js";
 import { plainPage } from "./page.js";
-import { readReceived, receivedRecord } from "./received-request.js";
+import { receivedRecord } from "./received-request.js";
 import { littleMemory, noMemory } from "./request-memory.js";
 import { reportLength } from "./wrong-length.js";
 
 export interface SingleDecoder {
   readonly idle: boolean;
   readonly pending: number;
-  receive(chunk: Uint8Array): void;
+  receive(memory: Uint8Array, length: number): void;
+  keep(): void;
   next(): RequestEvent | undefined;
 }
 
@@ -41,7 +42,8 @@ export interface SingleEncoder {
 export interface SingleProtocol {
   /** For the log. */
   readonly name: string;
-  readonly Decoder: new (limits: RequestLimits) => SingleDecoder;
+  readonly Decoder: new (limits: RequestLimits, read: ReadHead) => SingleDecoder;
+  readonly readHead: ReadHead;
   readonly Encoder: new () => SingleEncoder;
   /** Whether CONTENT_LENGTH is there without a body too, so that a length of 0 says nothing. */
   readonly alwaysHasLength: boolean;
@@ -93,7 +95,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     this.#refusal = refusal;
     this.#restsSince = options.deadlines.tick;
     this.#protocol = protocol;
-    this.#decoder = new protocol.Decoder(options.limits);
+    this.#decoder = new protocol.Decoder(options.limits, options.recurring.heads(protocol.readHead));
     this.#encoder = new protocol.Encoder();
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
@@ -104,9 +106,9 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
 
   socketReceived(memory: Buffer, length: number): void {
     if (!this.#phase.reads) return;
-    // A copy: what was read is kept as long as the request.
-    this.#decoder.receive(Buffer.from(memory.subarray(0, length)));
+    this.#decoder.receive(memory, length);
     this.#advance();
+    this.#decoder.keep();
     this.#count();
   }
 
@@ -201,7 +203,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
           return;
         }
         if (event.type === "head") this.#receiveHead(event.head);
-        else if (event.type === "body") this.#receiver?.add(event.octets);
+        else if (event.type === "body") this.#receiver?.add(Buffer.from(event.octets));
         else if (event.type === "end") this.#receiveEnd();
         else this.#answerPing();
       }
@@ -235,7 +237,8 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
 
   #receiveHead(head: RequestHead): void {
     const options = this.#options;
-    const request = readReceived(head.pairs, options);
+    const request = options.recurring.request(head);
+    if (request instanceof VivariumError) throw request;
     this.#request = request;
     if (this.#refusal !== undefined) throw this.#refusal;
     // Before the body: a request that will be refused need not send it.

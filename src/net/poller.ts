@@ -5,6 +5,7 @@ import {
   close,
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
   EPOLL_CTL_MOD,
   EPOLLET,
   EPOLLIN,
@@ -78,8 +79,15 @@ export class Poller {
   readonly #serials: number[] = [];
   #serial = 0;
 
-  /** Undefined where it cannot be had. */
-  static open(): Poller | undefined {
+  static #own: Poller | undefined;
+
+  /** That of this process; undefined where it cannot be had. */
+  static own(): Poller | undefined {
+    Poller.#own ??= Poller.#open();
+    return Poller.#own;
+  }
+
+  static #open(): Poller | undefined {
     const pipe = createPipe();
     const epoll = pipe === undefined ? -1 : epollCreate(EPOLL_CLOEXEC);
     if (pipe === undefined || epoll < 0) return undefined;
@@ -121,6 +129,12 @@ export class Poller {
   /** Of a descriptor that is closed next, which is what makes the kernel forget it. */
   remove(fd: number): void {
     this.#members[fd] = undefined;
+  }
+
+  /** Of a descriptor that stays open. */
+  release(fd: number): void {
+    this.#control(EPOLL_CTL_DEL, fd, false);
+    this.remove(fd);
   }
 
   /** Tells what became ready. What is left beyond the most that is read at once, the event loop tells in its next turn. */

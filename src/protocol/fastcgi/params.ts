@@ -75,64 +75,6 @@ function longLength(octets: Buffer, at: number, malformed: Malformed): number {
   return octets.readUInt32BE(at) & 0x7fffffff;
 }
 
-/** How many streams a `RecurringParams` can know. A power of two. */
-const slots = 1024;
-/** Octets of the longest stream that is worth remembering. */
-const recurringMost = 2048;
-
-/** What is known of a stream. */
-interface Known<T> {
-  readonly octets: Buffer;
-  readonly meaning: T;
-}
-
-/**
- * Knows the PARAMS of many connections again: a client that asks again says the same, octet for octet, and the web server
- * sends it over whichever connection is free. What was seen once leaves four octets here, so that requests that never
- * come again cost next to nothing; what comes a second time is kept with what was made of it.
- */
-export class RecurringParams<T> {
-  readonly #seen = new Int32Array(slots);
-  readonly #known = new Array<Known<T> | undefined>(slots).fill(undefined);
-
-  /** What the pairs in these octets mean: `read` says so, unless it has. It must not depend on anything else. */
-  meaning(octets: Buffer, malformed: Malformed, read: (pairs: readonly string[]) => T): T {
-    if (octets.length > recurringMost) return read(decodePairs(octets, malformed));
-    const print = fingerprint(octets);
-    // Two at once in each place, the newer first: else one pair of clients would in most cases forget each other's for ever.
-    const first = print & (slots - 2);
-    const second = first + 1;
-    const known = this.#at(first, octets) ?? this.#at(second, octets);
-    if (known !== undefined) return known.meaning;
-    const meaning = read(decodePairs(octets, malformed));
-    if (this.#seen[first] === print || this.#seen[second] === print) {
-      this.#known[second] = this.#known[first];
-      // A copy: the octets lie in a chunk of the socket's, which may be much larger.
-      this.#known[first] = { octets: Buffer.from(octets), meaning };
-    } else {
-      this.#seen[second] = this.#seen[first] as number;
-      this.#seen[first] = print;
-    }
-    return meaning;
-  }
-
-  #at(slot: number, octets: Buffer): Known<T> | undefined {
-    const known = this.#known[slot];
-    return known?.octets.equals(octets) === true ? known : undefined;
-  }
-}
-
-/** Differs where octets differ, mostly; four at a time. */
-function fingerprint(octets: Buffer): number {
-  const { length } = octets;
-  const view = new DataView(octets.buffer, octets.byteOffset, length);
-  let print = length;
-  let at = 0;
-  for (; at + 4 <= length; at += 4) print = Math.imul(print ^ view.getInt32(at, true), 0x01000193) ^ (print >>> 15);
-  for (; at < length; at += 1) print = Math.imul(print ^ (octets[at] as number), 0x01000193);
-  return print ^ (print >>> 13);
-}
-
 /** Encodes pairs given as `NAME NUL VALUE NUL NAME …`, latin-1, without a closing NUL; "" is none. */
 export function encodePairs(variables: string): Buffer {
   const size = variables.length;

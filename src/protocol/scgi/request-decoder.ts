@@ -22,6 +22,9 @@ export interface RequestHead {
   readonly contentLength: number;
 }
 
+/** Reads the headers of a request. Throws a VivariumError where they are malformed. */
+export type ReadHead = (octets: Buffer, limits: RequestLimits) => RequestHead;
+
 export type RequestEvent =
   | { readonly type: "head"; readonly head: RequestHead }
   | { readonly type: "body"; readonly octets: Uint8Array }
@@ -50,6 +53,7 @@ const maxDigits = 9;
 
 export class RequestDecoder {
   readonly #limits: RequestLimits;
+  readonly #readHead: ReadHead;
   readonly #inflow = new Inflow();
   #body: BodyDecoder | undefined;
   #phase = LENGTH;
@@ -58,8 +62,10 @@ export class RequestDecoder {
   /** Of the headers, as far as it is read. */
   #length = 0;
 
-  constructor(limits: RequestLimits) {
+  /** `read` may know what `readHead` gave for the same octets and limits. */
+  constructor(limits: RequestLimits, read: ReadHead = readHead) {
     this.#limits = limits;
+    this.#readHead = read;
   }
 
   /** Octets received and not consumed. */
@@ -72,9 +78,17 @@ export class RequestDecoder {
     return this.#phase === LENGTH && this.#digits === 0 && this.#inflow.pending === 0;
   }
 
-  /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
-  receive(chunk: Uint8Array): void {
-    if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk);
+  /**
+   * Takes the first `length` octets of a chunk from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a
+   * body's, unless `keep` is called behind each `receive`.
+   */
+  receive(chunk: Uint8Array, length: number = chunk.length): void {
+    if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk, length);
+  }
+
+  /** Copies what is left of the chunk received last, which is used again. */
+  keep(): void {
+    this.#inflow.keep();
   }
 
   /**
@@ -111,9 +125,8 @@ export class RequestDecoder {
     const to = inflow.at + this.#length;
     if (inflow.end <= to) return undefined;
     if (inflow.bytes[to] !== COMMA) throw faults.malformed("The headers are not followed by a comma.");
-    const text = inflow.bytes.toString("latin1", inflow.at, to);
+    const head = this.#readHead(inflow.bytes.subarray(inflow.at, to), this.#limits);
     inflow.at = to + 1;
-    const head = this.#readHeaders(text);
     if (head.framing !== "none") {
       this.#body = new BodyDecoder(this.#limits, faults);
       if (head.framing === "chunked") this.#body.beginChunked();
@@ -144,36 +157,36 @@ export class RequestDecoder {
     }
     return false;
   }
-
-  #readHeaders(text: string): RequestHead {
-    const pairs = text.split("\0");
-    // each string is followed by a NUL, so that nothing is left behind the last
-    if (pairs.pop() !== "" || pairs.length % 2 !== 0) {
-      throw faults.malformed("The headers are not names and values that each end in NUL.");
-    }
-    if (pairs[0] !== "CONTENT_LENGTH") throw faults.malformed("The first header is not CONTENT_LENGTH.");
-    const names = new Set<string>();
-    let version = "";
-    let fieldLength = "";
-    let codings: string | undefined;
-    for (let at = 0; at < pairs.length; at += 2) {
-      const name = pairs[at] as string;
-      names.add(name);
-      if (name === "SCGI") version = pairs[at + 1] as string;
-      else if (name === "HTTP_CONTENT_LENGTH") fieldLength = pairs[at + 1] as string;
-      else if (name === "HTTP_TRANSFER_ENCODING") {
-        codings = codings === undefined ? pairs[at + 1] : `${codings},${pairs[at + 1]}`;
-      }
-    }
-    if (names.has("")) throw faults.malformed("A header has no name.");
-    if (version !== "1") throw faults.malformed("The headers do not say SCGI=1.");
-    // With `scgi_request_buffering off`, nginx says in CONTENT_LENGTH how much of the body it has so far, and sends all of it.
-    const length = fieldLength !== "" && Number(fieldLength) > Number(pairs[1]) ? fieldLength : pairs[1];
-    const body = requestBody(length, codings, this.#limits.maxBody, faults);
-    return { pairs: names.size * 2 === pairs.length ? pairs : withoutRepetition(pairs), ...body };
-  }
 }
 
+/** Of the netstring's octets. */
+export function readHead(octets: Buffer, { maxBody }: RequestLimits): RequestHead {
+  const pairs = octets.toString("latin1").split("\0");
+  // each string is followed by a NUL, so that nothing is left behind the last
+  if (pairs.pop() !== "" || pairs.length % 2 !== 0) {
+    throw faults.malformed("The headers are not names and values that each end in NUL.");
+  }
+  if (pairs[0] !== "CONTENT_LENGTH") throw faults.malformed("The first header is not CONTENT_LENGTH.");
+  const names = new Set<string>();
+  let version = "";
+  let fieldLength = "";
+  let codings: string | undefined;
+  for (let at = 0; at < pairs.length; at += 2) {
+    const name = pairs[at] as string;
+    names.add(name);
+    if (name === "SCGI") version = pairs[at + 1] as string;
+    else if (name === "HTTP_CONTENT_LENGTH") fieldLength = pairs[at + 1] as string;
+    else if (name === "HTTP_TRANSFER_ENCODING") {
+      codings = codings === undefined ? pairs[at + 1] : `${codings},${pairs[at + 1]}`;
+    }
+  }
+  if (names.has("")) throw faults.malformed("A header has no name.");
+  if (version !== "1") throw faults.malformed("The headers do not say SCGI=1.");
+  // With `scgi_request_buffering off`, nginx says in CONTENT_LENGTH how much of the body it has so far, and sends all of it.
+  const length = fieldLength !== "" && Number(fieldLength) > Number(pairs[1]) ? fieldLength : pairs[1];
+  const body = requestBody(length, codings, maxBody, faults);
+  return { pairs: names.size * 2 === pairs.length ? pairs : withoutRepetition(pairs), ...body };
+}
 /**
  * SCGI forbids to repeat a name, and it is refused. But nginx before 1.23 sends one HTTP_* header for each field line that
  * its client sent: those are joined to a list, as repeated field lines may be (RFC 9110 §5.3; cookies: RFC 6265 §5.4).

@@ -23,6 +23,9 @@ export interface RequestHead {
   readonly contentLength: number;
 }
 
+/** Reads the variables of a request. Throws a VivariumError where they are malformed. */
+export type ReadHead = (octets: Buffer, limits: RequestLimits) => RequestHead;
+
 export type RequestEvent =
   | { readonly type: "head"; readonly head: RequestHead }
   | { readonly type: "body"; readonly octets: Uint8Array }
@@ -51,6 +54,7 @@ const scheme = "UWSGI_SCHEME";
 
 export class RequestDecoder {
   readonly #limits: RequestLimits;
+  readonly #readHead: ReadHead;
   readonly #inflow = new Inflow();
   #body: BodyDecoder | undefined;
   #phase = HEAD;
@@ -58,8 +62,10 @@ export class RequestDecoder {
   /** Of the variables; -1 before the packet's head was read. */
   #size = -1;
 
-  constructor(limits: RequestLimits) {
+  /** `read` may know what `readHead` gave for the same octets and limits. */
+  constructor(limits: RequestLimits, read: ReadHead = readHead) {
     this.#limits = limits;
+    this.#readHead = read;
   }
 
   /** Octets received and not consumed. */
@@ -72,9 +78,17 @@ export class RequestDecoder {
     return this.#phase === HEAD && this.#size === -1 && this.#inflow.pending === 0;
   }
 
-  /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
-  receive(chunk: Uint8Array): void {
-    if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk);
+  /**
+   * Takes the first `length` octets of a chunk from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a
+   * body's, unless `keep` is called behind each `receive`.
+   */
+  receive(chunk: Uint8Array, length: number = chunk.length): void {
+    if (this.#phase !== OVER && this.#fault === undefined) this.#inflow.receive(chunk, length);
+  }
+
+  /** Copies what is left of the chunk received last, which is used again. */
+  keep(): void {
+    this.#inflow.keep();
   }
 
   /**
@@ -126,7 +140,7 @@ export class RequestDecoder {
       inflow.at += headSize;
     }
     if (inflow.end - inflow.at < this.#size) return undefined;
-    const head = this.#readVariables(inflow.bytes, inflow.at, inflow.at + this.#size);
+    const head = this.#readHead(inflow.bytes.subarray(inflow.at, inflow.at + this.#size), this.#limits);
     inflow.at += this.#size;
     if (head.framing !== "none") {
       this.#body = new BodyDecoder(this.#limits, faults);
@@ -136,34 +150,36 @@ export class RequestDecoder {
     this.#phase = BODY;
     return { type: "head", head };
   }
+}
 
-  #readVariables(bytes: Buffer, from: number, to: number): RequestHead {
-    // one conversion, from which names and values are cut
-    const text = bytes.toString("latin1", from, to);
-    const pairs: string[] = [];
-    let length: string | undefined;
-    let fieldLength: string | undefined;
-    let codings: string | undefined;
-    for (let at = from; at < to; ) {
-      const nameAt = at + 2;
-      const nameTo = nameAt + sizeAt(bytes, at, to);
-      const valueAt = nameTo + 2;
-      const valueTo = valueAt + sizeAt(bytes, nameTo, to);
-      if (valueTo > to) throw faults.malformed("A variable is longer than the packet that holds it.");
-      if (nameTo === nameAt) throw faults.malformed("A variable has no name.");
-      const name = text.slice(nameAt - from, nameTo - from);
-      const value = text.slice(valueAt - from, valueTo - from);
-      at = valueTo;
-      if (name === "CONTENT_LENGTH") {
-        if (length !== undefined) throw faults.malformed("CONTENT_LENGTH is there twice.");
-        length = value;
-      } else if (name === "HTTP_CONTENT_LENGTH") fieldLength = value;
-      else if (name === "HTTP_TRANSFER_ENCODING") codings = value;
-      else if (name.startsWith(ignored) && name !== scheme) continue;
-      pairs.push(name, value);
-    }
-    return { pairs, ...requestBody(length || fieldLength, codings, this.#limits.maxBody, faults) };
+/** Of the variables' octets. */
+export function readHead(octets: Buffer, { maxBody }: RequestLimits): RequestHead {
+  // one conversion, from which names and values are cut
+  const text = octets.toString("latin1");
+  const to = octets.length;
+  const pairs: string[] = [];
+  let length: string | undefined;
+  let fieldLength: string | undefined;
+  let codings: string | undefined;
+  for (let at = 0; at < to; ) {
+    const nameAt = at + 2;
+    const nameTo = nameAt + sizeAt(octets, at, to);
+    const valueAt = nameTo + 2;
+    const valueTo = valueAt + sizeAt(octets, nameTo, to);
+    if (valueTo > to) throw faults.malformed("A variable is longer than the packet that holds it.");
+    if (nameTo === nameAt) throw faults.malformed("A variable has no name.");
+    const name = text.slice(nameAt, nameTo);
+    const value = text.slice(valueAt, valueTo);
+    at = valueTo;
+    if (name === "CONTENT_LENGTH") {
+      if (length !== undefined) throw faults.malformed("CONTENT_LENGTH is there twice.");
+      length = value;
+    } else if (name === "HTTP_CONTENT_LENGTH") fieldLength = value;
+    else if (name === "HTTP_TRANSFER_ENCODING") codings = value;
+    else if (name.startsWith(ignored) && name !== scheme) continue;
+    pairs.push(name, value);
   }
+  return { pairs, ...requestBody(length || fieldLength, codings, maxBody, faults) };
 }
 
 function checkModifier1(modifier1: number): void {

@@ -1,0 +1,233 @@
+// Clients' connections by system calls, for doors where each carries one request (SCGI, uwsgi): to accept, answer and close one costs
+// half of what it does with libuv's handles, and all that wait are accepted at once, so that a worker is woken once for several. On
+// connections that are kept it would gain nothing.
+
+import { Socket } from "node:net";
+import { networkInterfaces } from "node:os";
+import { log } from "../channels.js";
+import type { ClientSocket, ClientSocketOwner, Encoded, End } from "./client-socket.js";
+import { outflow } from "./client-socket.js";
+import { later } from "./deadline.js";
+import { AF_INET, AF_INET6, AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK } from "./libc.js";
+import { type Pollable, Poller } from "./poller.js";
+import {
+  accept,
+  addressText,
+  close,
+  closeByReset,
+  EAGAIN,
+  errorName,
+  lastError,
+  nameOf,
+  SHUT_WR,
+  setNoDelay,
+  setNonblocking,
+  shutdown,
+  unacknowledged,
+} from "./socket-calls.js";
+import { SystemStream } from "./system-stream.js";
+
+const nowhere: End = { address: "", port: -1 };
+
+/** What a `struct sockaddr` says, with the zone of a link-local address, as Node writes it. */
+function endOf(name: Buffer): End {
+  const family = name.length < 2 ? AF_UNIX : name.readUInt16LE(0);
+  if (family === AF_INET) return { address: addressText(AF_INET, name.subarray(4, 8)), port: name.readUInt16BE(2) };
+  if (family !== AF_INET6) return nowhere;
+  const zone = zoneOf(name.readUInt32LE(24));
+  return { address: addressText(AF_INET6, name.subarray(8, 24)) + zone, port: name.readUInt16BE(2) };
+}
+
+function zoneOf(scope: number): string {
+  if (scope === 0) return "";
+  const has = (entries: ReturnType<typeof networkInterfaces>[string]): boolean =>
+    entries?.some((entry) => entry.family === "IPv6" && entry.scopeid === scope) === true;
+  const name = Object.entries(networkInterfaces()).find(([, entries]) => has(entries))?.[0];
+  return `%${name ?? scope}`;
+}
+
+/** Whose owners are to be told: one microtask for all that are closed in a turn costs less than one for each. */
+const closed: SystemSocket[] = [];
+
+function tellClosed(): void {
+  for (const socket of closed.splice(0)) socket.tellClosed();
+}
+
+class SystemSocket extends SystemStream implements ClientSocket {
+  path?: string;
+  readonly #tcp: boolean;
+  #owner: ClientSocketOwner | undefined;
+  /** To be closed, or our side to be ended, when all is written. */
+  #then: "close" | "end" | undefined;
+  /** Octets that are counted in what slow clients cost. */
+  #counted = 0;
+
+  constructor(poller: Poller, fd: number, tcp: boolean) {
+    super(poller, fd);
+    this.#tcp = tcp;
+  }
+
+  get descriptor(): number {
+    return this.fd;
+  }
+
+  get remote(): End {
+    return this.open && this.#tcp ? endOf(nameOf(this.fd, "remote")) : nowhere;
+  }
+
+  get local(): End {
+    return this.open && this.#tcp ? endOf(nameOf(this.fd, "local")) : nowhere;
+  }
+
+  get untaken(): number {
+    return this.unsent + (this.open ? unacknowledged(this.fd) : 0);
+  }
+
+  start(owner: ClientSocketOwner): void {
+    const started = this.#owner !== undefined;
+    this.#owner = owner;
+    if (!started && this.open && !this.watch(false)) this.destroy();
+  }
+
+  handOver(owner: ClientSocketOwner): void {
+    this.#owner = owner;
+  }
+
+  setNoDelay(): void {
+    if (this.open && this.#tcp) setNoDelay(this.fd);
+  }
+
+  protected received(memory: Buffer, length: number): void {
+    this.#owner?.socketReceived(memory, length);
+  }
+
+  protected ended(): void {
+    this.#owner?.socketEnded();
+  }
+
+  protected lost(): void {
+    this.destroy();
+  }
+
+  protected refused(): void {
+    this.destroy();
+  }
+
+  protected override moved(): void {
+    const { unsent } = this;
+    outflow.unsent += unsent - this.#counted;
+    this.#counted = unsent;
+  }
+
+  protected drained(): void {
+    if (this.#then === undefined) this.#owner?.socketDrained();
+    else if (this.#then === "close") this.destroy();
+    else shutdown(this.fd, SHUT_WR);
+  }
+
+  write(octets: Encoded, flushed?: () => void): void {
+    const taken = octets instanceof Uint8Array ? this.sendOne(octets) : this.sendAll(octets);
+    if (!taken) this.moved();
+    if (flushed !== undefined) this.whenFlushed(flushed);
+  }
+
+  end(): void {
+    if (!this.open || this.#then !== undefined) return;
+    this.#then = "end";
+    if (this.flushed) this.drained();
+  }
+
+  close(): void {
+    this.#then = "close";
+    if (this.flushed) this.destroy();
+  }
+
+  destroy(): void {
+    if (!this.open) return;
+    this.cease();
+    this.#forget();
+  }
+
+  reset(): void {
+    // A unix socket has no way to say so.
+    if (this.open && this.#tcp) closeByReset(this.fd);
+    this.destroy();
+  }
+
+  /** What was written and not taken is lost. */
+  #forget(): void {
+    outflow.unsent -= this.#counted;
+    this.#counted = 0;
+    if (closed.push(this) === 1) queueMicrotask(tellClosed);
+  }
+
+  tellClosed(): void {
+    this.#owner?.socketClosed();
+  }
+
+  release(): Socket {
+    this.#owner = undefined;
+    this.letGo();
+    return new Socket({ fd: this.fd, allowHalfOpen: true });
+  }
+}
+
+/** Connections that are accepted before others have their turn. */
+const acceptsMost = 64;
+/** Milliseconds until it is tried again where the system can give none. */
+const retryAfter = 100;
+
+/** A listening socket, whose connections it accepts. */
+export class SystemListener implements Pollable {
+  readonly #poller: Poller;
+  readonly #fd: number;
+  readonly #tcp: boolean;
+  readonly #accept: (socket: ClientSocket) => void;
+  #open = true;
+
+  /** Undefined where this Node has not what that needs; `fd` is its own from here on, otherwise. */
+  static listen(fd: number, accept: (socket: ClientSocket) => void): SystemListener | undefined {
+    const poller = Poller.own();
+    return poller && new SystemListener(poller, fd, accept);
+  }
+
+  private constructor(poller: Poller, fd: number, accept: (socket: ClientSocket) => void) {
+    this.#poller = poller;
+    this.#fd = fd;
+    this.#tcp = endOf(nameOf(fd, "local")).port >= 0;
+    this.#accept = accept;
+    // One that was inherited may be anything.
+    setNonblocking(fd);
+    poller.add(fd, this, false);
+  }
+
+  ready(): void {
+    for (let count = 0; this.#open; count += 1) {
+      if (count === acceptsMost) {
+        setImmediate(() => this.ready());
+        return;
+      }
+      const fd = accept(this.#fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) this.#accept(new SystemSocket(this.#poller, fd, this.#tcp));
+      else if (!this.#goesOn(lastError())) return;
+    }
+  }
+
+  /** Whether another may be had at once. */
+  #goesOn(errno: number): boolean {
+    if (errno === EAGAIN) return false;
+    const code = errorName(errno);
+    // The client has left meanwhile (accept(2)).
+    if (code === "ECONNABORTED" || code === "EINTR") return true;
+    log("error", "ingress", `Connections cannot be accepted: ${code}.`);
+    later(retryAfter, () => this.ready());
+    return false;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#poller.remove(this.#fd);
+    close(this.#fd);
+  }
+}

@@ -1,0 +1,235 @@
+// A connected socket that is used by system calls: what is read, what the kernel has not taken, and what becomes of both. Whose it
+// is says what that means: a connection made to somewhere else (system-connect.ts), or a client's (system-socket.ts).
+import type { Pollable, Poller } from "./poller.js";
+import {
+  close,
+  EAGAIN,
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  lastError,
+  MSG_MORE,
+  MSG_NOSIGNAL,
+  recv,
+  send,
+} from "./socket-calls.js";
+
+/** Whatever any of them receives is put here, and copied from here: buffers made for each read cost page faults. */
+const incoming = Buffer.allocUnsafeSlow(65536);
+/** Reads of one connection before others have their turn. */
+const readsMost = 16;
+
+interface Waiter {
+  /** Pieces that have to be gone before. */
+  readonly after: number;
+  readonly flushed: () => void;
+}
+
+export abstract class SystemStream implements Pollable {
+  protected readonly poller: Poller;
+  /** -1 where there is none. */
+  protected readonly fd: number;
+  protected open = true;
+  #watched = false;
+  /** What the kernel did not take; undefined where there is nothing. */
+  #unsent: Uint8Array[] | undefined;
+  /** Pieces that were in `unsent`, and how many of them have left. */
+  #queued = 0;
+  #gone = 0;
+  #waiters: Waiter[] | undefined;
+  /** Nothing more can be written. */
+  #broken = false;
+  #paused = false;
+  /** What became ready while it was paused, and was not read. */
+  #unread = 0;
+  #ended = false;
+
+  constructor(poller: Poller, fd: number) {
+    this.poller = poller;
+    this.fd = fd;
+  }
+
+  /** The first `length` octets of `memory` came, which is read into again afterwards. */
+  protected abstract received(memory: Buffer, length: number): void;
+  /** The peer sends nothing more. */
+  protected abstract ended(): void;
+  /** There is no connection any more. */
+  protected abstract lost(errno: number): void;
+  /** A write failed: the peer takes nothing more. */
+  protected abstract refused(): void;
+  /** All has left that the kernel had not taken, or never will. */
+  protected abstract drained(): void;
+  /** Some of it has. */
+  protected moved(): void {}
+
+  ready(events: number): void {
+    if ((events & EPOLLOUT) !== 0 && this.#unsent !== undefined) this.#sendOn(this.#unsent);
+    if ((events & ~EPOLLOUT) !== 0) this.#read(events);
+  }
+
+  /** From now on what comes is told, and with `writing` also that there is room to write. False where it cannot be. */
+  protected watch(writing: boolean): boolean {
+    this.#watched = this.poller.add(this.fd, this, writing);
+    return this.#watched;
+  }
+
+  // -- what comes
+
+  #read(events: number): void {
+    for (let reads = 0; this.open && !this.#ended; reads += 1) {
+      if (this.#paused) {
+        this.#unread |= events;
+        return;
+      }
+      if (reads === readsMost) {
+        setImmediate(() => this.#read(events));
+        return;
+      }
+      const length = recv(this.fd, incoming, incoming.length, 0);
+      if (length === 0) this.#end();
+      else if (length < 0) {
+        const errno = lastError();
+        if (errno !== EAGAIN) this.lost(errno);
+        return;
+      } else {
+        this.received(incoming, length);
+        if (length === incoming.length) continue;
+        // That was all there is. Where its end had come before it was read, it need not be asked for.
+        if ((events & (EPOLLRDHUP | EPOLLHUP)) === 0) return;
+        if ((events & EPOLLERR) === 0 && !this.#paused) this.#end();
+      }
+    }
+  }
+
+  #end(): void {
+    this.#ended = true;
+    if (this.open) this.ended();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    const events = this.#unread;
+    this.#unread = 0;
+    if (events !== 0) setImmediate(() => this.#read(events));
+  }
+
+  // -- what goes
+
+  get flushed(): boolean {
+    return this.#unsent === undefined;
+  }
+
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /** Octets that the kernel has not taken. */
+  get unsent(): number {
+    return this.#unsent === undefined ? 0 : this.#unsent.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Whether the kernel took all octets, or nobody will. */
+  protected sendOne(octets: Uint8Array): boolean {
+    return this.#sendWith(octets, MSG_NOSIGNAL);
+  }
+
+  protected sendAll(pieces: readonly Uint8Array[]): boolean {
+    let taken = true;
+    for (let at = 0; at < pieces.length; at += 1) {
+      const more = at < pieces.length - 1 ? MSG_MORE : 0;
+      taken = this.#sendWith(pieces[at] as Uint8Array, MSG_NOSIGNAL | more);
+    }
+    return taken;
+  }
+
+  #sendWith(octets: Uint8Array, flags: number): boolean {
+    if (this.#broken || !this.open) return true;
+    if (this.#unsent !== undefined) {
+      this.#unsent.push(octets);
+      this.#queued += 1;
+      return false;
+    }
+    const sent = this.#send(octets, flags);
+    if (sent === octets.length || this.#broken) return true;
+    this.#unsent = [octets.subarray(sent)];
+    this.#queued += 1;
+    if (this.poller.watchWriting(this.fd)) return false;
+    this.#break();
+    return true;
+  }
+
+  /** Octets that the kernel took. */
+  #send(octets: Uint8Array, flags: number): number {
+    if (octets.length === 0) return 0;
+    const sent = send(this.fd, octets, octets.length, flags);
+    if (sent >= 0) return sent;
+    if (lastError() !== EAGAIN) this.#break();
+    return 0;
+  }
+
+  #sendOn(pieces: Uint8Array[]): void {
+    for (let octets = pieces[0]; octets !== undefined; octets = pieces[0]) {
+      const sent = this.#send(octets, MSG_NOSIGNAL);
+      if (this.#broken) return;
+      if (sent < octets.length) {
+        pieces[0] = octets.subarray(sent);
+        this.moved();
+        this.#tellWaiters();
+        return;
+      }
+      pieces.shift();
+      this.#gone += 1;
+    }
+    this.#left();
+  }
+
+  /** What is left will never leave, and nobody is to wait for it. */
+  #break(): void {
+    this.#broken = true;
+    this.refused();
+    if (this.#unsent !== undefined) this.#left();
+  }
+
+  #left(): void {
+    this.#unsent = undefined;
+    this.#gone = this.#queued;
+    this.moved();
+    this.#tellWaiters();
+    if (this.open && this.flushed) this.drained();
+  }
+
+  #tellWaiters(): void {
+    while (this.open && (this.#waiters?.[0]?.after ?? Infinity) <= this.#gone) this.#waiters?.shift()?.flushed();
+  }
+
+  whenFlushed(flushed: () => void): void {
+    if (this.flushed) {
+      queueMicrotask(() => {
+        if (this.open) flushed();
+      });
+      return;
+    }
+    this.#waiters ??= [];
+    this.#waiters.push({ after: this.#queued, flushed });
+  }
+
+  /** The descriptor is another's from now on. */
+  protected letGo(): void {
+    this.open = false;
+    if (this.#watched) this.poller.release(this.fd);
+  }
+
+  /** At once; nothing is told any more. */
+  protected cease(): void {
+    if (!this.open) return;
+    this.open = false;
+    if (this.#watched) this.poller.remove(this.fd);
+    if (this.fd >= 0) close(this.fd);
+  }
+}
