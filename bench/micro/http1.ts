@@ -30,7 +30,7 @@ function varied(request: string): readonly Buffer[] {
   );
 }
 
-/** What all sockets read into (net/bare-socket.ts). */
+/** What all sockets read into (net/system-stream.ts). */
 const memory = Buffer.allocUnsafeSlow(65536);
 
 /** Requests that differ in their targets only. */

@@ -1,16 +1,16 @@
 // A front: the process that does all I/O with clients. Its supervisor starts it with the listening sockets as inherited
 // descriptors and tells it the rest; it ends when told to, or at once when the supervisor is gone.
-import { chmodSync, closeSync, rmSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
 import { log } from "../channels.js";
-import { type Config, type ListenProtocol, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
+import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, type ListenerRules, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
 import type { TlsDoor } from "../ingress/tls.js";
 import { backlog } from "../net/backlog.js";
-import type { ClientSocket } from "../net/client-socket.js";
 import { Deadlines, later } from "../net/deadline.js";
+import { listenPrivately } from "../net/listen.js";
 import { ResponseMemory } from "../net/response-memory.js";
-import { acceptWithSlabs } from "../net/slab-reads.js";
+import type { Accepting, acceptBySystemCalls } from "../net/system-socket.js";
 import type { TlsMaterial } from "../net/tls-identity.js";
 import { version } from "../package.js";
 import { LoadFailed } from "../python/embedded/bridge.js";
@@ -60,10 +60,10 @@ class Front {
   readonly #ingress: Ingress;
   readonly #accessLog: AccessLog | undefined;
   readonly #tls: TlsDoor | undefined;
-  readonly #listeners: readonly (readonly number[])[];
+  readonly #listeners: readonly number[];
   /** What accepts clients. */
   readonly #servers: { close(): unknown }[] = [];
-  readonly #listen: ListenBySystemCalls | undefined;
+  readonly #accept: AcceptBySystemCalls;
   #wires: readonly CloseWire[] = [];
 
   static async start(start: Start): Promise<Front> {
@@ -83,7 +83,7 @@ class Front {
     let application: EmbeddedApplication | undefined;
     if (embedded !== undefined && only !== undefined) {
       Object.assign(process.env, embedded.environment);
-      application = await EmbeddedApplication.start(config, only, embedded.python, start.listeners.flat());
+      application = await EmbeddedApplication.start(config, only, embedded.python, start.listeners);
       await checkHealth(application, start.held?.healthPath ?? "");
       tell({ type: "loaded", facts: application.facts });
       answering.set(only, application);
@@ -111,7 +111,7 @@ class Front {
     }
     const tls = await openTls(config, start.tls);
     const http2 = await loadHttp2(config);
-    const listen = await loadListen(config);
+    const { acceptBySystemCalls } = await import("../net/system-socket.js");
     const handlers = await Handlers.open(config, answering, {
       responseMemory,
       responseMemoryTotal,
@@ -119,7 +119,7 @@ class Front {
       drained: start.drained,
       ...(config.fronts > 1 ? { tellScarce: (address: string) => tell({ type: "scarce", address }) } : {}),
     });
-    const front = new Front(start, pools, application, handlers, deadlines, tls, http2, listen);
+    const front = new Front(start, pools, application, handlers, deadlines, tls, http2, acceptBySystemCalls);
     front.#wires = await Promise.all([...pools.values()].map((pool, index) => expectWorkers(start.wires[index], pool)));
     // Clients have a better place to wait than a queue that may be too short for all who came meanwhile.
     if (awaited.length > 0)
@@ -139,9 +139,9 @@ class Front {
     deadlines: Deadlines,
     tls: TlsDoor | undefined,
     http2: MakeHttp2 | undefined,
-    listen: ListenBySystemCalls | undefined,
+    accept: AcceptBySystemCalls,
   ) {
-    this.#listen = listen;
+    this.#accept = accept;
     this.#tls = tls;
     this.#config = start.config;
     this.#listeners = start.listeners;
@@ -160,42 +160,35 @@ class Front {
   }
 
   listen(): void {
-    const listeners = this.#listeners;
-    let waiting = listeners.flat().length;
-    for (const [index, descriptors] of listeners.entries()) {
+    let waiting = this.#listeners.length;
+    const listening = (): void => {
+      waiting -= 1;
+      if (waiting === 0) tell({ type: "listening" });
+    };
+    for (const [index, fd] of this.#listeners.entries()) {
       const { protocol = "http", peers, proxies: named, redirect, endpoint } = this.#config.listen[index] ?? {};
       const path = endpoint?.kind === "unix" ? endpoint.path : undefined;
       const admitted = peers && new TrustedProxies([...peers, "unix"]);
       const proxies = named && new TrustedProxies(named);
       const router = redirect === undefined ? undefined : new HttpsRedirect(this.#handlers.router, redirect);
       const rules = { protocol, admitted, proxies, router, path };
-      const listener = carriesOne(protocol) && proxies === undefined ? this.#listenTo(descriptors, rules) : undefined;
-      if (listener !== undefined) {
-        this.#servers.push(listener);
-        waiting -= descriptors.length;
-        if (waiting === 0) tell({ type: "listening" });
-        continue;
-      }
-      for (const fd of descriptors) {
-        const server = createServer(serverOptions);
-        this.#ingress.attach(server, rules);
-        server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
-        server.listen({ fd }, backlog, () => {
-          waiting -= 1;
-          if (waiting === 0) tell({ type: "listening" });
-        });
-        this.#servers.push(server);
-      }
+      const plain = protocol !== "https" && proxies === undefined;
+      const accepting = plain ? this.#acceptPlain(fd, rules) : undefined;
+      this.#servers.push(accepting ?? this.#serve(fd, rules, listening));
+      if (accepting !== undefined) listening();
     }
   }
 
-  /** Accepts by system calls, where that can be. */
-  #listenTo([fd, ...copies]: readonly number[], rules: ListenerRules): { close(): void } | undefined {
-    if (fd === undefined) return undefined;
-    const listener = this.#listen?.(fd, (socket) => this.#ingress.accept(socket, rules));
-    // All that wait are accepted by one.
-    if (listener !== undefined) for (const copy of copies) closeSync(copy);
-    return listener;
+  /** Undefined where this Node has not what that needs. */
+  #acceptPlain(fd: number, rules: ListenerRules): Accepting | undefined {
+    return this.#accept(fd, (socket) => this.#ingress.accept(socket, rules), this.#config.fronts > 1);
+  }
+
+  #serve(fd: number, rules: ListenerRules, listening: () => void): Server {
+    const server = createServer(serverOptions);
+    this.#ingress.attach(server, rules);
+    server.on("error", (error) => log("error", "ingress", `Connections cannot be accepted: ${error.message}.`));
+    return server.listen({ fd }, backlog, listening);
   }
 
   async drain(gently: boolean): Promise<void> {
@@ -284,32 +277,27 @@ class Front {
 type CloseWire = () => Promise<unknown>;
 
 /** Listens at `path` for the workers of a pool. */
-function expectWorkers(path = "", pool: WorkerPool): Promise<CloseWire> {
-  // A front that was killed leaves the socket's file, and its successor could not bind.
-  rmSync(path, { force: true });
-  return new Promise((resolve, reject) => {
-    const connected = new Set<Promise<void>>();
-    const accept = (socket: Socket): void => {
-      const left = new Promise<void>((gone) => {
-        socket.once("close", () => {
-          connected.delete(left);
-          gone();
-        });
-      });
-      connected.add(left);
-      pool.add(new WorkerLink(socket, pool));
-    };
-    const server = createServer(accept);
-    server.on("error", reject);
-    server.listen(path, () => {
-      acceptWithSlabs(server, accept);
-      chmodSync(path, 0o600);
-      resolve(() => {
-        server.close();
-        return Promise.all(connected);
+async function expectWorkers(path = "", pool: WorkerPool): Promise<CloseWire> {
+  const { acceptWithSlabs } = await import("../net/slab-reads.js");
+  // A front that was killed leaves the socket's file.
+  const fd = await listenPrivately(path);
+  const connected = new Set<Promise<void>>();
+  const accept = (socket: Socket): void => {
+    const left = new Promise<void>((gone) => {
+      socket.once("close", () => {
+        connected.delete(left);
+        gone();
       });
     });
-  });
+    connected.add(left);
+    pool.add(new WorkerLink(socket, pool));
+  };
+  const accepting = acceptWithSlabs(fd, accept) ?? createServer(accept).listen({ fd }, backlog);
+  return () => {
+    accepting.close();
+    rmSync(path, { force: true });
+    return Promise.all(connected);
+  };
 }
 
 async function openTls({ tls, http2 }: Config, material: TlsMaterial | undefined): Promise<TlsDoor | undefined> {
@@ -318,22 +306,7 @@ async function openTls({ tls, http2 }: Config, material: TlsMaterial | undefined
   return new TlsDoor(tls, material, http2 !== "off");
 }
 
-type ListenBySystemCalls = (fd: number, accept: (socket: ClientSocket) => void) => { close(): void } | undefined;
-
-/** Whether a connection is for one request, as web servers in front make them. */
-function carriesOne(protocol: ListenProtocol): boolean {
-  return protocol === "scgi" || protocol === "uwsgi";
-}
-
-/**
- * Only where it is of use: koffi takes milliseconds. Not for several fronts: whoever is awake first would take all connections that came
- * at once.
- */
-async function loadListen({ listen, fronts }: Config): Promise<ListenBySystemCalls | undefined> {
-  if (fronts > 1 || !listen.some(({ protocol }) => carriesOne(protocol))) return undefined;
-  const { SystemListener } = await import("../net/system-socket.js");
-  return SystemListener.listen;
-}
+type AcceptBySystemCalls = typeof acceptBySystemCalls;
 
 /** Only where it is spoken: node:http2 alone takes 15 ms. */
 async function loadHttp2({ http2, tls }: Config): Promise<MakeHttp2 | undefined> {

@@ -6,13 +6,13 @@ import type { Facts } from "../python/embedded/bridge.js";
 import type { Libpython } from "../python/libpython.js";
 
 export type ToFront =
-  /** First. `listeners` are descriptors of listening sockets this process inherited, several for each of `config.listen`. */
+  /** First. `listeners` are descriptors of listening sockets this process inherited, of `config.listen` one by one. */
   | {
       readonly type: "start";
       /** Which of `config.fronts` it is: 1, 2, 3 … */
       readonly front: number;
       readonly config: Config;
-      readonly listeners: readonly (readonly number[])[];
+      readonly listeners: readonly number[];
       /** The unix sockets on which to expect the workers of each pool, and the folder of their scoreboards; all in `runtime`. */
       readonly wires: readonly string[];
       readonly scoreboards: string;

@@ -2,7 +2,6 @@ import type { Server, Socket } from "node:net";
 import { log } from "../channels.js";
 import type { Config, ListenProtocol } from "../config/config.js";
 import type { VivariumError } from "../errors.js";
-import { acceptBare } from "../net/bare-socket.js";
 import { type ClientSocket, NetClientSocket } from "../net/client-socket.js";
 import { Deadlines, ticks } from "../net/deadline.js";
 import { type Descriptors, ownDescriptors } from "../net/descriptors.js";
@@ -209,10 +208,7 @@ export class Ingress implements IngressOptions {
       server.on("connection", (socket) => this.#arrive(socket, rules));
       return;
     }
-    const accept = (socket: ClientSocket): void => this.accept(socket, rules);
-    server.on("connection", (socket) => accept(new NetClientSocket(socket)));
-    if (server.listening) acceptBare(server, accept);
-    else server.once("listening", () => acceptBare(server, accept));
+    server.on("connection", (socket) => this.accept(new NetClientSocket(socket), rules));
   }
 
   /** Something comes before what the protocol has to say. */

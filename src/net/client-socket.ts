@@ -1,5 +1,5 @@
 // The connection of a client, as a door needs it: less than a net.Socket has, and so less than one costs. Two things are one:
-// libuv's own handle (bare-socket.ts), and a net.Socket for where that cannot be had.
+// system calls (system-socket.ts), and a net.Socket for TLS, the PROXY protocol, and where system calls cannot be had.
 import type { Socket } from "node:net";
 import { untakenOf } from "./untaken.js";
 

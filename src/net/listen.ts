@@ -2,7 +2,7 @@
 // when it dies, connections wait in the backlog for its successor. Node closes a listening socket with the process (or
 // cluster worker) that listens, hence the system calls.
 import { lookup } from "node:dns/promises";
-import { lchownSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { chmodSync, lchownSync, lstatSync, readFileSync, rmSync, unlinkSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
 import { dirname } from "node:path";
 import type { ListenAddress } from "../config/config.js";
@@ -198,6 +198,22 @@ async function clearPath(address: ListenAddress, path: string): Promise<void> {
         "ERR_LISTEN_IN_USE",
         `Cannot listen on ${address.url}: ${unixHolder(path) ?? "another server"} answers there; stop it or choose another path.`,
       );
+  }
+}
+
+/** A unix socket to which only this process's user can connect. Removes what has its path. Rejects with a `SystemError`. */
+export async function listenPrivately(path: string): Promise<number> {
+  const calls = await libc();
+  rmSync(path, { force: true });
+  const fd = calls.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
+  try {
+    calls.bind(fd, sockaddrUnix(path));
+    chmodSync(path, 0o600);
+    calls.listen(fd, backlog);
+    return fd;
+  } catch (error) {
+    calls.close(fd);
+    throw error;
   }
 }
 

@@ -18,7 +18,7 @@ import {
 
 /** Something with a descriptor. */
 export interface Pollable {
-  /** These (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR) have become so, and are not told again while they are. */
+  /** These (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR) have become so, and are not told again while they are, unless so asked. */
   ready(events: number): void;
 }
 
@@ -106,21 +106,30 @@ export class Poller {
 
   /** Watches a descriptor until `remove`; that there is room to write only with `writing`. False where it cannot be watched. */
   add(fd: number, member: Pollable, writing: boolean): boolean {
+    return this.#add(fd, member, EPOLLET | (writing ? EPOLLOUT : 0));
+  }
+
+  /** The same, told again and again while there is something to read. */
+  addListening(fd: number, member: Pollable): boolean {
+    return this.#add(fd, member, 0);
+  }
+
+  #add(fd: number, member: Pollable, events: number): boolean {
     this.#serial = (this.#serial + 1) | 0;
     this.#serials[fd] = this.#serial;
-    if (!this.#control(EPOLL_CTL_ADD, fd, writing)) return false;
+    if (!this.#control(EPOLL_CTL_ADD, fd, events)) return false;
     this.#members[fd] = member;
     return true;
   }
 
   /** From now on room to write is told too, now at once if there is some. */
   watchWriting(fd: number): boolean {
-    return this.#control(EPOLL_CTL_MOD, fd, true);
+    return this.#control(EPOLL_CTL_MOD, fd, EPOLLET | EPOLLOUT);
   }
 
-  #control(operation: number, fd: number, writing: boolean): boolean {
+  #control(operation: number, fd: number, events: number): boolean {
     const event = this.#event;
-    event[0] = EPOLLIN | EPOLLRDHUP | EPOLLET | (writing ? EPOLLOUT : 0);
+    event[0] = EPOLLIN | EPOLLRDHUP | events;
     event[descriptorAt] = fd;
     event[serialAt] = this.#serials[fd] ?? 0;
     return epollControl(this.#epoll, operation, fd, this.#eventMemory) === 0;
@@ -133,7 +142,7 @@ export class Poller {
 
   /** Of a descriptor that stays open. */
   release(fd: number): void {
-    this.#control(EPOLL_CTL_DEL, fd, false);
+    this.#control(EPOLL_CTL_DEL, fd, 0);
     this.remove(fd);
   }
 

@@ -54,6 +54,7 @@ export const connect: WithAddress = library.func("int connect(int, const void *,
 export const send: Move = library.func("long send(int, const void *, ulong, int)");
 export const recv: Move = library.func("long recv(int, void *, ulong, int)");
 export const accept: Accept = library.func("int accept4(int, void *, void *, int)");
+export const listen: (fd: number, backlog: number) => number = library.func("int listen(int, int)");
 export const shutdown: (fd: number, how: number) => number = library.func("int shutdown(int, int)");
 export const close: (fd: number) => number = library.func("int close(int)");
 export const epollCreate: (flags: number) => number = library.func("int epoll_create1(int)");

@@ -1,10 +1,11 @@
-// Clients' connections by system calls, for doors where each carries one request (SCGI, uwsgi): to accept, answer and close one costs
-// half of what it does with libuv's handles, and all that wait are accepted at once, so that a worker is woken once for several. On
-// connections that are kept it would gain nothing.
+// Clients' connections by system calls: to accept, answer and close one costs half of what it does with libuv's handles, and all
+// that wait are accepted at once, so that a worker is woken once for several. A request on a connection that is kept costs up to a tenth
+// less: what became ready is told in one call from the event loop, not in one for each connection.
 
-import { Socket } from "node:net";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { networkInterfaces } from "node:os";
 import { log } from "../channels.js";
+import { backlog } from "./backlog.js";
 import type { ClientSocket, ClientSocketOwner, Encoded, End } from "./client-socket.js";
 import { outflow } from "./client-socket.js";
 import { later } from "./deadline.js";
@@ -18,6 +19,7 @@ import {
   EAGAIN,
   errorName,
   lastError,
+  listen,
   nameOf,
   SHUT_WR,
   setNoDelay,
@@ -26,6 +28,9 @@ import {
   unacknowledged,
 } from "./socket-calls.js";
 import { SystemStream } from "./system-stream.js";
+
+/** What a net.Socket is made with; `onread` is documented for `net.connect`. */
+export type SocketOptions = SocketConstructorOpts & { readonly onread?: OnReadOpts };
 
 const nowhere: End = { address: "", port: -1 };
 
@@ -53,12 +58,14 @@ function tellClosed(): void {
   for (const socket of closed.splice(0)) socket.tellClosed();
 }
 
-class SystemSocket extends SystemStream implements ClientSocket {
+export class SystemSocket extends SystemStream implements ClientSocket {
   path?: string;
   readonly #tcp: boolean;
   #owner: ClientSocketOwner | undefined;
   /** To be closed, or our side to be ended, when all is written. */
   #then: "close" | "end" | undefined;
+  /** What has its descriptor now. */
+  #released: Socket | undefined;
   /** Octets that are counted in what slow clients cost. */
   #counted = 0;
 
@@ -72,10 +79,18 @@ class SystemSocket extends SystemStream implements ClientSocket {
   }
 
   get remote(): End {
+    if (this.#released !== undefined) {
+      const { remoteAddress: address = "", remotePort: port = -1 } = this.#released;
+      return { address, port };
+    }
     return this.open && this.#tcp ? endOf(nameOf(this.fd, "remote")) : nowhere;
   }
 
   get local(): End {
+    if (this.#released !== undefined) {
+      const { localAddress: address = "", localPort: port = -1 } = this.#released;
+      return { address, port };
+    }
     return this.open && this.#tcp ? endOf(nameOf(this.fd, "local")) : nowhere;
   }
 
@@ -165,10 +180,11 @@ class SystemSocket extends SystemStream implements ClientSocket {
     this.#owner?.socketClosed();
   }
 
-  release(): Socket {
+  release(how: SocketOptions = { allowHalfOpen: true }): Socket {
     this.#owner = undefined;
     this.letGo();
-    return new Socket({ fd: this.fd, allowHalfOpen: true });
+    this.#released = new Socket({ ...how, fd: this.fd, readable: true, writable: true });
+    return this.#released;
   }
 }
 
@@ -177,36 +193,48 @@ const acceptsMost = 64;
 /** Milliseconds until it is tried again where the system can give none. */
 const retryAfter = 100;
 
-/** A listening socket, whose connections it accepts. */
-export class SystemListener implements Pollable {
+/** What accepts connections. */
+export interface Accepting {
+  close(): void;
+}
+
+/**
+ * Gives the connections of a listening socket, of which `fd` is its own from here on, to `accept`. `shared`: other processes accept from
+ * it, too, and are left what this one does not come to at once. Undefined where this Node has not what that needs.
+ */
+export function acceptBySystemCalls(
+  fd: number,
+  accept: (socket: SystemSocket) => void,
+  shared: boolean,
+): Accepting | undefined {
+  const poller = Poller.own();
+  return poller && new SystemListener(poller, fd, accept, shared);
+}
+
+class SystemListener implements Pollable, Accepting {
   readonly #poller: Poller;
   readonly #fd: number;
   readonly #tcp: boolean;
-  readonly #accept: (socket: ClientSocket) => void;
+  readonly #accept: (socket: SystemSocket) => void;
+  readonly #most: number;
   #open = true;
+  /** It is not watched for a while. */
+  #resting = false;
 
-  /** Undefined where this Node has not what that needs; `fd` is its own from here on, otherwise. */
-  static listen(fd: number, accept: (socket: ClientSocket) => void): SystemListener | undefined {
-    const poller = Poller.own();
-    return poller && new SystemListener(poller, fd, accept);
-  }
-
-  private constructor(poller: Poller, fd: number, accept: (socket: ClientSocket) => void) {
+  constructor(poller: Poller, fd: number, accept: (socket: SystemSocket) => void, shared: boolean) {
     this.#poller = poller;
     this.#fd = fd;
     this.#tcp = endOf(nameOf(fd, "local")).port >= 0;
     this.#accept = accept;
+    this.#most = shared ? 1 : acceptsMost;
     // One that was inherited may be anything.
     setNonblocking(fd);
-    poller.add(fd, this, false);
+    listen(fd, backlog);
+    poller.addListening(fd, this);
   }
 
   ready(): void {
-    for (let count = 0; this.#open; count += 1) {
-      if (count === acceptsMost) {
-        setImmediate(() => this.ready());
-        return;
-      }
+    for (let count = 0; this.#open && count < this.#most; count += 1) {
       const fd = accept(this.#fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) this.#accept(new SystemSocket(this.#poller, fd, this.#tcp));
       else if (!this.#goesOn(lastError())) return;
@@ -220,14 +248,21 @@ export class SystemListener implements Pollable {
     // The client has left meanwhile (accept(2)).
     if (code === "ECONNABORTED" || code === "EINTR") return true;
     log("error", "ingress", `Connections cannot be accepted: ${code}.`);
-    later(retryAfter, () => this.ready());
+    // It would be told again without end.
+    this.#resting = true;
+    this.#poller.release(this.#fd);
+    later(retryAfter, () => {
+      this.#resting = false;
+      if (this.#open) this.#poller.addListening(this.#fd, this);
+    });
     return false;
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#poller.remove(this.#fd);
+    // Other processes have the socket: closed, it would still be watched.
+    if (!this.#resting) this.#poller.release(this.#fd);
     close(this.#fd);
   }
 }

@@ -67,22 +67,6 @@ const answerWithin = 1000;
 /** stdin, stdout, stderr and the channel come before the listeners. */
 const firstListener = 4;
 
-/**
- * The only front gets so many descriptors of each listening socket. libuv accepts one connection from each in a turn of the event
- * loop: with one descriptor, web servers that connect anew for each request are served one by one, and a worker is woken
- * for each. Measured behind nginx over uwsgi, hello: 261 µs of CPU a request with 1, 236 with 2, 208 with 4, 191 with 8,
- * 238 with 16. A connection that comes alone costs the others a failing system call each.
- */
-const acceptors = 8;
-
-/**
- * Of several fronts, which all accept from the same sockets, each has one: the one that wakes first would take as many as it has
- * descriptors (of eight connections made at once 0.86 were one front's with 8, 0.78 with 1), and in embedded mode who is busy with
- * a request must not hold connections that another could serve. What a request costs that comes with a connection of its own was
- * not seen to differ.
- */
-const acceptorsOfSeveral = 1;
-
 /** What a process printed before its end arrives within so long after it, ms: it is in the pipe already. */
 const lastWordsWithin = 200;
 
@@ -108,10 +92,9 @@ export class FrontProcess {
 
   constructor(settings: FrontSettings, listener: FrontListener) {
     const { python } = settings;
-    const { fronts, hangTimeout, pools } = settings.config;
+    const { hangTimeout, pools } = settings.config;
     this.#embedded = python !== undefined;
-    const each = this.#embedded || fronts > 1 ? acceptorsOfSeveral : acceptors;
-    const listeners = settings.listeners.flatMap((fd) => new Array<number>(each).fill(fd));
+    const { listeners } = settings;
     const own = firstListener + listeners.length;
     const stdio: StdioOptions =
       python === undefined
@@ -162,9 +145,7 @@ export class FrontProcess {
       type: "start",
       front: settings.number,
       config: settings.config,
-      listeners: settings.listeners.map((_, index) =>
-        Array.from({ length: each }, (__, acceptor) => firstListener + index * each + acceptor),
-      ),
+      listeners: listeners.map((_, index) => firstListener + index),
       wires: settings.wires,
       scoreboards: settings.scoreboards,
       runtime: settings.runtime,

@@ -9,15 +9,15 @@ import type { ListenProtocol } from "../../src/config/config.js";
 import type { Exchange, Handler, ResponseHead } from "../../src/exchange.js";
 import type { BodyStore } from "../../src/ingress/body.js";
 import { Http2Door } from "../../src/ingress/http2.js";
-import { Ingress, type IngressConfig, serverOptions } from "../../src/ingress/ingress.js";
+import { Ingress, type IngressConfig, type ListenerRules, serverOptions } from "../../src/ingress/ingress.js";
 import { RequestMemory } from "../../src/ingress/request-memory.js";
 import { Shortage } from "../../src/ingress/shortage.js";
 import type { TlsDoor } from "../../src/ingress/tls.js";
-import { NetClientSocket } from "../../src/net/client-socket.js";
 import { Deadlines } from "../../src/net/deadline.js";
 import { Descriptors } from "../../src/net/descriptors.js";
 import { TrustedProxies } from "../../src/routing/forwarded.js";
 import { Router } from "../../src/routing/router.js";
+import { listenFor } from "../net/accepting.js";
 
 export interface Served {
   readonly ingress: Ingress;
@@ -49,7 +49,7 @@ export async function serve(
   config: Partial<IngressConfig> & Surroundings = {},
   unixSocket = false,
   protocol: ListenProtocol = "http",
-  bare = true,
+  bySystemCalls = true,
 ): Promise<Served> {
   const tempDir = mkdtempSync(join(tmpdir(), "vivarium-ingress-"));
   const deadlines = new Deadlines(false);
@@ -88,38 +88,51 @@ export async function serve(
     ...(config.descriptors && { descriptors: config.descriptors }),
     tls: config.tls,
   });
-  const server = createServer(serverOptions);
   const proxies = config.proxies && new TrustedProxies(config.proxies);
-  if (bare) ingress.attach(server, { protocol, proxies });
-  else server.on("connection", (socket) => ingress.accept(new NetClientSocket(socket), { protocol }));
   const path = join(tempDir, "listen");
-  server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
-  await once(server, "listening");
+  const rules = { protocol, proxies };
+  const listening =
+    bySystemCalls && protocol !== "https" && proxies === undefined
+      ? await listenFor((socket) => ingress.accept(socket, rules), unixSocket ? path : "")
+      : await listenWithNode(ingress, rules, unixSocket ? path : "");
   const clients: Client[] = [];
   context.after(async () => {
     for (const client of clients) client.socket.destroy();
     ingress.destroy();
-    server.close();
-    await once(server, "close");
+    await listening.close();
     rmSync(tempDir, { recursive: true });
   });
-  const address = server.address();
+  const { port } = listening;
   return {
     ingress,
     deadlines,
     tempDir,
-    port: typeof address === "object" && address !== null ? address.port : 0,
+    port,
     async connect() {
-      const socket =
-        typeof address === "object" && address !== null
-          ? createConnection({ port: address.port, host: "127.0.0.1", allowHalfOpen: true })
-          : createConnection({ path, allowHalfOpen: true });
+      const socket = unixSocket
+        ? createConnection({ path, allowHalfOpen: true })
+        : createConnection({ port, host: "127.0.0.1", allowHalfOpen: true });
       await once(socket, "connect");
       const client = new Client(socket);
       clients.push(client);
       return client;
     },
   };
+}
+
+/** As where connections cannot be accepted by system calls. */
+async function listenWithNode(
+  ingress: Ingress,
+  rules: ListenerRules,
+  path: string,
+): Promise<{ readonly port: number; close(): Promise<unknown> }> {
+  const server = createServer(serverOptions);
+  ingress.attach(server, rules);
+  server.listen(path === "" ? { host: "127.0.0.1", port: 0 } : { path });
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  return { port, close: () => once(server.close(), "close") };
 }
 
 /** Where bodies are kept, for a receiver without an ingress. */

@@ -1,17 +1,24 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { acceptBare, BareSocket } from "../../src/net/bare-socket.js";
 import { type ClientSocket, type ClientSocketOwner, NetClientSocket } from "../../src/net/client-socket.js";
+import { type Listening, listenFor } from "./accepting.js";
 
-const kinds: Readonly<Record<string, (server: Server, accept: (socket: ClientSocket) => void) => void>> = {
-  bare: (server, accept) => assert.equal(acceptBare(server, accept), true, "this Node has what it needs"),
-  "on a net.Socket": (server, accept) => server.on("connection", (socket) => accept(new NetClientSocket(socket))),
-};
+type Listen = (accept: (socket: ClientSocket) => void, path?: string) => Promise<Listening>;
+
+async function listenWithNode(accept: (socket: ClientSocket) => void, path = ""): Promise<Listening> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => accept(new NetClientSocket(socket)));
+  server.listen(path === "" ? { host: "127.0.0.1", port: 0 } : { path });
+  await once(server, "listening");
+  const address = server.address();
+  return { port: typeof address === "object" && address !== null ? address.port : 0, close: () => server.close() };
+}
+
+const kinds: Readonly<Record<string, Listen>> = { "by system calls": listenFor, "on a net.Socket": listenWithNode };
 
 interface Pair {
   readonly socket: ClientSocket;
@@ -49,17 +56,17 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-for (const [kind, attach] of Object.entries(kinds)) {
+for (const [kind, listen] of Object.entries(kinds)) {
   /** A client's socket and its client, until the test ends. */
   const pair = async (context: TestContext, unixSocket = false): Promise<Pair> => {
     const folder = mkdtempSync(join(tmpdir(), "vivarium-socket-"));
     const path = join(folder, "listen");
-    const server = createServer({ allowHalfOpen: true });
-    server.listen(unixSocket ? { path } : { host: "127.0.0.1", port: 0 });
-    await once(server, "listening");
-    const accepted = new Promise<ClientSocket>((resolve) => attach(server, resolve));
-    const address = server.address();
-    const to = typeof address === "object" && address !== null ? { port: address.port, host: "127.0.0.1" } : { path };
+    let take = (_: ClientSocket): void => {};
+    const accepted = new Promise<ClientSocket>((resolve) => {
+      take = resolve;
+    });
+    const listening = await listen((socket) => take(socket), unixSocket ? path : "");
+    const to = unixSocket ? { path } : { port: listening.port, host: "127.0.0.1" };
     const client = createConnection({ ...to, allowHalfOpen: true });
     client.on("error", () => {});
     const owner = new Told();
@@ -69,7 +76,7 @@ for (const [kind, attach] of Object.entries(kinds)) {
     context.after(async () => {
       client.destroy();
       socket.destroy();
-      server.close();
+      listening.close();
       await until(() => owner.events.includes("closed"));
       rmSync(folder, { recursive: true });
     });
@@ -239,31 +246,72 @@ for (const [kind, attach] of Object.entries(kinds)) {
   });
 }
 
-test("two bare sockets that read into the same memory each get what is theirs", async (t) => {
-  const server = createServer({ allowHalfOpen: true }, () => assert.fail("connections come bare"));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const sockets: BareSocket[] = [];
+test("two sockets that read into the same memory each get what is theirs", async (t) => {
+  const sockets: ClientSocket[] = [];
   const owners: Told[] = [];
-  acceptBare(server, (socket) => {
-    assert.ok(socket instanceof BareSocket);
+  const { port, close } = await listenFor((socket) => {
     const owner = new Told();
     sockets.push(socket);
     owners.push(owner);
     socket.start(owner);
   });
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
   const clients = ["aaaa", "bbbb"].map((text) => {
-    const client = createConnection({ port: address.port, host: "127.0.0.1" });
+    const client = createConnection({ port, host: "127.0.0.1" });
     for (let i = 0; i < 50; i++) client.write(text);
     return client;
   });
   t.after(() => {
     for (const client of clients) client.destroy();
     for (const socket of sockets) socket.destroy();
-    server.close();
+    close();
   });
   await until(() => owners.length === 2 && owners.every(({ received }) => received.length === 200));
   assert.deepEqual(owners.map(({ received }) => received).sort(), ["aaaa".repeat(50), "bbbb".repeat(50)]);
+});
+
+test("a socket that is released is a net.Socket, which has what came meanwhile, and still says who its ends are", async (t) => {
+  const accepted: ClientSocket[] = [];
+  const { port, close } = await listenFor((socket) => accepted.push(socket));
+  const client = createConnection({ port, host: "127.0.0.1" });
+  t.after(() => {
+    client.destroy();
+    close();
+  });
+  client.write("hello ");
+  await until(() => accepted.length === 1);
+  const [socket] = accepted;
+  assert.ok(socket !== undefined);
+  const owner = new Told();
+  socket.start(owner);
+  await until(() => owner.received === "hello ");
+  const ends = [socket.remote, socket.local];
+  const released = socket.release();
+  client.write("again");
+  const [octets] = await once(released.resume(), "data");
+  assert.equal(String(octets), "again");
+  assert.deepEqual([socket.remote, socket.local], ends);
+  released.end("answer");
+  const [answer] = await once(client, "data");
+  assert.equal(String(answer), "answer");
+  client.end();
+  await once(released, "close");
+  assert.deepEqual([owner.received, owner.events], ["hello ", []], "nothing is told any more");
+});
+
+test("connections are accepted for as long as it listens, however many come at once, and no longer", async (t) => {
+  const accepted: ClientSocket[] = [];
+  const { port, close } = await listenFor((socket) => accepted.push(socket));
+  const clients = Array.from({ length: 100 }, () =>
+    createConnection({ port, host: "127.0.0.1" }).on("error", () => {}),
+  );
+  t.after(() => {
+    for (const client of clients) client.destroy();
+    for (const socket of accepted) socket.destroy();
+  });
+  await until(() => accepted.length === 100);
+  close();
+  close();
+  const late = createConnection({ port, host: "127.0.0.1" });
+  const [error] = await once(late, "error");
+  assert.equal(error.code, "ECONNREFUSED");
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { listenPrivately } from "../../src/net/listen.js";
 import { acceptWithSlabs } from "../../src/net/slab-reads.js";
 import { removeFolder, temporaryFolder } from "../support/tools.js";
 
@@ -11,13 +12,16 @@ test("what was read stays as it was, however much is read after it; the end of t
   const path = join(folder, "socket");
   const read: Buffer[] = [];
   const memories = new Set<ArrayBufferLike>();
+  const fd = await listenPrivately(path);
+  let close = (): void => {};
   const accepted = new Promise<Socket>((resolve) => {
-    const server = createServer(resolve);
-    server.listen(path, () => acceptWithSlabs(server, resolve));
-    server.unref();
+    const accepting = acceptWithSlabs(fd, resolve);
+    assert.ok(accepting !== undefined, "this Node has what it needs");
+    close = () => accepting.close();
   });
   const client = connect(path);
   const socket = await accepted;
+  close();
   socket.on("data", (octets: Buffer) => {
     read.push(octets);
     memories.add(octets.buffer);
