@@ -160,7 +160,12 @@ async def _route(scope, receive, send):
 
 async def lifespan(scope, receive, send):
     await receive()
-    room = scope["state"]["room"] = Room(DATABASE)
+    try:
+        room = scope["state"]["room"] = Room(DATABASE)
+    except Exception as error:
+        # Without this it would be an application without a lifespan, and be asked for pages all the same.
+        await send({"type": "lifespan.startup.failed", "message": "The room is closed: %s." % error})
+        return
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await room.close()

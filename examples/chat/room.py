@@ -10,6 +10,7 @@ import sqlite3
 import time
 
 LOOK = 0.05  # seconds between two looks
+WAIT = 20  # seconds for which another process may write
 
 
 class Room:
@@ -25,9 +26,17 @@ class Room:
         self._looking = self._loop.create_task(self._look())
 
     def _connect(self):
-        connection = sqlite3.connect(self._path, timeout=20, isolation_level=None)
-        connection.execute("PRAGMA journal_mode=WAL")
-        return connection
+        connection = sqlite3.connect(self._path, timeout=WAIT, isolation_level=None)
+        until = time.monotonic() + WAIT
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return connection
+            except sqlite3.OperationalError:
+                # Another worker does the same to a new database at this moment: for that alone SQLite does not wait.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
     async def close(self):
         self._looking.cancel()

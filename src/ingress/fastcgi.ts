@@ -59,8 +59,9 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
   /** What several requests write in one turn, and who wants to know when it left: it is held back until the turn's end. */
   #gathered: Uint8Array[] = [];
   #gatheredBy: (() => void)[] = [];
-  /** Writes that the socket has not reported yet. */
+  /** Writes that have not left yet; of these those that nobody but this connection wants to know of. */
   #unflushed = 0;
+  #undrained = 0;
   /** Octets written. */
   #octets = 0;
   /** What the deadline is of, and how many requests had begun when it was set: what drips in does not move it. */
@@ -116,7 +117,10 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
   }
 
   socketDrained(): void {
+    this.#unflushed -= this.#undrained;
+    this.#undrained = 0;
     if (this.#lingering) this.#awaitEnd();
+    else this.#eased();
   }
 
   socketClosed(): void {
@@ -227,6 +231,7 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
     this.#requests.delete(request.id);
     this.#decoder.release(request.id);
     this.#maybeClose(request.keepConnection, request.whole);
+    this.#restAlone();
   }
 
   #maybeClose(keepConnection: boolean, whole = true): void {
@@ -256,15 +261,28 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
 
   // -- the flow
 
-  write(octets: Encoded, flushed: () => void = this.#written): void {
+  write(octets: Encoded, flushed?: () => void): void {
+    this.#octets += lengthOf(octets);
+    if (this.#gatheredBy.length > 0 || this.#requests.size > 1) {
+      this.#await();
+      this.#gather(octets, flushed ?? this.#written);
+    } else if (flushed !== undefined) {
+      this.#await();
+      this.#socket.write(octets, flushed);
+    } else {
+      this.#socket.write(octets);
+      // Mostly it has left by now.
+      if (this.#socket.unsent === 0) return;
+      this.#await();
+      this.#undrained += 1;
+    }
+    if (this.#socket.unsent > unreadMost) this.#flow();
+  }
+
+  /** There is one more write that is to leave. */
+  #await(): void {
     if (this.#unflushed === 0 && !this.#lingering) this.#awaitTaken();
     this.#unflushed += 1;
-    this.#octets += lengthOf(octets);
-    if (this.#gatheredBy.length > 0 || this.#requests.size > 1) this.#gather(octets, flushed);
-    else {
-      this.#socket.write(octets, flushed);
-      if (this.#socket.unsent > unreadMost) this.#flow();
-    }
   }
 
   #gather(octets: Encoded, flushed: () => void): void {
@@ -288,6 +306,11 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
 
   written(): void {
     this.#unflushed -= 1;
+    this.#eased();
+  }
+
+  /** Something has left. */
+  #eased(): void {
     if (this.#unflushed === 0) this.#rest();
     if (this.#paused) this.#flow();
   }
@@ -317,9 +340,14 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
     this.options.pace.begin(this, Number.NEGATIVE_INFINITY);
   }
 
-  /** Sets the deadline where nothing waits to be written. */
+  /** All that came was read. */
   #rest(): void {
     if (this.#receiving > 0) for (const request of this.#requests.values()) request.rest();
+    this.#restAlone();
+  }
+
+  /** Sets the deadline where nothing waits to be written. */
+  #restAlone(): void {
     if (this.#unflushed > 0 || this.#lingering) return;
     const { deadlines, keepAlive, headTimeout } = this.options;
     const decoder = this.#decoder;

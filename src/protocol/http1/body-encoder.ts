@@ -5,10 +5,12 @@
 export type BodyFraming = "none" | "length" | "chunked" | "close";
 
 /**
- * A body up to this is copied behind its head. Through Node's sockets one buffer cost less CPU than two up to here (30 µs
- * a response of 16,000 octets against 39) and the same at twice the size.
+ * A body up to this is copied behind its head. Of 10 KB sent by two system calls a response cost the front 22.5 µs, and 24.4 in one
+ * buffer, which has to be made and filled.
  */
-const copied = 16384;
+const copied = 4096;
+/** The same for a part between what frames it, which would be three. */
+const partCopied = 16384;
 const empty: Buffer = Buffer.alloc(0);
 const nothing: readonly Uint8Array[] = [];
 const lineEnd: Buffer = Buffer.from("\r\n", "latin1");
@@ -76,6 +78,9 @@ export class BodyEncoder {
     }
     const headLength = first.length + fields.length + text.length;
     const together = admitted.length <= copied;
+    if (!together && fields.length === 0 && text === "") {
+      return after.length === 0 ? [first, admitted] : [first, admitted, after];
+    }
     const octets = Buffer.allocUnsafe(headLength + (together ? admitted.length + after.length : 0));
     octets.set(first, 0);
     if (fields.length > 0) octets.set(fields, first.length);
@@ -95,7 +100,7 @@ export class BodyEncoder {
     if (admitted.length === 0) return last ? [lastChunk] : nothing;
     const size = `${admitted.length.toString(16)}\r\n`;
     const closing = last ? closingChunk : lineEnd;
-    if (admitted.length > copied) return [Buffer.from(size, "latin1"), admitted, closing];
+    if (admitted.length > partCopied) return [Buffer.from(size, "latin1"), admitted, closing];
     const chunk = Buffer.allocUnsafe(size.length + admitted.length + closing.length);
     chunk.write(size, 0, "latin1");
     chunk.set(admitted, size.length);
