@@ -34,6 +34,7 @@ export abstract class SystemStream implements Pollable {
   #watched = false;
   /** What the kernel did not take; undefined where there is nothing. */
   #unsent: Uint8Array[] | undefined;
+  #unsentOctets = 0;
   /** Pieces that were in `unsent`, and how many of them have left. */
   #queued = 0;
   #gone = 0;
@@ -131,7 +132,7 @@ export abstract class SystemStream implements Pollable {
 
   /** Octets that the kernel has not taken. */
   get unsent(): number {
-    return this.#unsent === undefined ? 0 : this.#unsent.reduce((sum, { length }) => sum + length, 0);
+    return this.#unsentOctets;
   }
 
   /** Whether the kernel took all octets, or nobody will. */
@@ -152,12 +153,14 @@ export abstract class SystemStream implements Pollable {
     if (this.#broken || !this.open) return true;
     if (this.#unsent !== undefined) {
       this.#unsent.push(octets);
+      this.#unsentOctets += octets.length;
       this.#queued += 1;
       return false;
     }
     const sent = this.#send(octets, flags);
     if (sent === octets.length || this.#broken) return true;
     this.#unsent = [octets.subarray(sent)];
+    this.#unsentOctets = octets.length - sent;
     this.#queued += 1;
     if (this.poller.watchWriting(this.fd)) return false;
     this.#break();
@@ -174,17 +177,17 @@ export abstract class SystemStream implements Pollable {
   }
 
   #sendOn(pieces: Uint8Array[]): void {
-    for (let octets = pieces[0]; octets !== undefined; octets = pieces[0]) {
+    while (pieces.length > 0) {
+      const octets = beginningOf(pieces);
       const sent = this.#send(octets, MSG_NOSIGNAL);
       if (this.#broken) return;
+      this.#unsentOctets -= sent;
+      this.#gone += takeOut(pieces, sent);
       if (sent < octets.length) {
-        pieces[0] = octets.subarray(sent);
         this.moved();
         this.#tellWaiters();
         return;
       }
-      pieces.shift();
-      this.#gone += 1;
     }
     this.#left();
   }
@@ -198,6 +201,7 @@ export abstract class SystemStream implements Pollable {
 
   #left(): void {
     this.#unsent = undefined;
+    this.#unsentOctets = 0;
     this.#gone = this.#queued;
     this.moved();
     this.#tellWaiters();
@@ -229,7 +233,42 @@ export abstract class SystemStream implements Pollable {
   protected cease(): void {
     if (!this.open) return;
     this.open = false;
+    this.#unsent = undefined;
+    this.#unsentOctets = 0;
     if (this.#watched) this.poller.remove(this.fd);
     if (this.fd >= 0) close(this.fd);
   }
 }
+
+/** Octets that small pieces are put together to, and the most pieces. */
+const joinedMost = 65536;
+const piecesMost = 256;
+
+/** What is sent at once: the first piece, or several that are small. */
+function beginningOf(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces;
+  if (first === undefined || pieces.length === 1 || first.length >= joinedMost) return first ?? nothing;
+  let count = 0;
+  for (let size = 0; count < piecesMost && count < pieces.length; count += 1) {
+    size += (pieces[count] as Uint8Array).length;
+    if (size > joinedMost) break;
+  }
+  return count < 2 ? first : Buffer.concat(pieces.slice(0, count));
+}
+
+/** Takes so many octets out at the beginning. How many pieces are gone. */
+function takeOut(pieces: Uint8Array[], octets: number): number {
+  let left = octets;
+  let gone = 0;
+  for (; gone < pieces.length; gone += 1) {
+    const { length } = pieces[gone] as Uint8Array;
+    if (length > left) break;
+    left -= length;
+  }
+  pieces.splice(0, gone);
+  const first = pieces[0];
+  if (left > 0 && first !== undefined) pieces[0] = first.subarray(left);
+  return gone;
+}
+
+const nothing = new Uint8Array(0);

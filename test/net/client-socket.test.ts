@@ -129,6 +129,22 @@ for (const [kind, listen] of Object.entries(kinds)) {
       assert.ok((await all).equals(Buffer.concat([octets, Buffer.from("and more")])));
     });
 
+    test("thousands of small pieces that the kernel does not take leave in order, and each is told once", async (t) => {
+      const { socket, client, owner, received } = await pair(t);
+      client.pause();
+      const pieces = [Buffer.alloc(8_000_000, "abcdefg")];
+      for (let n = 0; n < 20_000; n++) pieces.push(Buffer.from(n % 3 === 0 ? "" : `piece ${n};`));
+      const told: number[] = [];
+      for (const [n, piece] of pieces.entries()) socket.write(piece, () => told.push(n));
+      assert.ok(socket.unsent > 200_000);
+      const all = received();
+      await until(() => owner.events.length > 0);
+      assert.deepEqual([told.length, owner.events, socket.unsent], [pieces.length, ["drained"], 0]);
+      assert.ok(told.every((n, at) => n === at));
+      socket.close();
+      assert.ok((await all).equals(Buffer.concat(pieces)));
+    });
+
     test("closed with octets unsent, it sends them, and then its end is told", async (t) => {
       const { socket, client, owner, received } = await pair(t);
       client.pause();
