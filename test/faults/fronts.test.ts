@@ -129,7 +129,10 @@ describe("the front is killed", () => {
         const before = await workerPids(server);
         server.begin("/long?note&wait=go");
         await server.recorded("long");
-        process.kill((await server.front()).pid, "SIGKILL");
+        const { pid } = await server.front();
+        process.kill(pid, "SIGKILL");
+        // Until it is known to be gone, all that was ready is.
+        await until(async () => ![0, pid].includes((await server.front()).pid), "another front is there");
         await until(async () => (await server.status()).workers.filter(isReady).length === 2, "two workers are ready");
         const [kept, ...others] = before.filter((pid) => alive(pid));
         assert.ok(kept !== undefined && others.length === 1, "both live");
