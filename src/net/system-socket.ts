@@ -1,6 +1,6 @@
-// Clients' connections by system calls: to accept, answer and close one costs half of what it does with libuv's handles, and all
-// that wait are accepted at once, so that a worker is woken once for several. A request on a connection that is kept costs up to a tenth
-// less: what became ready is told in one call from the event loop, not in one for each connection.
+// Clients' connections by system calls: all that wait are accepted at once, so that a worker is woken once for several, and what became
+// ready is told in one call from the event loop, not in one for each connection. Behind nginx a request with a connection of its own costs
+// 6 to 10 % less than with libuv's handles, nginx and worker included; on connections that are kept it costs the same.
 
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { networkInterfaces } from "node:os";
