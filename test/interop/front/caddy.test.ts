@@ -27,7 +27,7 @@ describe("Caddy in front", { skip: unavailable("caddy") }, () => {
 
   before(async () => {
     site = new Site();
-    application = await startApplication(site.folder, ["http", "fastcgi", "scgi", "uwsgi"]);
+    application = await startApplication(site.folder, ["http", "fastcgi"], ["--http2", "all"]);
     await site.configure("caddy");
     await site.serve(caddy(), ["run", "--config", "main.caddy", "--adapter", "caddyfile"], {
       env: { HOME: site.folder },

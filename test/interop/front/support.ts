@@ -125,16 +125,20 @@ export class Site {
 }
 
 /**
- * The suite's application in Vivarium. It listens in the folder (PROTOCOL.sock) with these protocols, and at a port of its
- * own with HTTP.
+ * The suite's application in Vivarium, with `more` as its arguments, too. It listens in the folder (PROTOCOL.sock) with these
+ * protocols, and at a port of its own with HTTP.
  */
-export function startApplication(folder: string, protocols: readonly string[]): Promise<Vivarium> {
+export function startApplication(
+  folder: string,
+  protocols: readonly string[],
+  more: readonly string[] = [],
+): Promise<Vivarium> {
   const listen = protocols.map((protocol) => `${protocol}://unix:${folder}/${protocol}.sock`);
   return startVivarium("app.py", {
     args: [
       ...["http://127.0.0.1:0", ...listen].flatMap((url) => ["--listen", url]),
       ...["--socket-mode", "0666", "--chdir", interopFolder, "--workers", "2"],
-      ...["--trusted-proxies", "unix", "--access-log", "off"],
+      ...["--trusted-proxies", "unix", "--access-log", "off", ...more],
     ],
     env: { PYTHONDONTWRITEBYTECODE: "1" },
   });
