@@ -54,7 +54,7 @@ export interface Request {
    * to have too: whoever takes the variables apart may keep what it made of them. 0 where nothing is known.
    */
   readonly shared: number;
-  /** Whether `variables` is the very string of the connection's request before: then it is likely to come once more. */
+  /** Whether `variables` is the very string of a request before: then it is likely to come once more. */
   readonly again?: boolean;
   /** Empty where there is a `stream`. */
   readonly body: Body;

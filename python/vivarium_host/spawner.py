@@ -294,7 +294,7 @@ class Spawner:
             # The supervisor died. A front removes its folder, but there may be none at the moment.
             import shutil
 
-            shutil.rmtree(os.path.dirname(self._settings["scoreboards"]), ignore_errors=True)
+            shutil.rmtree(self._settings["runtime"], ignore_errors=True)
 
 
 def main(settings):

@@ -19,6 +19,7 @@ FLAG_WEBSOCKET = 8
 FLAG_TAKES_HINTS = 16
 FLAG_TAKES_TRAILERS = 32
 FLAG_LITTLE_MEMORY = 64
+FLAG_NUMBERED = 128
 LITTLE_MEMORY = 65536
 FLAG_BODY_LAST = 1
 FLAG_TEXT = 8  # in either direction
@@ -54,21 +55,33 @@ TO_FRONT_SIZE = TO_FRONT.size
 MICROSECONDS_MOST = 0xFFFFFFFF
 
 
+class Kept:
+    """Variables that come again: those of a request with a number. ``made`` is what the host made of them, once it has."""
+
+    __slots__ = ("shared", "own", "made")
+
+    def __init__(self, shared, own):
+        self.shared = shared
+        self.own = own
+        self.made = None
+
+
 class FrameReader:
     """Octets from a front in, frames out.
 
     A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
-    the first or second may be empty; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(INPUT_ENDED, id, 0)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``;
+    the first or second may be empty; with FLAG_NUMBERED the variables are a ``Kept`` and None; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(INPUT_ENDED, id, 0)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``;
     ``(BODY, id, octets, whether the body is whole with these)``; ``(MESSAGE_IN, id, octets, whether it is a text)``;
     ``(CLOSE_IN, id, code, reason)``.
     """
 
-    __slots__ = ("_parts", "_have", "_need")
+    __slots__ = ("_parts", "_have", "_need", "_kept")
 
     def __init__(self):
         self._parts = []
         self._have = 0
         self._need = 0
+        self._kept = {}
 
     @property
     def missing(self):
@@ -98,7 +111,16 @@ class FrameReader:
                 break
             start = position + TO_WORKER_SIZE
             position += need
-            if type == REQUEST:
+            if type == REQUEST and flags & FLAG_NUMBERED:
+                end_of_variables = start + (extra & 0xFFFF)
+                number = extra >> 16
+                if start < end_of_variables:
+                    rest = start + shared + 1 if shared else start
+                    kept = self._kept[number] = Kept(data[start : start + shared], data[rest:end_of_variables])
+                else:
+                    kept = self._kept[number]
+                frames.append((REQUEST, id, flags, kept, None, data[end_of_variables:position] if end_of_variables < position else b""))
+            elif type == REQUEST:
                 rest = start + shared + 1 if shared else start
                 end_of_variables = start + extra
                 frames.append(

@@ -301,8 +301,13 @@ class Host:
     def environ(self, shared, variables):
         """
         The environment of one request, from octets, name NUL value NUL …; those in shared are likely to come again: the requests
-        of a connection share most of it, so that part is made once.
+        of a connection share most of it, so that part is made once. Where it is the same as that of another, from a wire.Kept and None.
         """
+        if variables is None:
+            made = shared.made
+            if made is None:
+                made = shared.made = self.environ(shared.shared, shared.own)
+            return made.copy()
         environ = self._parts.get(shared)
         if environ is None:
             items = iter(shared.decode("latin-1").split("\0"))

@@ -2,6 +2,7 @@
 import { log } from "../channels.js";
 import { VivariumError } from "../errors.js";
 import type { ResponseHead } from "../exchange.js";
+import { Memo } from "../memo.js";
 import { type Timed, ticks } from "../net/deadline.js";
 import { ResponseDecoder } from "../protocol/cgi/response-decoder.js";
 import { encodePairs } from "../protocol/fastcgi/params.js";
@@ -10,7 +11,6 @@ import { encodeInput, encodeRequest } from "../protocol/fastcgi/request-encoder.
 import { BodyFile, type BodyTaker } from "./body-file.js";
 import type { FailureKind, UpstreamCall, UpstreamEvents, UpstreamRequest } from "./driver.js";
 import type { ConnectionOwner, FastCgiConnection } from "./fastcgi-connection.js";
-import { Memo } from "./memo.js";
 import { type Phase, phases } from "./socket.js";
 
 /** For how long in all a request's slow client may hold up the others on its connection. */

@@ -4,7 +4,7 @@
 // application that reads them believes whoever sends the request to it, and that is this server.
 import { isIPv6 } from "node:net";
 import type { Request } from "../exchange.js";
-import { Known, Memo } from "./memo.js";
+import { Known, Memo } from "../memo.js";
 
 /** The variables to send, in two parts, each as `Request.variables` and perhaps empty. */
 export interface Forwarded {

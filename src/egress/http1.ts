@@ -1,11 +1,11 @@
 // HTTP/1.1 to an upstream: the request is rebuilt from its CGI variables, which is what every door makes of one. Fields about
 // the client's connection are not passed on (RFC 9110 §7.6.1); the forwarding fields are the group's affair (forwarded.ts).
 import { type VivariumError, vivariumError } from "../errors.js";
+import { Memo } from "../memo.js";
 import { isFieldValue, isTarget, isToken, listElements } from "../protocol/http1/grammar.js";
 import { RequestEncoder } from "../protocol/http1/request-encoder.js";
 import type { DriverOptions, UpstreamDriver, UpstreamRequest } from "./driver.js";
 import { Http1Response } from "./http1-response.js";
-import { Memo } from "./memo.js";
 import { SerialDriver } from "./serial.js";
 import type { SerialCodec, SerialEvent } from "./serial-codec.js";
 

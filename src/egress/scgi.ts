@@ -1,9 +1,10 @@
 // SCGI to an upstream: a connection for each request, and the response of a CGI script. A local redirect (RFC 3875 §6.2.2)
 // goes to the client as the 302 that nginx and lighttpd make of it: where it leads may be another upstream's.
+
+import { Memo } from "../memo.js";
 import { ResponseDecoder } from "../protocol/cgi/response-decoder.js";
 import { encodeHeaders, encodeRequest } from "../protocol/scgi/request-encoder.js";
 import type { DriverOptions, UpstreamDriver, UpstreamRequest } from "./driver.js";
-import { Memo } from "./memo.js";
 import { SerialDriver } from "./serial.js";
 import type { SerialCodec, SerialEvent } from "./serial-codec.js";
 

@@ -1,8 +1,9 @@
 // The uwsgi protocol to an upstream: a connection for each request, and the response in plain HTTP/1.
+
+import { Memo } from "../memo.js";
 import { encodePairs, encodeRequest } from "../protocol/uwsgi/request-encoder.js";
 import type { DriverOptions, UpstreamDriver, UpstreamRequest } from "./driver.js";
 import { Http1Response } from "./http1-response.js";
-import { Memo } from "./memo.js";
 import { SerialDriver } from "./serial.js";
 import type { SerialCodec, SerialEvent } from "./serial-codec.js";
 

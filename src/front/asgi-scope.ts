@@ -1,6 +1,7 @@
 // What a request is to an ASGI application: what a REQUEST frame carries in place of CGI variables (python/wire/README.md). The connection's
 // requests share most of it, and a client that asks again for the same shares all of it: both are made once.
 import type { Exchange, LocalEnd, Request } from "../exchange.js";
+import { Known } from "../memo.js";
 import { pickVariables } from "../protocol/cgi/variables.js";
 import { requestFlag } from "../python/wire/frames.js";
 import { tlsExtension } from "./asgi-tls.js";
@@ -13,7 +14,7 @@ export interface EncodedScope {
   readonly flags: number;
 }
 
-interface Known {
+interface OfFields {
   readonly shared: string;
   readonly flags: number;
   /** What was made last, and of which variables. */
@@ -21,12 +22,12 @@ interface Known {
   encoded: EncodedScope | undefined;
 }
 
-const known = new WeakMap<readonly string[], Known>();
+const known = new WeakMap<readonly string[], OfFields>();
 
 export function encodeScope(exchange: Exchange): EncodedScope {
   const { request } = exchange;
   const { fields, variables } = request;
-  if (fields === undefined) return joined(sharedOfVariables(variables), receivedPart(variables), flagsOf(exchange));
+  if (fields === undefined) return encodeReceived(exchange, request.again === true);
   let entry = known.get(fields);
   // With an absolute target the authority is not the field's, and may be another each time (RFC 9112 §3.2.2).
   if (entry === undefined || !request.target.startsWith("/")) {
@@ -38,6 +39,18 @@ export function encodeScope(exchange: Exchange): EncodedScope {
   entry.variables = variables;
   entry.encoded = joined(entry.shared, ownPart(request), entry.flags);
   return entry.encoded;
+}
+
+const received = new Known<EncodedScope>();
+
+/** Of a request that a web server in front described. */
+function encodeReceived(exchange: Exchange, again: boolean): EncodedScope {
+  const { variables } = exchange.request;
+  const before = again ? received.get(variables) : undefined;
+  const flags = flagsOf(exchange);
+  if (before?.flags === flags) return before;
+  const encoded = joined(sharedOfVariables(variables), receivedPart(variables), flags);
+  return again ? received.keep(variables, encoded) : encoded;
 }
 
 function joined(shared: string, own: string, flags: number): EncodedScope {

@@ -1,7 +1,7 @@
 // A front: the process that does all I/O with clients. Its supervisor starts it with the listening sockets as inherited
 // descriptors and tells it the rest; it ends when told to, or at once when the supervisor is gone.
 import { rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server } from "node:net";
 import { log } from "../channels.js";
 import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, type ListenerRules, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
@@ -10,7 +10,8 @@ import { backlog } from "../net/backlog.js";
 import { Deadlines, later } from "../net/deadline.js";
 import { listenPrivately } from "../net/listen.js";
 import { ResponseMemory } from "../net/response-memory.js";
-import type { Accepting, acceptBySystemCalls } from "../net/system-socket.js";
+import type { Accepting } from "../net/system-listener.js";
+import type { acceptBySystemCalls } from "../net/system-socket.js";
 import type { TlsMaterial } from "../net/tls-identity.js";
 import { version } from "../package.js";
 import { LoadFailed } from "../python/embedded/bridge.js";
@@ -278,21 +279,16 @@ type CloseWire = () => Promise<unknown>;
 
 /** Listens at `path` for the workers of a pool. */
 async function expectWorkers(path = "", pool: WorkerPool): Promise<CloseWire> {
-  const { acceptWithSlabs } = await import("../net/slab-reads.js");
+  const { acceptLinks } = await import("../net/link-socket.js");
   // A front that was killed leaves the socket's file.
   const fd = await listenPrivately(path);
   const connected = new Set<Promise<void>>();
-  const accept = (socket: Socket): void => {
-    const left = new Promise<void>((gone) => {
-      socket.once("close", () => {
-        connected.delete(left);
-        gone();
-      });
-    });
-    connected.add(left);
-    pool.add(new WorkerLink(socket, pool));
-  };
-  const accepting = acceptWithSlabs(fd, accept) ?? createServer(accept).listen({ fd }, backlog);
+  const accepting = acceptLinks(fd, (socket) => {
+    const link = new WorkerLink(socket, pool);
+    connected.add(link.closed);
+    void link.closed.then(() => connected.delete(link.closed));
+    pool.add(link);
+  });
   return () => {
     accepting.close();
     rmSync(path, { force: true });

@@ -1,8 +1,9 @@
 // The front's end of one worker's connection: carries out what the pool decided, turns frames into calls on exchanges.
-import type { Socket } from "node:net";
 import { log } from "../channels.js";
 import type { Exchange, Request, ResponseHead, StreamBody } from "../exchange.js";
+import type { LinkSocket, LinkSocketOwner } from "../net/link-socket.js";
 import type { Member, Poolable } from "../pool/pool.js";
+import { Numbers } from "../python/numbers.js";
 import { HeadReader } from "../python/response-head.js";
 import { lateFlag, requestFlag } from "../python/wire/frames.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
@@ -111,14 +112,16 @@ export interface Tally {
   errors: number;
 }
 
-export class WorkerLink implements ResponseListener {
-  readonly #socket: Socket;
+export class WorkerLink implements ResponseListener, LinkSocketOwner {
+  readonly #socket: LinkSocket;
   readonly #owner: LinkOwner;
   readonly #writer: RequestWriter;
+  readonly #reader = new ResponseReader(this);
   readonly #tickets = new InFlight<Ticket>();
   /** Whole answers of the read under way. */
   readonly #answers: Answer[] = [];
   readonly #heads = new HeadReader();
+  readonly #numbers = new Numbers();
   #nextId = 1;
   #hello: Hello | undefined;
   /** The pool's view of this worker, from hello on. */
@@ -130,22 +133,31 @@ export class WorkerLink implements ResponseListener {
   /** Whether `linkWritten` was told since the last flush. */
   written = false;
 
-  constructor(socket: Socket, owner: LinkOwner) {
+  /** Once the connection has ended. */
+  readonly closed: Promise<void>;
+  #tellClosed = (): void => {};
+
+  constructor(socket: LinkSocket, owner: LinkOwner) {
     this.#socket = socket;
     this.#owner = owner;
     this.#writer = new RequestWriter(socket);
-    const reader = new ResponseReader(this);
-    socket.on("data", (chunk: Buffer) => {
-      reader.receive(chunk);
-      owner.linkRead();
-      this.#deliver();
+    this.closed = new Promise((resolve) => {
+      this.#tellClosed = resolve;
     });
-    socket.on("error", () => {}); // "close" follows and says all there is to say
-    socket.on("close", () => {
-      for (const ticket of this.tickets) release(ticket);
-      this.#tickets.clear();
-      owner.linkClosed(this);
-    });
+    socket.start(this);
+  }
+
+  linkReceived(octets: Buffer): void {
+    this.#reader.receive(octets);
+    this.#owner.linkRead();
+    this.#deliver();
+  }
+
+  linkGone(): void {
+    for (const ticket of this.tickets) release(ticket);
+    this.#tickets.clear();
+    this.#owner.linkClosed(this);
+    this.#tellClosed();
   }
 
   /** The worker's number and process id; 0 before its hello. */
@@ -198,19 +210,28 @@ export class WorkerLink implements ResponseListener {
       flags = (flags & requestFlag.littleMemory) | scope.flags;
       if (exchange.upgrade !== undefined) flags |= requestFlag.webSocket;
     }
+    let number = 0;
+    if (request.again === true && exchange.upgrade === undefined) {
+      number = this.#numbers.get(text);
+      if (number > 0) {
+        text = "";
+        shared = 0;
+      } else number = this.#numbers.add(text);
+      if (number > 0) flags |= requestFlag.numbered;
+    }
     if (stream !== undefined) {
-      this.#writer.request(id, flags | requestFlag.bodyFollows, text, shared, undefined);
+      this.#writer.request(id, flags | requestFlag.bodyFollows, text, shared, undefined, number);
       this.#relay(ticket, stream);
     } else if (body.kind === "empty") {
-      this.#writer.request(id, flags, text, shared, undefined);
+      this.#writer.request(id, flags, text, shared, undefined, number);
     } else if (body.kind === "memory") {
-      this.#writer.request(id, flags, text, shared, body.bytes);
+      this.#writer.request(id, flags, text, shared, body.bytes, number);
     } else {
       // The file has no name any more; the worker opens it anew, with a position of its own, through this process. Until
       // it answers, this descriptor must not become another file, whatever the client does.
       body.hold();
       const path = Buffer.from(`/proc/${process.pid}/fd/${body.fd}`, "latin1");
-      this.#writer.request(id, flags | requestFlag.bodyInFile, text, shared, path);
+      this.#writer.request(id, flags | requestFlag.bodyInFile, text, shared, path, number);
     }
     this.#mark();
   }

@@ -214,7 +214,7 @@ export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
     const { method, target, shared, trustedPeer } = received;
     const variables = received.encode(route.place, bodyLength);
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
-    const request = { method, target, variables, shared, body, trustedPeer };
+    const request = { method, target, variables, shared, again: received.again, body, trustedPeer };
     this.#exchange = new IncomingExchange(this, request, false, started);
     options.requestBegan();
     this.#exchange.begin(route.handler);

@@ -93,9 +93,16 @@ class Connection implements IngressConnection, Paced, RequestOwner, ClientSocket
 
   socketReceived(memory: Buffer, length: number): void {
     if (this.#lingering) return;
-    // A copy: bodies are kept as they came.
-    this.#decoder.receive(Buffer.from(memory.subarray(0, length)));
     try {
+      const whole = this.#decoder.whole(memory, length);
+      if (whole !== undefined) {
+        this.#begin(whole.id, whole.params, whole.keepConnection);
+        this.#requests.get(whole.id)?.end();
+        this.#rest();
+        return;
+      }
+      // A copy: bodies are kept as they came.
+      this.#decoder.receive(Buffer.from(memory.subarray(0, length)));
       for (let event = this.#decoder.next(); event !== undefined; event = this.#decoder.next()) {
         this.#take(event);
         if (this.#lingering) return;

@@ -292,7 +292,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     const route = this.#route;
     const { method, target, shared, trustedPeer } = received;
     const variables = route === undefined ? "" : received.encode(route.place, contentLength);
-    const request = { method, target, variables, shared, body, trustedPeer };
+    const request = { method, target, variables, shared, again: received.again, body, trustedPeer };
     const started = requestEnded.hasSubscribers ? performance.now() : 0;
     const exchange = new IncomingExchange(this, request, this.#inputEnded, started);
     this.#exchange = exchange;

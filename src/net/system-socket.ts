@@ -2,35 +2,15 @@
 // ready is told in one call from the event loop, not in one for each connection. Behind nginx a request with a connection of its own costs
 // 6 to 10 % less than with libuv's handles, nginx and worker included; on connections that are kept it costs the same.
 
-import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
+import { Socket } from "node:net";
 import { networkInterfaces } from "node:os";
-import { log } from "../channels.js";
-import { backlog } from "./backlog.js";
 import type { ClientSocket, ClientSocketOwner, Encoded, End } from "./client-socket.js";
 import { outflow } from "./client-socket.js";
-import { later } from "./deadline.js";
-import { AF_INET, AF_INET6, AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK } from "./libc.js";
-import { type Pollable, Poller } from "./poller.js";
-import {
-  accept,
-  addressText,
-  close,
-  closeByReset,
-  EAGAIN,
-  errorName,
-  lastError,
-  listen,
-  nameOf,
-  SHUT_WR,
-  setNoDelay,
-  setNonblocking,
-  shutdown,
-  unacknowledged,
-} from "./socket-calls.js";
+import { AF_INET, AF_INET6, AF_UNIX } from "./libc.js";
+import { Poller } from "./poller.js";
+import { addressText, closeByReset, nameOf, SHUT_WR, setNoDelay, shutdown, unacknowledged } from "./socket-calls.js";
+import { type Accepting, acceptDescriptors } from "./system-listener.js";
 import { SystemStream } from "./system-stream.js";
-
-/** What a net.Socket is made with; `onread` is documented for `net.connect`. */
-export type SocketOptions = SocketConstructorOpts & { readonly onread?: OnReadOpts };
 
 const nowhere: End = { address: "", port: -1 };
 
@@ -180,22 +160,12 @@ export class SystemSocket extends SystemStream implements ClientSocket {
     this.#owner?.socketClosed();
   }
 
-  release(how: SocketOptions = { allowHalfOpen: true }): Socket {
+  release(): Socket {
     this.#owner = undefined;
     this.letGo();
-    this.#released = new Socket({ ...how, fd: this.fd, readable: true, writable: true });
+    this.#released = new Socket({ allowHalfOpen: true, fd: this.fd, readable: true, writable: true });
     return this.#released;
   }
-}
-
-/** Connections that are accepted before others have their turn. */
-const acceptsMost = 64;
-/** Milliseconds until it is tried again where the system can give none. */
-const retryAfter = 100;
-
-/** What accepts connections. */
-export interface Accepting {
-  close(): void;
 }
 
 /**
@@ -208,61 +178,7 @@ export function acceptBySystemCalls(
   shared: boolean,
 ): Accepting | undefined {
   const poller = Poller.own();
-  return poller && new SystemListener(poller, fd, accept, shared);
-}
-
-class SystemListener implements Pollable, Accepting {
-  readonly #poller: Poller;
-  readonly #fd: number;
-  readonly #tcp: boolean;
-  readonly #accept: (socket: SystemSocket) => void;
-  readonly #most: number;
-  #open = true;
-  /** It is not watched for a while. */
-  #resting = false;
-
-  constructor(poller: Poller, fd: number, accept: (socket: SystemSocket) => void, shared: boolean) {
-    this.#poller = poller;
-    this.#fd = fd;
-    this.#tcp = endOf(nameOf(fd, "local")).port >= 0;
-    this.#accept = accept;
-    this.#most = shared ? 1 : acceptsMost;
-    // One that was inherited may be anything.
-    setNonblocking(fd);
-    listen(fd, backlog);
-    poller.addListening(fd, this);
-  }
-
-  ready(): void {
-    for (let count = 0; this.#open && count < this.#most; count += 1) {
-      const fd = accept(this.#fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) this.#accept(new SystemSocket(this.#poller, fd, this.#tcp));
-      else if (!this.#goesOn(lastError())) return;
-    }
-  }
-
-  /** Whether another may be had at once. */
-  #goesOn(errno: number): boolean {
-    if (errno === EAGAIN) return false;
-    const code = errorName(errno);
-    // The client has left meanwhile (accept(2)).
-    if (code === "ECONNABORTED" || code === "EINTR") return true;
-    log("error", "ingress", `Connections cannot be accepted: ${code}.`);
-    // It would be told again without end.
-    this.#resting = true;
-    this.#poller.release(this.#fd);
-    later(retryAfter, () => {
-      this.#resting = false;
-      if (this.#open) this.#poller.addListening(this.#fd, this);
-    });
-    return false;
-  }
-
-  close(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    // Other processes have the socket: closed, it would still be watched.
-    if (!this.#resting) this.#poller.release(this.#fd);
-    close(this.#fd);
-  }
+  if (poller === undefined) return undefined;
+  const tcp = endOf(nameOf(fd, "local")).port >= 0;
+  return acceptDescriptors(poller, fd, (accepted) => accept(new SystemSocket(poller, accepted, tcp)), shared);
 }

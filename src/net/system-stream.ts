@@ -1,5 +1,6 @@
 // A connected socket that is used by system calls: what is read, what the kernel has not taken, and what becomes of both. Whose it
-// is says what that means: a connection made to somewhere else (system-connect.ts), or a client's (system-socket.ts).
+// is says what that means: a connection made to somewhere else (system-connect.ts), a client's (system-socket.ts), or a worker's
+// (link-socket.ts).
 import type { Pollable, Poller } from "./poller.js";
 import {
   close,
@@ -15,7 +16,7 @@ import {
   send,
 } from "./socket-calls.js";
 
-/** Whatever any of them receives is put here, and copied from here: buffers made for each read cost page faults. */
+/** Where most put what they receive, and copy it from: buffers made for each read cost page faults. */
 const incoming = Buffer.allocUnsafeSlow(65536);
 /** Reads of one connection before others have their turn. */
 const readsMost = 16;
@@ -51,7 +52,11 @@ export abstract class SystemStream implements Pollable {
     this.fd = fd;
   }
 
-  /** The first `length` octets of `memory` came, which is read into again afterwards. */
+  /** Where the next read is to put what comes. */
+  protected room(): Buffer {
+    return incoming;
+  }
+  /** The first `length` octets of `memory` came, which `room` gave. */
   protected abstract received(memory: Buffer, length: number): void;
   /** The peer sends nothing more. */
   protected abstract ended(): void;
@@ -87,15 +92,16 @@ export abstract class SystemStream implements Pollable {
         setImmediate(() => this.#read(events));
         return;
       }
-      const length = recv(this.fd, incoming, incoming.length, 0);
+      const memory = this.room();
+      const length = recv(this.fd, memory, memory.length, 0);
       if (length === 0) this.#end();
       else if (length < 0) {
         const errno = lastError();
         if (errno !== EAGAIN) this.lost(errno);
         return;
       } else {
-        this.received(incoming, length);
-        if (length === incoming.length) continue;
+        this.received(memory, length);
+        if (length === memory.length) continue;
         // That was all there is. Where its end had come before it was read, it need not be asked for.
         if ((events & (EPOLLRDHUP | EPOLLHUP)) === 0) return;
         if ((events & EPOLLERR) === 0 && !this.#paused) this.#end();

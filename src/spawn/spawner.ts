@@ -26,7 +26,10 @@ export interface SpawnSettings {
   /** Whether there are requests with a time limit of their own. */
   readonly ownLimits: boolean;
   readonly wire: string;
+  /** The folder of the workers' scoreboards. */
   readonly scoreboards: string;
+  /** The folder of the server's, which is removed with all that is in it where the process that started the spawner dies. */
+  readonly runtime: string;
   /** Which load of the code it is: 1, 2, 3 … */
   readonly generation: number;
   /** Seconds after which one that does not answer is told to be stuck; 0 is never. */
@@ -111,6 +114,7 @@ export class Spawner {
       limits: pool.requestTimeout > 0 || pool.logSlow > 0 || settings.ownLimits,
       wire: settings.wire,
       scoreboards: settings.scoreboards,
+      runtime: settings.runtime,
       generation: settings.generation,
     };
     this.#child = spawn(pool.python, [hostDirectory, "spawn", JSON.stringify(told)], {

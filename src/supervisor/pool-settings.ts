@@ -12,7 +12,7 @@ export interface PoolSettings {
   readonly firstWorker: number;
   /** The unix socket on which the front expects this pool's workers. */
   readonly wire: string;
-  readonly runtime: Pick<RuntimeDirectory, "scoreboards" | "restore" | "newScoreboard" | "removeScoreboard">;
+  readonly runtime: Pick<RuntimeDirectory, "path" | "scoreboards" | "restore" | "newScoreboard" | "removeScoreboard">;
   readonly machine: Machine;
   /** Octets of a response that a worker may send beyond what was credited. */
   readonly responseMemory: number;

@@ -50,11 +50,21 @@ export class SpawnerKeeper {
 
   #start(): SpawnerHandle {
     const { pool, wire, runtime, responseMemory, ownLimits, hangTimeout, machine } = this.#settings;
-    const { scoreboards } = runtime;
+    const { scoreboards, path } = runtime;
     const generation = this.#generation;
     this.#facts = undefined;
     const spawner = machine.startSpawner(
-      { pool, threads: threadsMost(pool), wire, scoreboards, responseMemory, ownLimits, generation, hangTimeout },
+      {
+        pool,
+        threads: threadsMost(pool),
+        wire,
+        scoreboards,
+        runtime: path,
+        responseMemory,
+        ownLimits,
+        generation,
+        hangTimeout,
+      },
       this.#listener,
     );
     this.#spawner = spawner;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Memo } from "../../src/egress/memo.js";
+import { Memo } from "../../src/memo.js";
 
 function counted(): { readonly memo: Memo<{ readonly text: string }>; readonly made: string[] } {
   const made: string[] = [];

@@ -1,6 +1,6 @@
 // A worker that does what a test says, connected to a real pool; and exchanges that note what became of them.
 import { writeFileSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Body, Exchange, ResponseHead } from "../../src/exchange.js";
 import { scoreboardName } from "../../src/front/messages.js";
@@ -8,7 +8,10 @@ import { SpoolSpace } from "../../src/front/response-spool.js";
 import { WorkerLink } from "../../src/front/worker-link.js";
 import { WorkerPool, type WorkerPoolSettings } from "../../src/front/worker-pool.js";
 import { Deadlines } from "../../src/net/deadline.js";
+import { acceptLinks, type LinkSocket } from "../../src/net/link-socket.js";
+import { listenPrivately } from "../../src/net/listen.js";
 import { ResponseMemory } from "../../src/net/response-memory.js";
+import type { Accepting } from "../../src/net/system-listener.js";
 import {
   requestFlag,
   responseFlag,
@@ -207,7 +210,7 @@ export class PoolBench {
   readonly news: string[] = [];
   /** Time passes when the test says so. */
   readonly deadlines: Deadlines = new Deadlines(false);
-  readonly #server: Server;
+  readonly #accepting: Promise<Accepting>;
   readonly #workers: FakeWorker[] = [];
 
   constructor(threads: number, settings: Partial<WorkerPoolSettings> = {}) {
@@ -243,12 +246,13 @@ export class PoolBench {
         workerRetired: (worker) => this.news.push(`retired ${worker}`),
       },
     );
-    this.#server = createServer((socket) => this.pool.add(new WorkerLink(socket, this.pool)));
-    this.#server.listen(join(this.folder, "wire"));
+    const accept = (socket: LinkSocket): void => this.pool.add(new WorkerLink(socket, this.pool));
+    this.#accepting = listenPrivately(join(this.folder, "wire")).then((fd) => acceptLinks(fd, accept));
   }
 
   async worker(number: number): Promise<FakeWorker> {
     const before = this.ready.length;
+    await this.#accepting;
     const socket = connect({ path: join(this.folder, "wire"), allowHalfOpen: true });
     const worker = new FakeWorker(socket, number, this.folder);
     this.#workers.push(worker);
@@ -279,7 +283,7 @@ export class PoolBench {
 
   async close(): Promise<void> {
     for (const worker of this.#workers) worker.die();
-    await new Promise((resolve) => this.#server.close(resolve));
+    (await this.#accepting).close();
     removeFolder(this.folder);
   }
 }

@@ -4,6 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Config, PoolConfig } from "../../src/config/config.js";
+import { NetLink } from "../../src/net/link-socket.js";
 import { lateFlag, requestFlag } from "../../src/python/wire/frames.js";
 import { RequestWriter } from "../../src/python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../../src/python/wire/response-reader.js";
@@ -169,8 +170,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     this.#listening.listen(wire, () => {
       const { threads = 4, responseMemory = 2 ** 20, ownLimits = false, hangTimeout = 60 } = options;
       const pool = poolOf(options, this.folder);
+      const scoreboards = this.folder;
+      const runtime = this.folder;
       this.#spawner = new Spawner(
-        { pool, threads, wire, scoreboards: this.folder, responseMemory, ownLimits, generation: 1, hangTimeout },
+        { pool, threads, wire, scoreboards, runtime, responseMemory, ownLimits, generation: 1, hangTimeout },
         this,
       );
     });
@@ -178,7 +181,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
 
   #connected(socket: Socket): void {
     this.#socket = socket;
-    this.#writer = new RequestWriter(socket);
+    this.#writer = new RequestWriter(new NetLink(socket));
     const reader = new ResponseReader(this);
     socket.on("data", (chunk: Buffer) => {
       reader.receive(chunk);

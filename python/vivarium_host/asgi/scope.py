@@ -84,8 +84,14 @@ def _scope(shared, own):
 
 
 def http_scope(shared, own, flags, state):
-    """The scope of a request. What is mutable in it is the request's own."""
-    same, headers, tls = _scopes.get((shared, own)) or _scope(shared, own)
+    """The scope of a request, from octets, or from a wire.Kept and None. What is mutable in it is the request's own."""
+    if own is None:
+        made = shared.made
+        if made is None:
+            made = shared.made = _scope(shared.shared, shared.own)
+        same, headers, tls = made
+    else:
+        same, headers, tls = _scopes.get((shared, own)) or _scope(shared, own)
     extensions = {"http.response.pathsend": {}}
     if flags:
         if flags & wire.FLAG_TAKES_HINTS:

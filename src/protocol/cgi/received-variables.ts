@@ -46,6 +46,8 @@ export interface ReceivedRequest {
   readonly userAgent: string;
   /** `Request.shared` for what `encode` gives. */
   readonly shared: number;
+  /** `Request.again` for what `encode` gave last. */
+  readonly again: boolean;
   /**
    * `Request.variables` for the application mounted at `place`. Where that is the root, the front's own mount point is its
    * SCRIPT_NAME. `bodyLength` is that of the body as received, octets, or -1 for a request without one.
@@ -80,6 +82,7 @@ class Received implements ReceivedRequest {
   readonly referer: string;
   readonly userAgent: string;
   readonly shared: number;
+  again = false;
   /** The front's own mount point, a prefix of `path`. */
   readonly #scriptName: string;
   readonly #variables: string;
@@ -124,8 +127,10 @@ class Received implements ReceivedRequest {
     if (this.#encodedLength === bodyLength && this.#encodedMount === place.scriptName) {
       // V8 keeps a concatenation as a tree, and copies it leaf by leaf each time; asked for a character, it makes one string.
       this.#encoded.charCodeAt(0);
+      this.again = true;
       return this.#encoded;
     }
+    this.again = false;
     const own = this.#scriptName;
     // Both are prefixes of the path. An explicit mount says more than the front's split.
     const { scriptName, pathInfo } =

@@ -53,6 +53,24 @@ export const protocolStatus = {
 /** What a peer did wrong, as the error to throw; the two roles differ in its code. */
 export type Malformed = (sentence: string) => VivariumError;
 
+/** Whether the header of such a record stands there. */
+export function isHeader(
+  octets: Buffer,
+  at: number,
+  type: number,
+  id: number,
+  content: number,
+  padding: number,
+): boolean {
+  return (
+    octets[at] === version &&
+    octets[at + 1] === type &&
+    octets.readUInt16BE(at + 2) === id &&
+    octets.readUInt16BE(at + 4) === content &&
+    octets[at + 6] === padding
+  );
+}
+
 const nothing: Buffer = Buffer.alloc(0);
 
 const PADDING = 0;

@@ -10,6 +10,8 @@ import { Numbered } from "../../numbered.js";
 import { decodePairs, ParamsCollector } from "./params.js";
 import {
   bodySize,
+  headerSize,
+  isHeader,
   keepConnectionFlag,
   type Malformed,
   nullId,
@@ -29,7 +31,7 @@ export interface RequestLimits {
 
 /**
  * Makes of a whole PARAMS stream what its reader needs; `decodePairs` is one. Throws what `malformed` makes where the
- * stream is not well-formed.
+ * stream is not well-formed. The octets are its own until it returns.
  */
 export type ReadParams<P> = (octets: Buffer, malformed: Malformed) => P;
 
@@ -81,8 +83,12 @@ const SKIPPED = 3;
 interface Incoming {
   phase: number;
   readonly keepConnection: boolean;
-  readonly params: ParamsCollector;
+  /** Those that came; undefined where they came at once. */
+  readonly params: ParamsCollector | undefined;
 }
+
+/** Where PARAMS begin behind BEGIN_REQUEST. */
+const paramsAt = headerSize + bodySize;
 
 export class RequestDecoder<P> {
   readonly #limits: RequestLimits;
@@ -114,6 +120,50 @@ export class RequestDecoder<P> {
   /** Takes octets from the peer. They are read later: the chunk belongs to the decoder, and to whom it gives a body's. */
   receive(chunk: Uint8Array): void {
     if (this.#fault === undefined) this.#reader.receive(chunk);
+  }
+
+  /**
+   * The request that the first `length` octets of `memory` are, and nothing else: BEGIN_REQUEST, one record of PARAMS, the end of
+   * PARAMS, and that of STDIN: mostly a web server sends at once what has no body. Its "end" is not told. Undefined where it is not so: then
+   * they are to be received.
+   * @throws VivariumError as `next`.
+   */
+  whole(memory: Buffer, length: number): (RequestEvent<P> & { readonly type: "request" }) | undefined {
+    if (length < paramsAt + 3 * headerSize) return undefined;
+    const id = memory.readUInt16BE(2);
+    const size = memory.readUInt16BE(paramsAt + 4);
+    const padding = memory[paramsAt + 6] as number;
+    const end = paramsAt + headerSize + size + padding;
+    const there =
+      end + 2 * headerSize === length &&
+      size > 0 &&
+      isHeader(memory, 0, recordType.beginRequest, id, bodySize, 0) &&
+      memory.readUInt16BE(headerSize) === responder &&
+      isHeader(memory, paramsAt, recordType.params, id, size, padding) &&
+      isHeader(memory, end, recordType.params, id, 0, 0) &&
+      isHeader(memory, end + headerSize, recordType.stdin, id, 0, 0);
+    if (!there || !this.#takes(id, size)) return undefined;
+    const keepConnection = ((memory[headerSize + 2] as number) & keepConnectionFlag) !== 0;
+    this.#active.set(id, { phase: WHOLE, keepConnection, params: undefined });
+    const from = paramsAt + headerSize;
+    try {
+      return {
+        type: "request",
+        id,
+        params: this.#readParams(memory.subarray(from, from + size), malformed),
+        keepConnection,
+      };
+    } catch (error) {
+      if (error instanceof VivariumError) this.#fault = error;
+      throw error;
+    }
+  }
+
+  /** Whether a request with this id may begin here and now, with so many octets of parameters. */
+  #takes(id: number, size: number): boolean {
+    if (!this.#reader.idle || this.#fault !== undefined) return false;
+    const { maxParams, maxRequests } = this.#limits;
+    return id !== nullId && size <= maxParams && this.#active.size < maxRequests && this.#active.get(id) === undefined;
   }
 
   /** END_REQUEST was written: the id is free to be used again. */
@@ -192,7 +242,7 @@ export class RequestDecoder<P> {
     const { id, octets } = this.#reader;
     const { params, keepConnection } = incoming;
     if (incoming.phase === SKIPPED) return undefined;
-    if (incoming.phase !== PARAMS) throw malformed("PARAMS come after their end.");
+    if (incoming.phase !== PARAMS || params === undefined) throw malformed("PARAMS come after their end.");
     if (octets.length === 0) {
       incoming.phase = STDIN;
       return { type: "request", id, params: this.#readParams(params.take(), malformed), keepConnection };

@@ -1,6 +1,7 @@
 // How requests get into the interpreter of this process, and their responses out: through pieces of memory that both
 // sides see, with one call for all that came at once. python/vivarium_host/embedded.py is the other side, and says what a call returns.
 import type { Request, ResponseHead } from "../../exchange.js";
+import { Numbers } from "../numbers.js";
 import { readHead } from "../response-head.js";
 import type { Interpreter } from "./interpreter.js";
 
@@ -15,11 +16,6 @@ const headHeader = 12;
 
 const requestFlag = { bodyInFile: 1, known: 2 } as const;
 const numberShift = 2 ** 8;
-
-/** Requests that came again, of which Python keeps the variables. */
-const knownMost = 512;
-/** A longer one is not kept, octets. */
-const knownSizeMost = 4096;
 
 /** Requests that one call may begin. */
 export const batchMost = 32;
@@ -93,10 +89,9 @@ export class Bridge {
   /** Octets of `request` that those in the table have. */
   #used = 0;
   readonly #heads: ResponseHead[] = [];
-  readonly #known = new Map<string, number>();
+  readonly #numbers = new Numbers();
   /** Those of them that Python is told with the requests in the table, and where. */
   readonly #told: { readonly index: number; readonly variables: string }[] = [];
-  #lastNumber = 0;
   readonly facts: Facts;
   readonly #begin: (count: number) => number;
   readonly #step: (id: number) => number;
@@ -176,7 +171,7 @@ export class Bridge {
     const answer = this.#begin(count);
     const begun = answer & (lateFlag - 1);
     // What Python did not get to it does not know.
-    for (const { index, variables } of this.#told.splice(0)) if (index >= begun) this.#known.delete(variables);
+    for (const { index, variables } of this.#told.splice(0)) if (index >= begun) this.#numbers.delete(variables);
     return { begun, late: answer >= lateFlag };
   }
 
@@ -190,22 +185,13 @@ export class Bridge {
     return { number: this.#step(id), at: 0 };
   }
 
-  /**
-   * The number by which Python keeps variables that come again, with the flag where it has them. The string is the same one
-   * each time, so that V8 has its hash.
-   */
+  /** The number by which Python keeps variables that come again, with the flag where it has them. */
   #number(index: number, variables: string): number {
-    const known = this.#known.get(variables);
-    if (known !== undefined) return known * numberShift + requestFlag.known;
-    if (variables.length > knownSizeMost) return 0;
-    if (this.#lastNumber === knownMost) {
-      this.#known.clear();
-      this.#lastNumber = 0;
-    }
-    this.#lastNumber += 1;
-    this.#known.set(variables, this.#lastNumber);
-    this.#told.push({ index, variables });
-    return this.#lastNumber * numberShift;
+    const known = this.#numbers.get(variables);
+    if (known > 0) return known * numberShift + requestFlag.known;
+    const number = this.#numbers.add(variables);
+    if (number > 0) this.#told.push({ index, variables });
+    return number * numberShift;
   }
 
   #reserve(more: number): void {

@@ -22,6 +22,7 @@ export const requestFlag = {
   takesHints: 16,
   takesTrailers: 32,
   littleMemory: 64,
+  numbered: 128,
 } as const;
 
 export const bodyFlag = { last: 1 } as const;

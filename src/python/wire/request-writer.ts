@@ -1,11 +1,11 @@
 // Requests to one worker, gathered in a slab and sent with one write: one system call, one wake-up of the worker.
 import { bodyFlag, messageFlag, toWorker, toWorkerHeader } from "./frames.js";
 
-/** Where the octets go; `false` from it is of no concern here, the pool bounds what a worker is given. */
+/** Where the octets go; the pool bounds what a worker is given. */
 export interface Sink {
-  write(octets: Uint8Array): unknown;
+  write(octets: Uint8Array): void;
   /** Octets given to `write` and not yet taken by the kernel. */
-  readonly writableLength: number;
+  readonly unsent: number;
 }
 
 const slabSize = 64 * 1024;
@@ -13,6 +13,7 @@ const slabSize = 64 * 1024;
 const requestsAtOnce = 16;
 /** What the field holds; more is not worth keeping. */
 const sharedMost = 0xffff;
+const numberShift = 2 ** 16;
 
 export class RequestWriter {
   readonly #sink: Sink;
@@ -31,12 +32,20 @@ export class RequestWriter {
 
   /**
    * A REQUEST frame; `flags` are `requestFlag`. `shared` is `Request.shared`. `body` is the body itself, or with `bodyInFile` the path of
-   * a file that holds it.
+   * a file that holds it. `number`, with `numbered`: the worker is to keep the variables by it; where they are "", it has.
    */
-  request(id: number, flags: number, variables: string, shared: number, body: Uint8Array | undefined): void {
+  request(
+    id: number,
+    flags: number,
+    variables: string,
+    shared: number,
+    body: Uint8Array | undefined,
+    number = 0,
+  ): void {
     const bodySize = body === undefined ? 0 : body.length;
     const start = this.#reserve(toWorkerHeader + variables.length + (bodySize < slabSize / 2 ? bodySize : 0));
-    this.#header(start, variables.length + bodySize, id, toWorker.request, flags, variables.length);
+    const extra = number * numberShift + variables.length;
+    this.#header(start, variables.length + bodySize, id, toWorker.request, flags, extra);
     if (shared <= sharedMost) this.#slab.writeUInt16LE(shared, start + 10);
     this.#slab.write(variables, start + toWorkerHeader, variables.length, "latin1");
     this.#requests += 1;
@@ -108,7 +117,7 @@ export class RequestWriter {
     this.#used = 0;
     this.#requests = 0;
     // What the kernel did not take at once is still to be read from this slab.
-    if (this.#sink.writableLength > 0) this.#slab = Buffer.allocUnsafeSlow(slabSize);
+    if (this.#sink.unsent > 0) this.#slab = Buffer.allocUnsafeSlow(slabSize);
   }
 
   #reserve(size: number): number {

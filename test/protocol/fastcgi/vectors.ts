@@ -204,7 +204,10 @@ function logRequest(log: Log, event: RequestEvent): void {
   }
 }
 
-/** The log of a connection's requests. With `answers` each is answered at once where it is whole, aborted or too large. */
+/**
+ * The log of a connection's requests. With `answers` each is answered at once where it is whole, aborted or too large. What a chunk is as
+ * a whole is asked before it is received, as on a connection.
+ */
 export function decodeRequests(
   chunks: readonly Uint8Array[],
   limits: RequestLimits,
@@ -214,6 +217,16 @@ export function decodeRequests(
   const log = new Log();
   try {
     for (const chunk of chunks) {
+      // Memory that is larger, and not kept.
+      const memory = Buffer.concat([chunk, Buffer.from([1, 5])]);
+      const whole = decoder.whole(memory, chunk.length);
+      memory.fill(0xff);
+      if (whole !== undefined) {
+        logRequest(log, whole);
+        logRequest(log, { type: "end", id: whole.id });
+        if (answers) decoder.release(whole.id);
+        continue;
+      }
       decoder.receive(new Uint8Array(chunk));
       for (let event = decoder.next(); event !== undefined; event = decoder.next()) {
         logRequest(log, event);

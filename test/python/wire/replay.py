@@ -47,13 +47,25 @@ def as_told(frame):
     flags |= sum(names[name] for name in frame.get("takes", []))
     shared = joined(frame.get("shared", {}))
     body = text(frame["body"]).encode("latin-1")
+    if "number" in frame:
+        return (wire.REQUEST, frame["id"], flags | wire.FLAG_NUMBERED, (shared, joined(frame["variables"])), None, body)
     return (wire.REQUEST, frame["id"], flags, shared, joined(frame["variables"]), body)
+
+
+def told(frame):
+    """As as_told has it."""
+    if frame[0] == wire.CANCEL:
+        return frame[:2]
+    if frame[0] == wire.REQUEST and frame[2] & wire.FLAG_NUMBERED:
+        kept = frame[3]
+        return (*frame[:3], (kept.shared, kept.own), *frame[4:])
+    return frame
 
 
 def read(pieces):
     reader = wire.FrameReader()
     frames = [frame for piece in pieces for frame in reader.feed(piece)]
-    return [frame[:2] if frame[0] == wire.CANCEL else frame for frame in frames]
+    return [told(frame) for frame in frames]
 
 
 def check_reading(octets, frames, cuts):

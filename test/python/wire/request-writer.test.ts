@@ -10,7 +10,7 @@ class TestSink implements Sink {
   readonly #lazy: boolean;
   #waiting: Uint8Array[] = [];
   writes = 0;
-  writableLength = 0;
+  unsent = 0;
 
   constructor(lazy: boolean) {
     this.#lazy = lazy;
@@ -21,7 +21,7 @@ class TestSink implements Sink {
     if (this.#lazy) {
       // As a socket that is full: these octets are read when there is room, and must not have changed by then.
       this.#waiting.push(octets);
-      this.writableLength += octets.length;
+      this.unsent += octets.length;
     } else {
       this.#taken.push(Buffer.from(octets));
     }
@@ -30,7 +30,7 @@ class TestSink implements Sink {
   received(): Buffer {
     this.#taken.push(...this.#waiting);
     this.#waiting = [];
-    this.writableLength = 0;
+    this.unsent = 0;
     return Buffer.concat(this.#taken);
   }
 }
@@ -54,8 +54,10 @@ function tell(writer: RequestWriter, frame: Frame): void {
       (frame.inFile ? requestFlag.bodyInFile : 0) |
       (frame.webSocket === true ? requestFlag.webSocket : 0) |
       (frame.follows === true ? requestFlag.bodyFollows : 0) |
+      (frame.number === undefined ? 0 : requestFlag.numbered) |
       (frame.takes ?? []).reduce((sum, flag) => sum | requestFlag[flag], 0);
-    writer.request(frame.id, flags, variables, shared.length, octets);
+    if (frame.kept === true) writer.request(frame.id, flags, "", 0, octets, frame.number);
+    else writer.request(frame.id, flags, variables, shared.length, octets, frame.number);
   } else if (frame.frame === "BODY") {
     writer.body(frame.id, Buffer.from(text(frame.body), "latin1"), frame.last);
   } else assert.fail(`a front does not write ${frame.frame}`);

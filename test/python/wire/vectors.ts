@@ -15,6 +15,9 @@ export type Frame =
       readonly follows?: boolean;
       readonly webSocket?: boolean;
       readonly takes?: readonly (keyof typeof requestFlag)[];
+      /** By which the variables are to be kept; with `kept` they are, and are not in the frame. */
+      readonly number?: number;
+      readonly kept?: boolean;
       readonly shared?: Readonly<Record<string, Text>>;
       readonly variables: Readonly<Record<string, Text>>;
       readonly body: Text;
