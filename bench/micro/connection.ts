@@ -17,6 +17,10 @@ class Quiet implements ClientSocket {
   start(owner: ClientSocketOwner): void {
     this.owner = owner;
   }
+  startBriefly(owner: ClientSocketOwner): void {
+    this.start(owner);
+  }
+  attend(): void {}
   handOver(owner: ClientSocketOwner): void {
     this.owner = owner;
   }

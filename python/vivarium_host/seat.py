@@ -156,10 +156,14 @@ class Seat:
     def _end(self):
         """Wall and CPU time of the request that ends, microseconds."""
         wall = perf_counter_ns() - self.begun_wall
-        # Asking for the thread's CPU time is a system call. Of a fast request it is known closely enough: it computed.
+        worker = self._worker
+        if not self.begun_cpu and wall <= SLOW_FROM and worker.usual <= SLOW_FROM:
+            # Asking for the thread's CPU time is a system call. Of a fast request it is known closely enough: it computed.
+            self.slow = False
+            wall //= 1000
+            return wall, wall
         cpu = min(self._computed(), wall) if self.begun_cpu else wall
         self.slow = wall > SLOW_FROM
-        worker = self._worker
         if self.slow or worker.usual > SLOW_FROM:
             # Bounded, so that one slow request among fast ones does not make the next one seem usual.
             worker.usual += (min(wall, 4 * worker.usual + 1_000_000) - worker.usual) >> 4

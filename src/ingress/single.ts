@@ -99,7 +99,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     this.#encoder = new protocol.Encoder();
     this.deadline = options.deadlines.tick + options.headTimeout;
     options.deadlines.watch(this);
-    socket.start(this);
+    socket.startBriefly(this);
   }
 
   // -- from the socket
@@ -110,6 +110,7 @@ class Connection implements IngressConnection, Paced, BodyOwner, ResponseSink, C
     this.#advance();
     this.#decoder.keep();
     this.#count();
+    if (this.#phase.reads) this.#socket.attend();
   }
 
   socketEnded(): void {

@@ -64,6 +64,12 @@ export interface ClientSocket {
   readonly untaken: number | undefined;
   /** Begins to read, before all else. Once more for another owner, who is told everything from now on. */
   start(owner: ClientSocketOwner): void;
+  /**
+   * As `start`, once, for a connection that is likely to be closed soon, and whose peer has mostly sent all by now. What comes later, its
+   * end too, may be told some 30 ms late, unless `attend` says that more is waited for.
+   */
+  startBriefly(owner: ClientSocketOwner): void;
+  attend(): void;
   /** All is told to another owner from now on. */
   handOver(owner: ClientSocketOwner): void;
   /** What is written leaves at once, whether or not what was written before has arrived (TCP_NODELAY). */
@@ -144,6 +150,12 @@ export class NetClientSocket implements ClientSocket {
     socket.on("error", () => {});
     socket.on("close", () => this.#owner?.socketClosed());
   }
+
+  startBriefly(owner: ClientSocketOwner): void {
+    this.start(owner);
+  }
+
+  attend(): void {}
 
   handOver(owner: ClientSocketOwner): void {
     this.#owner = owner;

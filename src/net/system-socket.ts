@@ -84,6 +84,15 @@ export class SystemSocket extends SystemStream implements ClientSocket {
     if (!started && this.open && !this.watch(false)) this.destroy();
   }
 
+  startBriefly(owner: ClientSocketOwner): void {
+    this.#owner = owner;
+    if (this.open) this.lookLater();
+  }
+
+  attend(): void {
+    if (this.open && !this.watched && !this.watch(false)) this.destroy();
+  }
+
   handOver(owner: ClientSocketOwner): void {
     this.#owner = owner;
   }

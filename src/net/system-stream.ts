@@ -7,6 +7,7 @@ import {
   EAGAIN,
   EPOLLERR,
   EPOLLHUP,
+  EPOLLIN,
   EPOLLOUT,
   EPOLLRDHUP,
   lastError,
@@ -15,6 +16,7 @@ import {
   recv,
   send,
 } from "./socket-calls.js";
+import { unwatched } from "./unwatched.js";
 
 /** Where most put what they receive, and copy it from: buffers made for each read cost page faults. */
 const incoming = Buffer.allocUnsafeSlow(65536);
@@ -33,6 +35,8 @@ export abstract class SystemStream implements Pollable {
   protected readonly fd: number;
   protected open = true;
   #watched = false;
+  /** Its place among those that are watched later (unwatched.ts); -1 where it has none. */
+  place = -1;
   /** What the kernel did not take; undefined where there is nothing. */
   #unsent: Uint8Array[] | undefined;
   #unsentOctets = 0;
@@ -46,6 +50,8 @@ export abstract class SystemStream implements Pollable {
   /** What became ready while it was paused, and was not read. */
   #unread = 0;
   #ended = false;
+  /** Something was read since this was false. */
+  #looked = false;
 
   constructor(poller: Poller, fd: number) {
     this.poller = poller;
@@ -76,8 +82,31 @@ export abstract class SystemStream implements Pollable {
 
   /** From now on what comes is told, and with `writing` also that there is room to write. False where it cannot be. */
   protected watch(writing: boolean): boolean {
+    if (this.place >= 0) unwatched.remove(this);
     this.#watched = this.poller.add(this.fd, this, writing);
     return this.#watched;
+  }
+
+  protected get watched(): boolean {
+    return this.#watched;
+  }
+
+  /** What is there is read soon; that more comes is told after a while, unless it is watched before. */
+  protected lookLater(): void {
+    unwatched.add(this);
+  }
+
+  /** Reads what is there. What has nothing is watched. */
+  look(): void {
+    if (this.#watched || !this.open) return;
+    this.#looked = false;
+    this.#read(EPOLLIN);
+    if (!this.#looked) this.watchAfterAll();
+  }
+
+  /** It is open after a while. */
+  watchAfterAll(): void {
+    if (this.open && !this.#watched && !this.watch(false)) this.lost(lastError());
   }
 
   // -- what comes
@@ -100,6 +129,7 @@ export abstract class SystemStream implements Pollable {
         if (errno !== EAGAIN) this.lost(errno);
         return;
       } else {
+        this.#looked = true;
         this.received(memory, length);
         if (length === memory.length) continue;
         // That was all there is. Where its end had come before it was read, it need not be asked for.
@@ -168,7 +198,7 @@ export abstract class SystemStream implements Pollable {
     this.#unsent = [octets.subarray(sent)];
     this.#unsentOctets = octets.length - sent;
     this.#queued += 1;
-    if (this.poller.watchWriting(this.fd)) return false;
+    if (this.#watched ? this.poller.watchWriting(this.fd) : this.watch(true)) return false;
     this.#break();
     return true;
   }
@@ -232,6 +262,7 @@ export abstract class SystemStream implements Pollable {
   /** The descriptor is another's from now on. */
   protected letGo(): void {
     this.open = false;
+    if (this.place >= 0) unwatched.remove(this);
     if (this.#watched) this.poller.release(this.fd);
   }
 
@@ -241,6 +272,7 @@ export abstract class SystemStream implements Pollable {
     this.open = false;
     this.#unsent = undefined;
     this.#unsentOctets = 0;
+    if (this.place >= 0) unwatched.remove(this);
     if (this.#watched) this.poller.remove(this.fd);
     if (this.fd >= 0) close(this.fd);
   }

@@ -18,7 +18,16 @@ async function listenWithNode(accept: (socket: ClientSocket) => void, path = "")
   return { port: typeof address === "object" && address !== null ? address.port : 0, close: () => server.close() };
 }
 
-const kinds: Readonly<Record<string, Listen>> = { "by system calls": listenFor, "on a net.Socket": listenWithNode };
+interface Kind {
+  readonly listen: Listen;
+  readonly start: "start" | "startBriefly";
+}
+
+const kinds: Readonly<Record<string, Kind>> = {
+  "by system calls": { listen: listenFor, start: "start" },
+  "by system calls, for a short time": { listen: listenFor, start: "startBriefly" },
+  "on a net.Socket": { listen: listenWithNode, start: "start" },
+};
 
 interface Pair {
   readonly socket: ClientSocket;
@@ -56,7 +65,7 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-for (const [kind, listen] of Object.entries(kinds)) {
+for (const [kind, { listen, start }] of Object.entries(kinds)) {
   /** A client's socket and its client, until the test ends. */
   const pair = async (context: TestContext, unixSocket = false): Promise<Pair> => {
     const folder = mkdtempSync(join(tmpdir(), "vivarium-socket-"));
@@ -72,7 +81,7 @@ for (const [kind, listen] of Object.entries(kinds)) {
     const owner = new Told();
     await once(client, "connect");
     const socket = await accepted;
-    socket.start(owner);
+    socket[start](owner);
     context.after(async () => {
       client.destroy();
       socket.destroy();
@@ -155,6 +164,22 @@ for (const [kind, listen] of Object.entries(kinds)) {
       assert.equal((await received()).length, 20_000_000);
       await until(() => owner.events.length > 0);
       assert.deepEqual(owner.events, ["closed"]);
+    });
+
+    test("what comes later is told, whether or not it is waited for", async (t) => {
+      const { socket, client, owner } = await pair(t);
+      client.write("first ");
+      await until(() => owner.received === "first ");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      client.write("second ");
+      await until(() => owner.received === "first second ");
+      socket.attend();
+      client.write("third");
+      await until(() => owner.received === "first second third");
+      socket.attend();
+      client.end();
+      await until(() => owner.events.length > 0);
+      assert.deepEqual(owner.events, ["ended"]);
     });
 
     test("the peer's end is told, and an answer still sent", async (t) => {
