@@ -149,6 +149,11 @@ for (const protocol of ["fastcgi", "scgi", "uwsgi"] satisfies readonly DoorProto
         const late = await send("/late?sleep=60000").answer();
         assert.deepEqual([late.status, late.whole], [504, true]);
         assert.match(late.body, /\n\nRequest id: [0-9a-f]{16}\n$/);
+        // The client has its answer before the worker has ended the request, and nothing may wait here for that.
+        await until(async () => {
+          const { workers } = await server.status();
+          return workers.every(({ executing }) => executing.length === 0);
+        }, "the worker is free");
         assertRight(await send("/next").answer(), "next");
         await ready(server);
       }));

@@ -202,7 +202,9 @@ for (const { version, path } of pythons()) {
         `an interruption hits the request that is late and no other: ${threads} threads`,
         { threads },
         async (front) => {
-          for (let round = 0; round < 30; round += 1) {
+          const late = (): boolean => [...front.answers.values()].some(({ state }) => state === "over");
+          // Which of them are late is chance, and on a busy machine most are returned.
+          for (let round = 0; round < 30 || (round < 300 && !late()); round += 1) {
             const first = front.answers.size + 1;
             const ids = Array.from({ length: 12 }, (_, n) => first + n);
             front.send(
@@ -223,8 +225,7 @@ for (const { version, path } of pythons()) {
               if (!about) assert.deepEqual(late, []);
             }
           }
-          const late = [...front.answers.values()].filter(({ state }) => state === "over").length;
-          assert.ok(late > 0, "none was late");
+          assert.ok(late(), "none was late");
           for (let times = 0; times < threads; times += 1) {
             assert.equal((await taken(front, "/pid")).body, String(front.workerPid));
           }
