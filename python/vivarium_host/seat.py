@@ -16,6 +16,7 @@ import threading
 from time import perf_counter_ns, thread_time_ns
 
 from . import RequestTimeout, wire
+from .shared import LEAST
 from .wsgi import ClientGone
 
 SLOW_FROM = 500_000  # nanoseconds of wall time from which the CPU time of the next request is measured
@@ -103,8 +104,11 @@ class Seat:
         worker = self._worker
         if last:
             wall, cpu = self._end()
+            type = wire.RESPONSE
+            if len(body) >= LEAST:
+                type, body = self._place(type, body)
             header = wire.TO_FRONT.pack(
-                size, self.id, wire.RESPONSE, flags | wire.FLAG_LAST, status, len(head), wall, cpu
+                len(head) + len(body), self.id, type, flags | wire.FLAG_LAST, status, len(head), wall, cpu
             )
             # In one step: between two, another thread's frame could come.
             worker.outbox.extend((header, head, body))
@@ -230,7 +234,13 @@ class Seat:
 
     def _put(self, type, flags, status, head, payload, urgent, wall=0, cpu=0):
         worker = self._worker
-        worker.outbox.append(wire.frame(type, self.id, flags, status, head, wall, cpu, payload))
         worker.outbox_octets += len(payload)
+        if type == wire.DATA and len(payload) >= LEAST:
+            type, payload = self._place(type, payload)
+        worker.outbox.append(wire.frame(type, self.id, flags, status, head, wall, cpu, payload))
         if urgent:
             worker.flush()
+
+    def _place(self, type, body):
+        bodies = self._worker.bodies
+        return (type, body) if bodies is None else bodies.place(type, body)

@@ -9,6 +9,7 @@ CREDIT = 3
 LIMIT = 4
 END = 5
 INPUT_ENDED = 6
+SHARED_IN = 7
 BODY = 8
 MESSAGE_IN = 9
 CLOSE_IN = 10
@@ -23,6 +24,8 @@ FLAG_NUMBERED = 128
 LITTLE_MEMORY = 65536
 FLAG_BODY_LAST = 1
 FLAG_TEXT = 8  # in either direction
+PLACED = 64  # of a type, in either direction: the body is in shared memory, and the payload's last octets say where
+PLACE_SIZE = 8
 
 # worker to front
 HELLO = 1
@@ -39,6 +42,7 @@ TRAILERS = 11
 PATH = 12
 MESSAGE = 13
 CLOSE = 14
+SHARED = 15
 FLAG_LAST = 1
 FLAG_HAS_LENGTH = 2
 FLAG_HAS_DATE = 4
@@ -72,12 +76,13 @@ class FrameReader:
     A frame is a tuple: ``(REQUEST, id, flags, shared variables, other variables, body)``, the last three octets of which
     the first or second may be empty; with FLAG_NUMBERED the variables are a ``Kept`` and None; ``(CREDIT, id, octets)``; ``(CANCEL, id)``; ``(INPUT_ENDED, id, 0)``; ``(LIMIT, id, milliseconds)``; ``(END, 0, 0)``;
     ``(BODY, id, octets, whether the body is whole with these)``; ``(MESSAGE_IN, id, octets, whether it is a text)``;
-    ``(CLOSE_IN, id, code, reason)``.
+    ``(CLOSE_IN, id, code, reason)``; ``(SHARED_IN, 0, path)``. Bodies that are elsewhere are taken out of ``bodies``.
     """
 
-    __slots__ = ("_parts", "_have", "_need", "_kept")
+    __slots__ = ("_parts", "_have", "_need", "_kept", "bodies")
 
     def __init__(self):
+        self.bodies = None
         self._parts = []
         self._have = 0
         self._need = 0
@@ -111,34 +116,35 @@ class FrameReader:
                 break
             start = position + TO_WORKER_SIZE
             position += need
-            if type == REQUEST and flags & FLAG_NUMBERED:
-                end_of_variables = start + (extra & 0xFFFF)
-                number = extra >> 16
-                if start < end_of_variables:
-                    rest = start + shared + 1 if shared else start
-                    kept = self._kept[number] = Kept(data[start : start + shared], data[rest:end_of_variables])
+            body = None
+            if type >= PLACED:
+                type -= PLACED
+                body = self.bodies.take(data, position - PLACE_SIZE)
+            if type == REQUEST:
+                if not flags & FLAG_NUMBERED:
+                    end_of_variables = start + extra
+                    variables = data[start : start + shared]
+                    own = data[start + shared + 1 if shared else start : end_of_variables]
                 else:
-                    kept = self._kept[number]
-                frames.append((REQUEST, id, flags, kept, None, data[end_of_variables:position] if end_of_variables < position else b""))
-            elif type == REQUEST:
-                rest = start + shared + 1 if shared else start
-                end_of_variables = start + extra
-                frames.append(
-                    (
-                        REQUEST,
-                        id,
-                        flags,
-                        data[start : start + shared],
-                        data[rest:end_of_variables],
-                        data[end_of_variables:position] if end_of_variables < position else b"",
-                    )
-                )
+                    end_of_variables = start + (extra & 0xFFFF)
+                    own = None
+                    if start < end_of_variables:
+                        rest = start + shared + 1 if shared else start
+                        variables = Kept(data[start : start + shared], data[rest:end_of_variables])
+                        self._kept[extra >> 16] = variables
+                    else:
+                        variables = self._kept[extra >> 16]
+                if body is None:
+                    body = data[end_of_variables:position] if end_of_variables < position else b""
+                frames.append((REQUEST, id, flags, variables, own, body))
             elif type == BODY:
-                frames.append((BODY, id, data[start:position], bool(flags & FLAG_BODY_LAST)))
+                frames.append((BODY, id, data[start:position] if body is None else body, bool(flags & FLAG_BODY_LAST)))
             elif type == MESSAGE_IN:
                 frames.append((MESSAGE_IN, id, data[start:position], bool(flags & FLAG_TEXT)))
             elif type == CLOSE_IN:
                 frames.append((CLOSE_IN, id, extra, data[start:position]))
+            elif type == SHARED_IN:
+                frames.append((SHARED_IN, id, data[start:position]))
             else:
                 frames.append((type, id, extra))
             need = TO_WORKER_SIZE

@@ -37,6 +37,7 @@ from . import RequestTimeout, wire
 from .forked import give_signals
 from .front import Front
 from .seat import Seat, open_schedstat
+from .shared import shared_bodies
 from .watcher import Watcher
 from .wsgi import ClientGone
 
@@ -67,6 +68,7 @@ class Worker:
         self.inbox = deque()
         self.outbox = deque()
         self.outbox_octets = 0
+        self.bodies = None  # memory for bodies that the front has, too
         self._cancelled = set()
         self._lock = threading.Lock()  # guards leader, _idle and seats
         self.read_lock = threading.Lock()
@@ -264,6 +266,14 @@ class Worker:
                 self._limit(frame[1], frame[2])
             elif type == wire.END:
                 self._ended = True
+            elif type == wire.SHARED_IN:
+                self._share(frame[2])
+
+    def _share(self, path):
+        bodies = shared_bodies(path)
+        if bodies is not None:
+            self._reader.bodies = self.bodies = bodies
+            self.outbox.append(wire.frame(wire.SHARED, 0))
 
     def _cancel(self, id):
         # Noted first, then looked for: the request may be on its way from the inbox to a seat, which looks here once it has it.
@@ -352,6 +362,7 @@ class Worker:
     def _lose_front(self):
         """It has died: its clients are gone, and what they asked and nobody has begun nobody is to begin."""
         self.front_gone = True
+        self.bodies = None
         self.inbox.clear()
 
     def _find_front(self, seat):

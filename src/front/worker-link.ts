@@ -2,12 +2,14 @@
 import { log } from "../channels.js";
 import type { Exchange, Request, ResponseHead, StreamBody } from "../exchange.js";
 import type { LinkSocket, LinkSocketOwner } from "../net/link-socket.js";
+import { type SharedMemory, sharedMemory } from "../net/shared-memory.js";
 import type { Member, Poolable } from "../pool/pool.js";
 import { Numbers } from "../python/numbers.js";
 import { HeadReader } from "../python/response-head.js";
 import { lateFlag, requestFlag } from "../python/wire/frames.js";
 import { RequestWriter } from "../python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../python/wire/response-reader.js";
+import { SharedBodies, sharedSize } from "../python/wire/shared-bodies.js";
 import { encodeScope } from "./asgi-scope.js";
 import { InFlight } from "./in-flight.js";
 import { ResponseSpool, type SpoolSpace } from "./response-spool.js";
@@ -122,6 +124,8 @@ export class WorkerLink implements ResponseListener, LinkSocketOwner {
   readonly #answers: Answer[] = [];
   readonly #heads = new HeadReader();
   readonly #numbers = new Numbers();
+  /** What bodies are in that do not go through the socket, from hello on, where it can be had. */
+  #memory: SharedMemory | undefined;
   #nextId = 1;
   #hello: Hello | undefined;
   /** The pool's view of this worker, from hello on. */
@@ -156,6 +160,10 @@ export class WorkerLink implements ResponseListener, LinkSocketOwner {
   linkGone(): void {
     for (const ticket of this.tickets) release(ticket);
     this.#tickets.clear();
+    this.#writer.bodies = undefined;
+    this.#reader.bodies = undefined;
+    this.#memory?.release();
+    this.#memory = undefined;
     this.#owner.linkClosed(this);
     this.#tellClosed();
   }
@@ -289,7 +297,21 @@ export class WorkerLink implements ResponseListener, LinkSocketOwner {
 
   hello(json: string): void {
     this.#hello = JSON.parse(json) as Hello;
+    this.#offerMemory();
     this.#owner.linkReady(this);
+  }
+
+  #offerMemory(): void {
+    this.#memory = sharedMemory(sharedSize);
+    if (this.#memory === undefined) return;
+    this.#reader.bodies = new SharedBodies(this.#memory.octets);
+    this.#writer.share(this.#memory.path);
+    this.#mark();
+  }
+
+  shared(): void {
+    this.#memory?.found();
+    this.#writer.bodies = this.#reader.bodies;
   }
 
   response(id: number, status: number, flags: number, head: Buffer, body: Buffer | undefined, last: boolean): void {

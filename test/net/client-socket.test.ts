@@ -154,6 +154,22 @@ for (const [kind, { listen, start }] of Object.entries(kinds)) {
       assert.ok((await all).equals(Buffer.concat(pieces)));
     });
 
+    test("heads with their bodies, some of which the kernel takes in part, leave as they were when they were written", async (t) => {
+      const { socket, client, owner, received } = await pair(t);
+      client.pause();
+      const written: Buffer[] = [];
+      while (socket.unsent < 1_000_000) {
+        const number = written.length;
+        const pieces = [Buffer.from(`head ${number}\n`), Buffer.alloc(7000 + (number % 5) * 3000, `body ${number} `)];
+        written.push(Buffer.concat(pieces));
+        socket.write(pieces);
+      }
+      const all = received();
+      await until(() => owner.events.length > 0);
+      socket.close();
+      assert.ok((await all).equals(Buffer.concat(written)));
+    });
+
     test("closed with octets unsent, it sends them, and then its end is told", async (t) => {
       const { socket, client, owner, received } = await pair(t);
       client.pause();

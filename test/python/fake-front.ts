@@ -8,6 +8,7 @@ import { NetLink } from "../../src/net/link-socket.js";
 import { lateFlag, requestFlag } from "../../src/python/wire/frames.js";
 import { RequestWriter } from "../../src/python/wire/request-writer.js";
 import { type ResponseListener, ResponseReader } from "../../src/python/wire/response-reader.js";
+import { SharedBodies } from "../../src/python/wire/shared-bodies.js";
 import { type Loaded, Spawner, type SpawnerListener } from "../../src/spawn/spawner.js";
 import { removeFolder, root, temporaryFolder } from "../support/tools.js";
 
@@ -147,10 +148,13 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   spawnerEnded = false;
   /** How often the spawner was told to be stuck. */
   stuckTold = 0;
+  /** How often a worker said that it has the memory for bodies. */
+  shares = 0;
   readonly #listening: Server;
   #spawner: Spawner | undefined;
   #socket: Socket | undefined;
   #writer: RequestWriter | undefined;
+  #reader: ResponseReader | undefined;
   readonly #waiting = new Set<() => void>();
 
   /** A worker that has said hello. */
@@ -183,6 +187,7 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     this.#socket = socket;
     this.#writer = new RequestWriter(new NetLink(socket));
     const reader = new ResponseReader(this);
+    this.#reader = reader;
     socket.on("data", (chunk: Buffer) => {
       reader.receive(chunk);
       this.#changed();
@@ -275,6 +280,18 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   get #wire(): RequestWriter {
     if (this.#writer === undefined) throw new Error("no worker has connected");
     return this.#writer;
+  }
+
+  /** Offers the worker memory for bodies, which it finds there. */
+  share(memory: Uint8Array, path: string): void {
+    if (this.#reader !== undefined) this.#reader.bodies = new SharedBodies(memory);
+    this.#wire.share(path);
+    this.#wire.flush();
+  }
+
+  /** Octets that have come and gone through the socket. */
+  get carried(): [read: number, written: number] {
+    return [this.#socket?.bytesRead ?? 0, this.#socket?.bytesWritten ?? 0];
   }
 
   /** No further request will come. */
@@ -377,6 +394,10 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     answer.late.push(told);
     if (stack !== "") answer.stack = stack;
     if (told === "over") this.#finish(id, "over");
+  }
+  shared(): void {
+    if (this.#reader !== undefined) this.#wire.bodies = this.#reader.bodies;
+    this.shares += 1;
   }
   retire(kib: number): void {
     this.oversized.push(kib);

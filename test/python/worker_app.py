@@ -164,6 +164,9 @@ def app(environ, start_response):
     elif route == "body":
         octets = environ["wsgi.input"].read()
         body = [("%d %s" % (len(octets), hashlib.sha256(octets).hexdigest())).encode()]
+    elif route == "digits":
+        # Of each name others.
+        body = [hashlib.sha256(name.encode()).hexdigest().encode() * int(rest[1])]
     elif route == "held":
         record("begin held %s" % name)
         wait(name)

@@ -16,6 +16,7 @@ from .. import RequestTimeout, wire
 from ..forked import give_signals
 from ..front import Front
 from ..load import LoadError
+from ..shared import shared_bodies
 from ..wsgi import report
 from .http import Http
 from .lifespan import Lifespan, StartupFailed
@@ -114,6 +115,7 @@ class Worker:
         self.running = 0  # those whose application has not returned
         self._outbox = []
         self._outbox_octets = 0
+        self.bodies = None  # memory for bodies that the front has, too
         self._flushing = False  # a flush is planned, or waits for the front to read
         self._rest = b""  # of what was written: the front has not read it
         self._writer = False
@@ -194,6 +196,7 @@ class Worker:
         if self._front_gone:
             return
         self._front_gone = True
+        self.bodies = None
         self.loop.remove_reader(self._connection.fileno())
         if self._writer:
             self.loop.remove_writer(self._connection.fileno())
@@ -240,6 +243,9 @@ class Worker:
                 self._ended = True
                 self._notify()
                 continue
+            if type == wire.SHARED_IN:
+                self._share(frame[2])
+                continue
             request = self._requests.get(frame[1])
             if request is None:
                 continue  # it is over
@@ -284,6 +290,12 @@ class Worker:
         else:
             # A name that need not be made; from 3.12 on it is made only where somebody asks for it.
             request.task = asyncio.Task(coroutine, loop=self.loop, name="request")
+
+    def _share(self, path):
+        bodies = shared_bodies(path)
+        if bodies is not None:
+            self._reader.bodies = self.bodies = bodies
+            self.put(wire.frame(wire.SHARED, 0))
 
     def answer(self, id, frame, head=b"", payload=b""):
         """As put, of the last frame of an answer: the front waits for the request no longer."""

@@ -11,11 +11,13 @@ import traceback
 from time import perf_counter_ns
 
 from .. import RequestTimeout, wire
+from ..shared import LEAST
 from ..wsgi import ERROR_BODY, ERROR_HEAD, ClientGone, report
 from .scope import announced, field_lines, response_head
 
 PACK = wire.TO_FRONT.pack
 RESPONSE = wire.RESPONSE
+DATA = wire.DATA
 LAST = wire.FLAG_LAST
 
 NOTHING, STARTED, SENDING, TRAILERS, DONE = range(5)
@@ -283,14 +285,17 @@ class Http:
             else:
                 self._state = SENDING
                 self._worker.put(
-                    wire.TO_FRONT.pack(len(head) + size, self.id, wire.RESPONSE, flags, status, len(head), 0, 0),
+                    PACK(len(head) + size, self.id, wire.RESPONSE, flags, status, len(head), 0, 0),
                     head,
                     octets,
                 )
         elif last:
             self._end(wire.DATA, wire.FLAG_LAST, 0, b"", octets)
         elif size:
-            self._worker.put(wire.TO_FRONT.pack(size, self.id, wire.DATA, 0, 0, 0, 0, 0), octets)
+            type = DATA
+            if size >= LEAST and self._worker.bodies is not None:
+                type, octets = self._worker.bodies.place(type, octets)
+            self._worker.put(PACK(len(octets), self.id, type, 0, 0, 0, 0, 0), octets)
 
     def _end(self, type, flags, status, head, payload):
         """The frame with which the response is whole."""
@@ -300,6 +305,8 @@ class Http:
         size = len(head)
         self._state = DONE
         id = self.id
+        if len(payload) >= LEAST and type <= DATA and self._worker.bodies is not None:
+            type, payload = self._worker.bodies.place(type, payload)
         self._worker.answer(id, PACK(size + len(payload), id, type, flags, status, size, wall, 0), head, payload)
         if self._waiters:
             self._wake()

@@ -3,6 +3,10 @@
 export const toWorkerHeader = 16;
 export const toFrontHeader = 24;
 
+/** Of a type, in either direction: the body is in memory that both have (shared-bodies.ts), and these octets, the payload's last, say where. */
+export const placed = 64;
+export const placeSize = 8;
+
 export const toWorker = {
   request: 1,
   cancel: 2,
@@ -10,6 +14,7 @@ export const toWorker = {
   limit: 4,
   end: 5,
   inputEnded: 6,
+  shared: 7,
   body: 8,
   message: 9,
   close: 10,
@@ -47,6 +52,7 @@ export const toFront = {
   path: 12,
   message: 13,
   close: 14,
+  shared: 15,
 } as const;
 export const responseFlag = { last: 1, hasLength: 2, hasDate: 4, closes: 8 } as const;
 export const lateFlag = { slow: 1, replaced: 2, over: 4 } as const;

@@ -1,5 +1,6 @@
 // Requests to one worker, gathered in a slab and sent with one write: one system call, one wake-up of the worker.
-import { bodyFlag, messageFlag, toWorker, toWorkerHeader } from "./frames.js";
+import { bodyFlag, messageFlag, placed, placeSize, toWorker, toWorkerHeader } from "./frames.js";
+import { type Bodies, sharedLeast } from "./shared-bodies.js";
 
 /** Where the octets go; the pool bounds what a worker is given. */
 export interface Sink {
@@ -14,12 +15,17 @@ const requestsAtOnce = 16;
 /** What the field holds; more is not worth keeping. */
 const sharedMost = 0xffff;
 const numberShift = 2 ** 16;
+const nothing = new Uint8Array(0);
 
 export class RequestWriter {
   readonly #sink: Sink;
   #slab = Buffer.allocUnsafeSlow(slabSize);
   #used = 0;
   #requests = 0;
+  /** Where bodies are put, once the worker has it, too. */
+  bodies: Bodies | undefined;
+  /** Where the last was put, and its octets. */
+  readonly #place = Buffer.alloc(placeSize);
 
   constructor(sink: Sink) {
     this.#sink = sink;
@@ -42,27 +48,38 @@ export class RequestWriter {
     body: Uint8Array | undefined,
     number = 0,
   ): void {
-    const bodySize = body === undefined ? 0 : body.length;
-    const start = this.#reserve(toWorkerHeader + variables.length + (bodySize < slabSize / 2 ? bodySize : 0));
+    const octets = body === undefined ? nothing : this.#put(body);
+    const type = octets === this.#place ? toWorker.request | placed : toWorker.request;
+    const large = octets.length >= slabSize / 2;
+    const start = this.#reserve(toWorkerHeader + variables.length + (large ? 0 : octets.length));
     const extra = number * numberShift + variables.length;
-    this.#header(start, variables.length + bodySize, id, toWorker.request, flags, extra);
+    this.#header(start, variables.length + octets.length, id, type, flags, extra);
     if (shared <= sharedMost) this.#slab.writeUInt16LE(shared, start + 10);
     this.#slab.write(variables, start + toWorkerHeader, variables.length, "latin1");
     this.#requests += 1;
-    if (body !== undefined && bodySize >= slabSize / 2) {
+    if (large) {
       this.flush();
-      this.#sink.write(body);
+      this.#sink.write(octets);
       return;
     }
-    if (body !== undefined) this.#slab.set(body, start + toWorkerHeader + variables.length);
+    if (octets.length > 0) this.#slab.set(octets, start + toWorkerHeader + variables.length);
     if (this.#requests === requestsAtOnce) this.flush();
   }
 
   /** A BODY frame, of a REQUEST with `bodyFollows`. The octets are copied. */
   body(id: number, octets: Uint8Array, last: boolean): void {
-    const start = this.#reserve(toWorkerHeader + octets.length);
-    this.#header(start, octets.length, id, toWorker.body, last ? bodyFlag.last : 0, 0);
-    this.#slab.set(octets, start + toWorkerHeader);
+    const inFrame = this.#put(octets);
+    const type = inFrame === this.#place ? toWorker.body | placed : toWorker.body;
+    const start = this.#reserve(toWorkerHeader + inFrame.length);
+    this.#header(start, inFrame.length, id, type, last ? bodyFlag.last : 0, 0);
+    this.#slab.set(inFrame, start + toWorkerHeader);
+  }
+
+  /** A SHARED frame: the worker finds the memory for bodies there. */
+  share(path: string): void {
+    const start = this.#reserve(toWorkerHeader + path.length);
+    this.#header(start, path.length, 0, toWorker.shared, 0, 0);
+    this.#slab.write(path, start + toWorkerHeader, path.length, "latin1");
   }
 
   /** A MESSAGE frame, of a REQUEST that became a WebSocket. Large octets are not copied. */
@@ -118,6 +135,15 @@ export class RequestWriter {
     this.#requests = 0;
     // What the kernel did not take at once is still to be read from this slab.
     if (this.#sink.unsent > 0) this.#slab = Buffer.allocUnsafeSlow(slabSize);
+  }
+
+  /** What stands of a body in its frame: itself, or `#place`, filled. */
+  #put(body: Uint8Array): Uint8Array {
+    const at = this.bodies === undefined || body.length < sharedLeast ? 0 : this.bodies.put(body);
+    if (at === 0) return body;
+    this.#place.writeUInt32LE(at, 0);
+    this.#place.writeUInt32LE(body.length, 4);
+    return this.#place;
   }
 
   #reserve(size: number): number {

@@ -1,6 +1,7 @@
 // Octets from a worker in, calls out. Heads are put together when they arrive in pieces; bodies are passed on piece by
 // piece, without a copy, so that a large response needs no more memory than its pieces.
-import { messageFlag, responseFlag, toFront, toFrontHeader } from "./frames.js";
+import { messageFlag, placed, placeSize, responseFlag, toFront, toFrontHeader } from "./frames.js";
+import type { Bodies } from "./shared-bodies.js";
 
 /** Who is told. Ids are those of the requests. Octets given are views of the chunk received: valid while unchanged. */
 export interface ResponseListener {
@@ -23,6 +24,8 @@ export interface ResponseListener {
   trailers(id: number, fields: Buffer): void;
   /** As `response`; the body is what the file with this path holds. */
   path(id: number, status: number, flags: number, head: Buffer, path: string): void;
+  /** The worker has the memory for bodies. */
+  shared(): void;
   /** A WebSocket's message; the octets are the listener's. */
   socketMessage(id: number, octets: Buffer, text: boolean): void;
   /** A WebSocket is to be closed; 0: where it was not. */
@@ -48,6 +51,8 @@ interface Message {
 
 export class ResponseReader {
   readonly #listener: ResponseListener;
+  /** Where the worker puts bodies. */
+  bodies: Bodies | undefined;
   /** The beginning of a frame whose rest has not arrived. */
   #rest: Buffer = empty;
   // A body that is passed on while it arrives.
@@ -85,6 +90,7 @@ export class ResponseReader {
     const size = chunk.readUInt32LE(at);
     const id = chunk.readUInt32LE(at + 4);
     const type = chunk[at + 8] ?? 0;
+    if (type >= placed) return this.#placed(chunk, at, size, id, type - placed);
     const flags = chunk[at + 9] ?? 0;
     const start = at + toFrontHeader;
     const end = start + size;
@@ -122,6 +128,9 @@ export class ResponseReader {
         return end;
       case toFront.bodyCredit:
         listener.bodyCredit(id, chunk.readUInt32LE(at + 16));
+        return end;
+      case toFront.shared:
+        listener.shared();
         return end;
       case toFront.inform:
         if (end > chunk.length) return -1;
@@ -166,6 +175,23 @@ export class ResponseReader {
       listener.ended(id, wall, cpu);
     }
     return there;
+  }
+
+  /** A frame whose body is elsewhere; as `#frame`. */
+  #placed(chunk: Buffer, at: number, size: number, id: number, type: number): number {
+    const start = at + toFrontHeader;
+    const end = start + size;
+    if (end > chunk.length) return -1;
+    const place = end - placeSize;
+    const body = this.bodies?.take(chunk.readUInt32LE(place), chunk.readUInt32LE(place + 4));
+    const flags = chunk[at + 9] ?? 0;
+    const last = (flags & responseFlag.last) !== 0;
+    const listener = this.#listener;
+    if (type === toFront.response) {
+      listener.response(id, chunk.readUInt16LE(at + 10), flags, chunk.subarray(start, place), body, last);
+    } else if (body !== undefined) listener.data(id, body, last);
+    if (last) listener.ended(id, chunk.readUInt32LE(at + 16), chunk.readUInt32LE(at + 20));
+    return end;
   }
 
   /** Takes the next piece of a message; returns where it ends in the chunk. */

@@ -5,10 +5,11 @@ Prints a line for each vector that was replayed, "NAME: ok" or "NAME: what diffe
 
 import json
 import sys
+import tempfile
 
 sys.path.insert(0, sys.argv[1])
 
-from vivarium_host import wire  # noqa: E402  (the path comes first)
+from vivarium_host import shared, wire  # noqa: E402  (the path comes first)
 
 
 def text(value):
@@ -28,6 +29,8 @@ def as_told(frame):
         return (wire.INPUT_ENDED, frame["id"], 0)
     if kind == "END":
         return (wire.END, 0, 0)
+    if kind == "SHARED":
+        return (wire.SHARED_IN, 0, frame["path"].encode("latin-1"))
     if kind == "LIMIT":
         return (wire.LIMIT, frame["id"], frame["milliseconds"])
     if kind == "CREDIT":
@@ -62,27 +65,41 @@ def told(frame):
     return frame
 
 
-def read(pieces):
+def bodies_of(frames):
+    """The worker's end of memory in which those bodies stand that frames say are there."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(shared.END)
+        for frame in frames:
+            if "at" in frame:
+                file.seek(frame["at"])
+                file.write(text(frame["body"]).encode("latin-1"))
+        file.flush()
+        return shared.SharedBodies(file.name)
+
+
+def read(pieces, bodies):
     reader = wire.FrameReader()
+    reader.bodies = bodies
     frames = [frame for piece in pieces for frame in reader.feed(piece)]
     return [told(frame) for frame in frames]
 
 
 def check_reading(octets, frames, cuts):
     want = [as_told(frame) for frame in frames]
-    if read([octets]) != want:
-        return "whole, it is read as %r" % (read([octets]),)
+    bodies = bodies_of(frames)
+    if read([octets], bodies) != want:
+        return "whole, it is read as %r" % (read([octets], bodies),)
     for at in cuts:
-        if read([piece for piece in (octets[:at], octets[at:]) if piece]) != want:
+        if read([piece for piece in (octets[:at], octets[at:]) if piece], bodies) != want:
             return "cut at %d, it is read as something else" % at
-    if read([octets[at : at + 1] for at in range(len(octets))]) != want:
+    if read([octets[at : at + 1] for at in range(len(octets))], bodies) != want:
         return "octet by octet, it is read as something else"
-    if read([octets * 3]) != want * 3:
+    if read([octets * 3], bodies) != want * 3:
         return "thrice, it is read as something else"
     return "ok"
 
 
-def written(frame):
+def written(frame, bodies):
     """The octets wire.frame makes of a frame."""
     kind = frame["frame"]
     if kind == "HELLO":
@@ -90,6 +107,8 @@ def written(frame):
         return wire.frame(wire.HELLO, 0, payload=json.dumps(told).encode())
     if kind == "RETURNED" or kind == "DROPPED":
         return wire.frame(getattr(wire, kind), frame["id"])
+    if kind == "SHARED":
+        return wire.frame(wire.SHARED, 0)
     if kind == "RETIRE":
         return wire.frame(wire.RETIRE, 0, wall=frame["kib"])
     if kind == "LATE":
@@ -112,17 +131,20 @@ def written(frame):
         return wire.frame(wire.FAIL, frame["id"], **times)
     flags = wire.FLAG_LAST if frame.get("last") else 0
     body = text(frame["body"]).encode("latin-1") if "body" in frame else frame["path"].encode("utf-8")
+    type = getattr(wire, kind)
+    if "at" in frame:
+        type, body = bodies.place(type, body)
     if kind == "DATA":
-        return wire.frame(wire.DATA, frame["id"], flags, payload=body, **times)
+        return wire.frame(type, frame["id"], flags, payload=body, **times)
     flags |= (wire.FLAG_HAS_LENGTH if frame["hasLength"] else 0) | (wire.FLAG_HAS_DATE if frame["hasDate"] else 0)
     flags |= wire.FLAG_CLOSES if frame.get("closes") else 0
     head = ("%s\r\n%s" % (frame["reason"], frame["fields"])).encode("latin-1")
-    type = getattr(wire, kind)
     return wire.frame(type, frame["id"], flags, frame["status"], len(head), payload=head + body, **times)
 
 
 def check_writing(octets, frames):
-    made = b"".join(written(frame) for frame in frames)
+    bodies = bodies_of(())
+    made = b"".join(written(frame, bodies) for frame in frames)
     return "ok" if made == octets else "it is written as %r" % (made[:400],)
 
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { requestFlag } from "../../../src/python/wire/frames.js";
 import { RequestWriter, type Sink } from "../../../src/python/wire/request-writer.js";
-import { type Frame, joined, text, vectors } from "./vectors.js";
+import { SharedBodies, sharedSize } from "../../../src/python/wire/shared-bodies.js";
+import { type Frame, joined, memoryOf, text, vectors } from "./vectors.js";
 
 /** A socket that takes everything at once, or nothing until it is asked to. */
 class TestSink implements Sink {
@@ -44,6 +45,7 @@ function tell(writer: RequestWriter, frame: Frame): void {
     writer.message(frame.id, Buffer.from(text(frame.body), "latin1"), frame.text);
   } else if (frame.frame === "CLOSE") writer.close(frame.id, frame.code, frame.because);
   else if (frame.frame === "END") writer.end();
+  else if (frame.frame === "SHARED") writer.share(frame.path ?? "");
   else if (frame.frame === "REQUEST") {
     const shared = joined(frame.shared ?? {});
     const variables = joined({ ...frame.shared, ...frame.variables });
@@ -63,22 +65,31 @@ function tell(writer: RequestWriter, frame: Frame): void {
   } else assert.fail(`a front does not write ${frame.frame}`);
 }
 
+/** Whether any of these bodies is to be in memory that both have. */
+function placed(frames: readonly Frame[]): boolean {
+  return frames.some((frame) => "at" in frame);
+}
+
 describe("the request writer", () => {
   for (const { name, octets, frames } of vectors("requests")) {
     for (const lazy of [false, true]) {
       test(`${name}${lazy ? ", to a socket that is full" : ""}`, () => {
         const sink = new TestSink(lazy);
         const writer = new RequestWriter(sink);
+        const memory = new Uint8Array(sharedSize);
+        if (placed(frames)) writer.bodies = new SharedBodies(memory);
         for (const frame of frames) tell(writer, frame);
         writer.flush();
         assert.equal(writer.pending, 0);
         assert.ok(sink.received().equals(octets), "the octets differ");
+        assert.ok(memoryOf(frames).equals(memory), "the bodies differ");
       });
 
       test(`${name}${lazy ? ", to a socket that is full" : ""}, frame by frame, thrice`, () => {
         const sink = new TestSink(lazy);
         const writer = new RequestWriter(sink);
         for (let times = 0; times < 3; times += 1) {
+          if (placed(frames)) writer.bodies = new SharedBodies(new Uint8Array(sharedSize));
           for (const frame of frames) {
             tell(writer, frame);
             writer.flush();

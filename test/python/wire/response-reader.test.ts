@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { lateFlag, responseFlag } from "../../../src/python/wire/frames.js";
 import { type ResponseListener, ResponseReader } from "../../../src/python/wire/response-reader.js";
-import { cuts, type Frame, text, vectors } from "./vectors.js";
+import { SharedBodies } from "../../../src/python/wire/shared-bodies.js";
+import { cuts, type Frame, memoryOf, text, vectors } from "./vectors.js";
 
 /** What a reader tells, however many pieces the octets came in: neighbouring pieces of a body are one entry. */
 class Log implements ResponseListener {
@@ -34,6 +35,9 @@ class Log implements ResponseListener {
   }
   retire(kib: number): void {
     this.entries.push(["retire", kib]);
+  }
+  shared(): void {
+    this.entries.push(["shared"]);
   }
   bodyCredit(id: number, octets: number): void {
     this.entries.push(["bodyCredit", id, octets]);
@@ -83,6 +87,7 @@ function expected(frames: readonly Frame[]): unknown[][] {
     } else if (frame.frame === "RESPONSE") {
       log.response(frame.id, frame.status, flags, head, Buffer.from(text(frame.body), "latin1"), frame.last);
     } else if (frame.frame === "DATA") log.data(frame.id, Buffer.from(text(frame.body), "latin1"), frame.last);
+    else if (frame.frame === "SHARED") log.shared();
     else if (frame.frame === "FAIL") log.fail(frame.id);
     else if (frame.frame === "RETURNED") log.returned(frame.id);
     else if (frame.frame === "DROPPED") log.dropped(frame.id);
@@ -109,9 +114,10 @@ function expected(frames: readonly Frame[]): unknown[][] {
   return log.entries;
 }
 
-function read(pieces: readonly Uint8Array[]): unknown[][] {
+function read(pieces: readonly Uint8Array[], memory: Uint8Array): unknown[][] {
   const log = new Log();
   const reader = new ResponseReader(log);
+  reader.bodies = new SharedBodies(memory);
   for (const piece of pieces) reader.receive(Buffer.from(piece));
   return log.entries;
 }
@@ -119,25 +125,27 @@ function read(pieces: readonly Uint8Array[]): unknown[][] {
 describe("the response reader", () => {
   for (const { name, octets, frames } of vectors("responses")) {
     const want = expected(frames);
+    const memory = memoryOf(frames);
 
     test(`${name}: whole`, () => {
-      assert.deepEqual(read([octets]), want);
+      assert.deepEqual(read([octets], memory), want);
     });
 
     test(`${name}: cut in two at every place`, () => {
       for (const at of cuts(octets.length)) {
-        assert.deepEqual(read([octets.subarray(0, at), octets.subarray(at)]), want, `cut at ${at}`);
+        assert.deepEqual(read([octets.subarray(0, at), octets.subarray(at)], memory), want, `cut at ${at}`);
       }
     });
 
     test(`${name}: octet by octet`, () => {
-      assert.deepEqual(read([...octets].map((octet) => Uint8Array.of(octet))), want);
+      const pieces = [...octets].map((octet) => Uint8Array.of(octet));
+      assert.deepEqual(read(pieces, memory), want);
     });
 
     test(`${name}: thrice, in pieces of 7`, () => {
       const all = Buffer.concat([octets, octets, octets]);
       const pieces = Array.from({ length: Math.ceil(all.length / 7) }, (_, n) => all.subarray(n * 7, n * 7 + 7));
-      assert.deepEqual(read(pieces), [...want, ...want, ...want]);
+      assert.deepEqual(read(pieces, memory), [...want, ...want, ...want]);
     });
   }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { lateFlag, requestFlag } from "../../../src/python/wire/frames.js";
+import { sharedSize } from "../../../src/python/wire/shared-bodies.js";
 import { root } from "../../support/tools.js";
 
 export type Text = string | { readonly times: number; readonly of: string };
@@ -21,8 +22,17 @@ export type Frame =
       readonly shared?: Readonly<Record<string, Text>>;
       readonly variables: Readonly<Record<string, Text>>;
       readonly body: Text;
+      readonly at?: number;
     }
-  | { readonly frame: "BODY"; readonly id: number; readonly body: Text; readonly last: boolean }
+  | {
+      readonly frame: "BODY";
+      readonly id: number;
+      readonly body: Text;
+      readonly last: boolean;
+      readonly at?: number;
+    }
+  /** From a front it says where the memory is. */
+  | { readonly frame: "SHARED"; readonly path?: string }
   | { readonly frame: "MESSAGE"; readonly id: number; readonly text: boolean; readonly body: Text }
   /** From a worker it says whether it is the last; from a front it does not. */
   | { readonly frame: "CLOSE"; readonly id: number; readonly code: number; readonly because: string }
@@ -51,6 +61,7 @@ export type Frame =
       /** Where it is so. */
       readonly closes?: boolean;
       readonly body: Text;
+      readonly at?: number;
       readonly last: boolean;
       readonly wall: number;
       readonly cpu: number;
@@ -59,6 +70,7 @@ export type Frame =
       readonly frame: "DATA";
       readonly id: number;
       readonly body: Text;
+      readonly at?: number;
       readonly last: boolean;
       readonly wall: number;
       readonly cpu: number;
@@ -111,6 +123,15 @@ export function joined(variables: Readonly<Record<string, Text>>): string {
   return Object.entries(variables)
     .flatMap(([name, value]) => [name, text(value)])
     .join("\0");
+}
+
+/** Memory that both sides have, with the bodies in it that frames say are there (`at`). */
+export function memoryOf(frames: readonly Frame[]): Buffer {
+  const memory = Buffer.alloc(sharedSize);
+  for (const frame of frames) {
+    if ("at" in frame && frame.at !== undefined) memory.write(text(frame.body), frame.at, "latin1");
+  }
+  return memory;
 }
 
 function parseOctets(block: string): Buffer {
