@@ -3,7 +3,7 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { log } from "../channels.js";
-import { type Config, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
+import { type Config, type ListenAddress, type PoolConfig, poolLabel, threadsMost } from "../config/config.js";
 import { Ingress, type ListenerRules, type MakeHttp2, serverOptions } from "../ingress/ingress.js";
 import type { TlsDoor } from "../ingress/tls.js";
 import { backlog } from "../net/backlog.js";
@@ -50,6 +50,14 @@ const poolOwner: PoolOwner = {
   workerSpent: (worker, pid, cause, amount) => tell({ type: "worker-spent", worker, pid, spent: { cause, amount } }),
   workerRetired: (worker, pid) => tell({ type: "worker-retired", worker, pid }),
 };
+
+/**
+ * Whether it is for a web server on this machine: woken by each request that this one passes on, a front would interrupt it, and with every second request
+ * have only one to give to its workers.
+ */
+function behindWebServer({ protocol, endpoint }: ListenAddress): boolean {
+  return endpoint.kind === "unix" || (protocol !== "http" && protocol !== "https");
+}
 
 class Front {
   readonly #config: Config;
@@ -128,6 +136,7 @@ class Front {
         Promise.all(awaited),
         new Promise((resolve) => later(workersCome, () => resolve(undefined))),
       ]);
+    if (config.listen.every(behindWebServer)) (await import("../net/scheduling.js")).interruptNobody();
     if (start.held === undefined) front.listen();
     return front;
   }
