@@ -40,7 +40,8 @@ export class FastCgiRequest implements BodyOwner, ResponseSink, Paced {
   deadline = 0;
   moved = 0;
   readonly #owner: RequestOwner;
-  readonly #encoder = new ResponseEncoder();
+  // What is small is put together as records are made.
+  readonly #encoder = new ResponseEncoder(false);
   #received: ReceivedRequest | undefined;
   #route: Route | undefined;
   #receiver: BodyReceiver | undefined;

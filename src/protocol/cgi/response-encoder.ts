@@ -6,8 +6,13 @@ import { isFieldValue } from "../http1/grammar.js";
 import { hasNoContent, type ResponseFacts, withoutContentLength } from "../http1/response-encoder.js";
 
 export class ResponseEncoder {
-  readonly #body = new BodyEncoder();
+  readonly #body: BodyEncoder;
   #toHead = false;
+
+  /** `copies`: a small body is copied behind its head, so that both are one buffer. */
+  constructor(copies: boolean = true) {
+    this.#body = copies ? new BodyEncoder() : new BodyEncoder(0);
+  }
 
   /** Begins the response to a request. */
   begin(method: string): void {
@@ -42,7 +47,7 @@ export class ResponseEncoder {
    */
   head(facts: ResponseFacts, body: Uint8Array | undefined, last: boolean): Uint8Array | readonly Uint8Array[] {
     const { status, contentLength } = facts;
-    const known = last ? (body?.length ?? 0) : -1;
+    const length = last ? (body?.length ?? 0) : -1;
     let fields = facts.fields;
     let before = "\r\n";
     if (hasNoContent(status)) {
@@ -53,11 +58,13 @@ export class ResponseEncoder {
     else if (this.#toHead) {
       this.#body.begin("none", 0);
       // the length that GET would have shown (RFC 9110 §9.3.2), where the handler made the body and so tells it
-      if (known > 0) before = `Content-Length: ${known}\r\n\r\n`;
-    } else if (known !== -1) {
-      this.#body.begin("length", known);
-      before = `Content-Length: ${known}\r\n\r\n`;
+      if (length > 0) before = `Content-Length: ${length}\r\n\r\n`;
+    } else if (length !== -1) {
+      this.#body.begin("length", length);
+      before = `Content-Length: ${length}\r\n\r\n`;
     } else this.#body.begin("close", 0);
+    const known = knownHead(facts, before, fields);
+    if (known !== undefined) return this.#body.head(known, nothing, "", body, last);
     return this.#body.head(statusLine(status, facts.reason), fields, before, body, last);
   }
 
@@ -65,6 +72,26 @@ export class ResponseEncoder {
   data(octets: Uint8Array, last: boolean): readonly Uint8Array[] {
     return this.#body.data(octets, last);
   }
+}
+
+const nothing: Uint8Array = Buffer.alloc(0);
+
+/** The facts encoded last, and once they came twice the whole head: applications answer with the same facts again and again. */
+let lastFacts: ResponseFacts | undefined;
+let lastHead: { readonly before: string; readonly octets: Uint8Array } | undefined;
+
+/** The whole head, where these facts are those before; `fields` follow from them. */
+function knownHead(facts: ResponseFacts, before: string, fields: Uint8Array): Uint8Array | undefined {
+  if (facts !== lastFacts) {
+    lastFacts = facts;
+    lastHead = undefined;
+    return undefined;
+  }
+  if (lastHead?.before !== before) {
+    const line = statusLine(facts.status, facts.reason);
+    lastHead = { before, octets: Buffer.concat([line, fields, Buffer.from(before, "latin1")]) };
+  }
+  return lastHead.octets;
 }
 
 /** The line encoded last; most responses have the same. */
