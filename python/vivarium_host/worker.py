@@ -270,10 +270,8 @@ class Worker:
                 self._share(frame[2])
 
     def _share(self, path):
-        bodies = shared_bodies(path)
-        if bodies is not None:
-            self._reader.bodies = self.bodies = bodies
-            self.outbox.append(wire.frame(wire.SHARED, 0))
+        self._reader.bodies = self.bodies = bodies = shared_bodies(path)
+        self.outbox.append(wire.frame(wire.SHARED, 0, wire.FLAG_HAS if bodies is not None else 0))
 
     def _cancel(self, id):
         # Noted first, then looked for: the request may be on its way from the inbox to a seat, which looks here once it has it.

@@ -61,7 +61,7 @@ export interface LinkOwner {
   readonly spoolSpace: SpoolSpace;
   /** How the worker is called in the log. */
   name(link: WorkerLink): string;
-  /** The worker said hello: it may be given requests. */
+  /** The worker said hello, and whether it has the memory for bodies: it may be given requests. */
   linkReady(link: WorkerLink): void;
   linkAnswered(link: WorkerLink, ticket: Ticket, wall: number, cpu: number): void;
   /** ASGI: the response to a ticket has begun, and goes on. */
@@ -160,10 +160,7 @@ export class WorkerLink implements ResponseListener, LinkSocketOwner {
   linkGone(): void {
     for (const ticket of this.tickets) release(ticket);
     this.#tickets.clear();
-    this.#writer.bodies = undefined;
-    this.#reader.bodies = undefined;
-    this.#memory?.release();
-    this.#memory = undefined;
+    this.#releaseMemory();
     this.#owner.linkClosed(this);
     this.#tellClosed();
   }
@@ -297,21 +294,28 @@ export class WorkerLink implements ResponseListener, LinkSocketOwner {
 
   hello(json: string): void {
     this.#hello = JSON.parse(json) as Hello;
-    this.#offerMemory();
-    this.#owner.linkReady(this);
-  }
-
-  #offerMemory(): void {
     this.#memory = sharedMemory(sharedSize);
-    if (this.#memory === undefined) return;
+    if (this.#memory === undefined) {
+      this.#owner.linkReady(this);
+      return;
+    }
     this.#reader.bodies = new SharedBodies(this.#memory.octets);
     this.#writer.share(this.#memory.path);
     this.#mark();
   }
 
-  shared(): void {
+  shared(has: boolean): void {
     this.#memory?.found();
-    this.#writer.bodies = this.#reader.bodies;
+    if (has) this.#writer.bodies = this.#reader.bodies;
+    else this.#releaseMemory();
+    this.#owner.linkReady(this);
+  }
+
+  #releaseMemory(): void {
+    this.#writer.bodies = undefined;
+    this.#reader.bodies = undefined;
+    this.#memory?.release();
+    this.#memory = undefined;
   }
 
   response(id: number, status: number, flags: number, head: Buffer, body: Buffer | undefined, last: boolean): void {

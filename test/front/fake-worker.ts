@@ -124,8 +124,8 @@ export class FakeWorker {
         const variables = octets.toString("latin1", toWorkerHeader, toWorkerHeader + extra);
         this.requests.set(id, variables.split("\0").at(-1) ?? "");
       } else if (type === toWorker.limit) this.orders.push(`limit ${id} ${extra}`);
-      else if (type !== toWorker.shared)
-        this.orders.push(type === toWorker.cancel ? `cancel ${id}` : `credit ${id} ${extra}`);
+      else if (type === toWorker.shared) this.#send(toFront.shared, 0);
+      else this.orders.push(type === toWorker.cancel ? `cancel ${id}` : `credit ${id} ${extra}`);
       this.#received = octets.subarray(end);
     }
   }

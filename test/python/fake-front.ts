@@ -148,8 +148,8 @@ export class FakeFront implements ResponseListener, SpawnerListener {
   spawnerEnded = false;
   /** How often the spawner was told to be stuck. */
   stuckTold = 0;
-  /** How often a worker said that it has the memory for bodies. */
-  shares = 0;
+  /** What a worker said whenever it was offered memory for bodies: whether it has it. */
+  readonly shares: boolean[] = [];
   readonly #listening: Server;
   #spawner: Spawner | undefined;
   #socket: Socket | undefined;
@@ -395,9 +395,9 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     if (stack !== "") answer.stack = stack;
     if (told === "over") this.#finish(id, "over");
   }
-  shared(): void {
-    if (this.#reader !== undefined) this.#wire.bodies = this.#reader.bodies;
-    this.shares += 1;
+  shared(has: boolean): void {
+    if (has && this.#reader !== undefined) this.#wire.bodies = this.#reader.bodies;
+    this.shares.push(has);
   }
   retire(kib: number): void {
     this.oversized.push(kib);

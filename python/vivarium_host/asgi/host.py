@@ -292,10 +292,8 @@ class Worker:
             request.task = asyncio.Task(coroutine, loop=self.loop, name="request")
 
     def _share(self, path):
-        bodies = shared_bodies(path)
-        if bodies is not None:
-            self._reader.bodies = self.bodies = bodies
-            self.put(wire.frame(wire.SHARED, 0))
+        self._reader.bodies = self.bodies = bodies = shared_bodies(path)
+        self.put(wire.frame(wire.SHARED, 0, wire.FLAG_HAS if bodies is not None else 0))
 
     def answer(self, id, frame, head=b"", payload=b""):
         """As put, of the last frame of an answer: the front waits for the request no longer."""

@@ -55,4 +55,5 @@ export const toFront = {
   shared: 15,
 } as const;
 export const responseFlag = { last: 1, hasLength: 2, hasDate: 4, closes: 8 } as const;
+export const sharedFlag = { has: 1 } as const;
 export const lateFlag = { slow: 1, replaced: 2, over: 4 } as const;

@@ -1,6 +1,6 @@
 // Octets from a worker in, calls out. Heads are put together when they arrive in pieces; bodies are passed on piece by
 // piece, without a copy, so that a large response needs no more memory than its pieces.
-import { messageFlag, placed, placeSize, responseFlag, toFront, toFrontHeader } from "./frames.js";
+import { messageFlag, placed, placeSize, responseFlag, sharedFlag, toFront, toFrontHeader } from "./frames.js";
 import type { Bodies } from "./shared-bodies.js";
 
 /** Who is told. Ids are those of the requests. Octets given are views of the chunk received: valid while unchanged. */
@@ -24,8 +24,8 @@ export interface ResponseListener {
   trailers(id: number, fields: Buffer): void;
   /** As `response`; the body is what the file with this path holds. */
   path(id: number, status: number, flags: number, head: Buffer, path: string): void;
-  /** The worker has the memory for bodies. */
-  shared(): void;
+  /** Whether the worker has the memory for bodies. */
+  shared(has: boolean): void;
   /** A WebSocket's message; the octets are the listener's. */
   socketMessage(id: number, octets: Buffer, text: boolean): void;
   /** A WebSocket is to be closed; 0: where it was not. */
@@ -130,7 +130,7 @@ export class ResponseReader {
         listener.bodyCredit(id, chunk.readUInt32LE(at + 16));
         return end;
       case toFront.shared:
-        listener.shared();
+        listener.shared((flags & sharedFlag.has) !== 0);
         return end;
       case toFront.inform:
         if (end > chunk.length) return -1;

@@ -108,7 +108,7 @@ def written(frame, bodies):
     if kind == "RETURNED" or kind == "DROPPED":
         return wire.frame(getattr(wire, kind), frame["id"])
     if kind == "SHARED":
-        return wire.frame(wire.SHARED, 0)
+        return wire.frame(wire.SHARED, 0, wire.FLAG_HAS if frame["has"] else 0)
     if kind == "RETIRE":
         return wire.frame(wire.RETIRE, 0, wall=frame["kib"])
     if kind == "LATE":

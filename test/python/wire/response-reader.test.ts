@@ -36,8 +36,8 @@ class Log implements ResponseListener {
   retire(kib: number): void {
     this.entries.push(["retire", kib]);
   }
-  shared(): void {
-    this.entries.push(["shared"]);
+  shared(has: boolean): void {
+    this.entries.push(["shared", has]);
   }
   bodyCredit(id: number, octets: number): void {
     this.entries.push(["bodyCredit", id, octets]);
@@ -87,7 +87,7 @@ function expected(frames: readonly Frame[]): unknown[][] {
     } else if (frame.frame === "RESPONSE") {
       log.response(frame.id, frame.status, flags, head, Buffer.from(text(frame.body), "latin1"), frame.last);
     } else if (frame.frame === "DATA") log.data(frame.id, Buffer.from(text(frame.body), "latin1"), frame.last);
-    else if (frame.frame === "SHARED") log.shared();
+    else if (frame.frame === "SHARED") log.shared(frame.has === true);
     else if (frame.frame === "FAIL") log.fail(frame.id);
     else if (frame.frame === "RETURNED") log.returned(frame.id);
     else if (frame.frame === "DROPPED") log.dropped(frame.id);

@@ -31,8 +31,8 @@ export type Frame =
       readonly last: boolean;
       readonly at?: number;
     }
-  /** From a front it says where the memory is. */
-  | { readonly frame: "SHARED"; readonly path?: string }
+  /** From a front it says where the memory is, from a worker whether it has it. */
+  | { readonly frame: "SHARED"; readonly path?: string; readonly has?: boolean }
   | { readonly frame: "MESSAGE"; readonly id: number; readonly text: boolean; readonly body: Text }
   /** From a worker it says whether it is the last; from a front it does not. */
   | { readonly frame: "CLOSE"; readonly id: number; readonly code: number; readonly because: string }
