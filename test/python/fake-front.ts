@@ -3,6 +3,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import { test } from "node:test";
 import type { Config, PoolConfig } from "../../src/config/config.js";
 import { NetLink } from "../../src/net/link-socket.js";
 import { lateFlag, requestFlag } from "../../src/python/wire/frames.js";
@@ -451,4 +452,20 @@ export class FakeFront implements ResponseListener, SpawnerListener {
     this.spawnerEnded = true;
     this.#changed();
   }
+}
+
+/** What makes a test with a worker of its own: with these options, and those of the test. */
+export function workerTests(
+  common: FrontOptions,
+): (name: string, options: Partial<FrontOptions>, act: (front: FakeFront) => Promise<void>) => void {
+  return (name, options, act) => {
+    test(name, async () => {
+      const front = await FakeFront.withWorker({ ...common, ...options });
+      try {
+        await act(front);
+      } finally {
+        await front.close();
+      }
+    });
+  };
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { describe } from "node:test";
 import { pythons, root } from "../support/tools.js";
-import { type Answer, FakeFront, type FrontOptions } from "./fake-front.js";
+import { type Answer, type FakeFront, workerTests } from "./fake-front.js";
 
 /** The line of the tests' application that holds this text. */
 function lineOf(text: string): number {
@@ -13,20 +13,7 @@ function lineOf(text: string): number {
 
 for (const { version, path } of pythons()) {
   describe(`a worker on Python ${version} whose requests have a time limit`, () => {
-    const withWorker = (
-      name: string,
-      options: Omit<FrontOptions, "python">,
-      act: (front: FakeFront) => Promise<void>,
-    ): void => {
-      test(name, async () => {
-        const front = await FakeFront.withWorker({ python: path, requestTimeout: 0.05, ...options });
-        try {
-          await act(front);
-        } finally {
-          await front.close();
-        }
-      });
-    };
+    const withWorker = workerTests({ python: path, requestTimeout: 0.05 });
     const ask = (front: FakeFront, ...paths: readonly string[]): void => {
       const first = front.answers.size + 1;
       front.send(...paths.map((each, n) => ({ id: first + n, path: each, handOver: true })));

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { type SharedMemory, sharedMemory } from "../../src/net/shared-memory.js";
 import { SharedBodies, sharedLeast, sharedSize } from "../../src/python/wire/shared-bodies.js";
 import { pythons } from "../support/tools.js";
-import { FakeFront, type FrontOptions } from "./fake-front.js";
+import { type FakeFront, workerTests } from "./fake-front.js";
 
 function memory(): SharedMemory {
   const made = sharedMemory(sharedSize);
@@ -82,20 +82,7 @@ describe("the front's end of the memory for bodies", () => {
 
 for (const { version, path: python } of pythons()) {
   describe(`bodies in memory that a front and its worker have, on Python ${version}`, () => {
-    const withWorker = (
-      name: string,
-      options: Omit<FrontOptions, "python">,
-      act: (front: FakeFront) => Promise<void>,
-    ): void => {
-      test(name, async () => {
-        const front = await FakeFront.withWorker({ python, ...options });
-        try {
-          await act(front);
-        } finally {
-          await front.close();
-        }
-      });
-    };
+    const withWorker = workerTests({ python });
 
     const share = async (front: FakeFront): Promise<SharedMemory> => {
       const made = memory();

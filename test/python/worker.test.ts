@@ -2,27 +2,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { describe } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { pythons } from "../support/tools.js";
-import { FakeFront, type FrontOptions } from "./fake-front.js";
+import { workerTests } from "./fake-front.js";
 
 for (const { version, path } of pythons()) {
   describe(`a worker on Python ${version}`, () => {
-    const withWorker = (
-      name: string,
-      options: Omit<FrontOptions, "python">,
-      act: (front: FakeFront) => Promise<void>,
-    ): void => {
-      test(name, async () => {
-        const front = await FakeFront.withWorker({ python: path, ...options });
-        try {
-          await act(front);
-        } finally {
-          await front.close();
-        }
-      });
-    };
+    const withWorker = workerTests({ python: path });
 
     withWorker("says who it is, and notes what it has begun", { threads: 3 }, async (front) => {
       assert.ok(front.facts?.preload === true && front.facts.python.startsWith(`${version}.`));
