@@ -181,7 +181,7 @@ export abstract class SystemStream implements Pollable {
   protected sendAll(pieces: readonly Uint8Array[]): boolean {
     let size = 0;
     for (const piece of pieces) size += piece.length;
-    if (size <= together.length && this.#unsent === undefined) return this.#sendTogether(pieces, size);
+    if (size > 0 && size <= together.length && this.#unsent === undefined) return this.#sendTogether(pieces, size);
     let taken = true;
     for (let at = 0; at < pieces.length; at += 1) {
       const more = at < pieces.length - 1 ? MSG_MORE : 0;
@@ -190,7 +190,7 @@ export abstract class SystemStream implements Pollable {
     return taken;
   }
 
-  /** A copy of some KiB costs less than another call. */
+  /** What is small is copied: that costs less than another call. The kernel has taken all before. */
   #sendTogether(pieces: readonly Uint8Array[], size: number): boolean {
     if (this.#broken || !this.open) return true;
     let at = 0;

@@ -1,7 +1,7 @@
 // Bodies in memory that the front and a real worker both have.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { describe, test } from "node:test";
 import { type SharedMemory, sharedMemory } from "../../src/net/shared-memory.js";
 import { SharedBodies, sharedLeast, sharedSize } from "../../src/python/wire/shared-bodies.js";
@@ -30,8 +30,11 @@ describe("memory that another process can have, too", () => {
     release();
   });
 
-  test("of which there is too little is none", () => {
-    assert.equal(sharedMemory(2 ** 62), undefined);
+  test("that the system does not give is none, and leaves nothing open", () => {
+    const open = readdirSync("/proc/self/fd").length;
+    // More than a file can have, and what cannot be mapped.
+    for (const size of [2 ** 62, 0]) assert.equal(sharedMemory(size), undefined);
+    assert.equal(readdirSync("/proc/self/fd").length, open);
   });
 });
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { descendants } from "../support/processes.js";
-import { root } from "../support/tools.js";
+import { removeFolder, root, temporaryFolder } from "../support/tools.js";
 import { startVivarium, type VivariumOptions } from "../support/vivarium.js";
 
 const names: Readonly<Record<string, string>> = { 0: "normal", 3: "batch", 5: "idle" };
@@ -21,7 +21,10 @@ function policies(pid: number): string[] {
 
 /** Those of a server's processes by what they are: a spawner has workers for children. */
 async function schedule(target: string, options: VivariumOptions): Promise<Readonly<Record<string, string[]>>> {
-  const server = await startVivarium(join(root, target), { ...options, args: ["--workers", "2"] });
+  const server = await startVivarium(join(root, target), {
+    ...options,
+    args: [...(options.args ?? []), "--workers", "2"],
+  });
   try {
     const found: Record<string, string[]> = { supervisor: policies(server.pid) };
     for (const pid of descendants(server.pid)) {
@@ -42,6 +45,22 @@ for (const [convention, target] of [
   test(`workers that wake up interrupt nobody, and nobody else is told so (${convention})`, async () => {
     const found = await schedule(target, {});
     assert.deepEqual(found, { supervisor: ["normal"], front: ["normal"], spawner: ["normal"], worker: ["batch"] });
+  });
+}
+
+for (const [what, listen, front] of [
+  ["only web servers on this machine come to", ["fastcgi://127.0.0.1:0", "http://unix:site.sock"], ["batch", "normal"]],
+  ["others come to, too,", ["scgi://127.0.0.1:0", "http://127.0.0.1:0"], ["normal"]],
+] as const) {
+  test(`a front that ${what} ${front.length > 1 ? "interrupts nobody" : "is as always"}`, async () => {
+    const cwd = temporaryFolder("scheduling");
+    try {
+      const args = listen.flatMap((url) => ["--listen", url]);
+      const options = { cwd, args, ready: /is serving after/ };
+      assert.deepEqual((await schedule("test/support/promises_app.py:app", options))["front"], front);
+    } finally {
+      removeFolder(cwd);
+    }
   });
 }
 

@@ -17,6 +17,8 @@ export interface VivariumOptions extends StartOptions {
   readonly args?: readonly string[];
   /** A command that ends by becoming the one that follows it (exec(3)): it sets what the server is to find. */
   readonly through?: readonly string[];
+  /** What it prints when it serves; by default an address of HTTP, whose port becomes `port`. */
+  readonly ready?: RegExp;
 }
 
 export interface Vivarium {
@@ -61,6 +63,8 @@ export function startGateway(options: VivariumOptions): Promise<Vivarium> {
   return startServer(["gateway"], options);
 }
 
+const httpAddress = /https?:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):(\d+)/;
+
 async function startServer(words: readonly string[], options: VivariumOptions): Promise<Vivarium> {
   const args = options.args ?? [];
   const folder = temporaryFolder("run");
@@ -82,7 +86,7 @@ async function startServer(words: readonly string[], options: VivariumOptions): 
     return exit;
   };
   try {
-    const [, port = ""] = await server.line(/https?:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):(\d+)/, 60_000);
+    const [, port = ""] = await server.line(options.ready ?? httpAddress, 60_000);
     return {
       url: `http://127.0.0.1:${port}`,
       port: Number(port),
