@@ -31,7 +31,10 @@ interface Calls {
 
 let calls: Calls | undefined;
 
-/** Throws where the C library has no such call. */
+/**
+ * Throws where the C library has no such call. Not before the first use, and nothing of socket-calls.ts, which loads the library as it is imported:
+ * a front with an interpreter inside has to configure FFI before that.
+ */
 function load(): Calls {
   const library = koffi.load(null);
   return {
