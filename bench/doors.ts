@@ -34,11 +34,11 @@ interface Upstream {
   /** Requests at once on a connection. */
   readonly multiplex: number;
   /** Processes of the gateway, each with connections of its own. */
-  readonly fronts: number;
+  readonly fronts: number | "auto";
 }
 
 function startGateway(place: Place, { protocol, keepAlive, multiplex, fronts }: Upstream): RunningProcess {
-  const numbers = { KEEP_ALIVE: String(keepAlive), MULTIPLEX: String(multiplex), FRONTS: String(fronts) };
+  const numbers = { KEEP_ALIVE: String(keepAlive), MULTIPLEX: String(multiplex), FRONTS: JSON.stringify(fronts) };
   const values = { PROTOCOL: protocol, ...numbers };
   return startCommand(place, ["gateway", "--config", configure(place, "gateway.toml", values)]);
 }
@@ -66,11 +66,11 @@ export const doorServers: readonly Server[] = [
   {
     name: "vivarium-gateway",
     lacks,
-    settings: "`vivarium gateway --fronts 2 --access-log off` over a unix socket to the uWSGI of nginx+uwsgi",
+    settings: "`vivarium gateway --access-log off` over a unix socket to the uWSGI of nginx+uwsgi",
     unavailable: () => vivariumUnavailable() ?? needs(uwsgi),
     version: async () => `Vivarium ${await vivariumVersion()}, ${await uwsgiVersion()}`,
     start: (place) => [
-      startGateway(place, { protocol: "uwsgi", keepAlive: 0, multiplex: 1, fronts: 2 }),
+      startGateway(place, { protocol: "uwsgi", keepAlive: 0, multiplex: 1, fronts: "auto" }),
       startUwsgi(place),
     ],
   },

@@ -5,6 +5,7 @@ import { vivariumError } from "../errors.js";
 import type { Config, MountConfig, PoolConfig, UpstreamGroupConfig } from "./config.js";
 import { cores } from "./cores.js";
 import { readConfigFile } from "./file.js";
+import { frontsFor } from "./fronts.js";
 import type { PlacedMount } from "./mounts.js";
 import { target } from "./option-readers.js";
 import { type OptionName, optionNames, options, poolOptionNames, recyclingNames, type Settings } from "./options.js";
@@ -96,7 +97,7 @@ class Loader {
       upstreams,
       mounts,
       limits: await this.#readLimits(context),
-      fronts: this.#readFronts(pools, embedded, outside),
+      fronts: this.#readFronts({ pools, upstreams, mounts }, embedded, outside),
       chdir,
       listen,
       ...(await this.#readTls(listen, context)),
@@ -329,9 +330,13 @@ class Loader {
 
   // ---- fronts
 
-  #readFronts(pools: readonly PoolConfig[], embedded: boolean, context: ReadContext): number {
+  #readFronts(
+    { pools, upstreams, mounts }: Pick<Config, "pools" | "upstreams" | "mounts">,
+    embedded: boolean,
+    context: ReadContext,
+  ): number {
     const fronts = this.#pick("fronts", context);
-    if (pools.length === 0) return fronts === "auto" ? cores() : fronts;
+    if (pools.length === 0) return fronts === "auto" ? frontsFor(mounts, upstreams, cores()) : fronts;
     const source = this.#source(options.fronts.key, this.#given.flags?.fronts, `--${options.fronts.key}`);
     const [pool] = pools;
     if (embedded && pool !== undefined) {

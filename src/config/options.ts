@@ -216,7 +216,7 @@ export const options: Options = {
     key: "fronts",
     group: "Processes",
     placeholder: "N|auto",
-    summary: "processes that talk to clients; auto: one per core, but 1 where applications have workers",
+    summary: "processes that talk to clients; auto: one per core, half as many before local servers, 1 before workers",
     read: orAuto(count(1, 1024), () => "auto" as const),
     standard: "auto",
     initial: "auto",

@@ -105,11 +105,12 @@ describe("configuration", () => {
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen) && Object.isFrozen(config.listen[0]));
   });
 
-  test("there is one front for applications, and else one per core, or as many as are asked for", async () => {
+  test("there is one front for applications, and else one per core, half of them in front of this machine, or as many as are asked for", async () => {
     const files = { static: ["/=site"] };
     assert.equal((await load({ flags: files })).fronts, cores());
     assert.equal((await load({ flags: { ...files, fronts: "auto" } })).fronts, cores());
     assert.equal((await load({ flags: { ...files, fronts: "3" } })).fronts, 3);
+    assert.equal((await load({ gateway: { servers: ["http://127.0.0.1:1"] } })).fronts, Math.ceil(cores() / 2));
     for (const fronts of ["1", "auto"]) assert.equal((await load({ target: "app:app", flags: { fronts } })).fronts, 1);
   });
 
