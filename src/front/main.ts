@@ -52,8 +52,8 @@ const poolOwner: PoolOwner = {
 };
 
 /**
- * Whether it is for a web server on this machine: woken by each request that this one passes on, a front would interrupt it, and with every second request
- * have only one to give to its workers.
+ * Whether it is for a web server on this machine, which needs the processors, too: woken by each request that this one passes on, a front
+ * would interrupt it, and with every second request have only one to give to its workers; and so would each further worker.
  */
 function behindWebServer({ protocol, endpoint }: ListenAddress): boolean {
   return endpoint.kind === "unix" || (protocol !== "http" && protocol !== "https");
@@ -97,6 +97,7 @@ class Front {
       tell({ type: "loaded", facts: application.facts });
       answering.set(only, application);
     }
+    const behind = config.listen.every(behindWebServer);
     for (const [index, pool] of (application === undefined ? config.pools : []).entries()) {
       const { generation, awaited: comes } = start.pools[index] ?? { generation: 1, awaited: false };
       const label = poolLabel(config, pool);
@@ -109,6 +110,7 @@ class Front {
         scoreboards,
         limits: config.limits,
         hangTimeout: config.hangTimeout,
+        gathers: behind,
         deadlines,
         spoolSpace,
         generation,
@@ -136,7 +138,7 @@ class Front {
         Promise.all(awaited),
         new Promise((resolve) => later(workersCome, () => resolve(undefined))),
       ]);
-    if (config.listen.every(behindWebServer)) (await import("../net/scheduling.js")).interruptNobody();
+    if (behind) (await import("../net/scheduling.js")).interruptNobody();
     if (start.held === undefined) front.listen();
     return front;
   }

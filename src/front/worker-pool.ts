@@ -45,6 +45,8 @@ export interface WorkerPoolSettings extends LimitSettings {
   /** How many requests may wait for a worker, and for how many seconds. */
   readonly queue: number;
   readonly queueTimeout: number;
+  /** Whether requests that take microseconds are given to as few workers as are done with them as soon (pool.ts). */
+  readonly gathers: boolean;
   /** Methods of requests that are run once more where their worker died. */
   readonly retry: readonly string[];
   /** Requests after which a worker is replaced, and up to a tenth more; 0: never. */
@@ -115,7 +117,7 @@ export class WorkerPool implements LinkOwner, LimitsOwner {
   #lookPlanned = false;
 
   constructor(settings: WorkerPoolSettings, owner: PoolOwner) {
-    this.pool = new Pool(settings.threads, settings.queue);
+    this.pool = new Pool(settings.threads, settings.queue, settings.gathers);
     this.#threads = settings.threads;
     this.#concurrency = settings.concurrency;
     this.#overload = new Overload(this.pool, settings);

@@ -38,6 +38,14 @@ const utilisationHigh = 0.85;
 const patienceLeast = 5;
 const patiencePerCpu = 8;
 
+/** What a worker may need for all that it is given while others have nothing to do, µs: about what waking one of these costs, both sides together. */
+const gatheredMost = 200;
+
+/** How many requests of `wall` µs each are over within that; 0 where nothing is known of them. */
+export function gathered(wall: number): number {
+  return wall === 0 ? 0 : gatheredMost / wall;
+}
+
 /** What the pool asks of it. */
 export interface Pacing {
   readonly most: number;

@@ -14,12 +14,15 @@
 // suspects, too, and nobody knows which is to blame. They are run again before all others, but no two on the same worker at the
 // same time, so that the one does not take the others with it once more.
 import { type Place, Sequence } from "../sequence.js";
-import { Pace, type Pacing } from "./pace.js";
+import { gathered, Pace, type Pacing } from "./pace.js";
 import { Queue, type Queueable } from "./queue.js";
 import { WaitTimes } from "./wait-times.js";
 
 /** Milliseconds for which a worker that was given a suspect is given no other. */
 const suspicion = 1000;
+
+/** Where requests are gathered: a worker that has had one for so many milliseconds is given no more while others have nothing to do. */
+const gatheringMost = 2;
 
 /** What a pool is given. All fields belong to the pool. */
 export interface Poolable<R> extends Queueable {
@@ -66,6 +69,7 @@ export class Pool<R extends Poolable<R>, W> {
   readonly #queue = new Queue<R>();
   readonly #suspects = new Queue<R>();
   readonly #most: number;
+  readonly #gathers: boolean;
   readonly #members: Member<R, W>[] = [];
   /** Whoever drives it puts another in its place where the workers are of another kind. */
   pace: Pacing;
@@ -75,10 +79,14 @@ export class Pool<R extends Poolable<R>, W> {
   #turn = 0;
   #answered = 0;
 
-  /** `most`: how many requests may wait. */
-  constructor(threads: number, most: number = Number.POSITIVE_INFINITY) {
+  /**
+   * `most`: how many requests may wait. `gathers`: requests that take microseconds are given to as few workers as are done with them as
+   * soon; otherwise to the least busy, whatever they take.
+   */
+  constructor(threads: number, most: number = Number.POSITIVE_INFINITY, gathers = false) {
     this.pace = new Pace(threads);
     this.#most = most;
+    this.#gathers = gathers;
   }
 
   get queueLength(): number {
@@ -182,7 +190,7 @@ export class Pool<R extends Poolable<R>, W> {
       if (member !== undefined) return this.#assign(this.#suspects, member, now);
     }
     if (this.#queue.length === 0) return undefined;
-    const member = this.#leastBusy(now, false);
+    const member = (this.#gathers ? this.#gathering(now) : undefined) ?? this.#leastBusy(now, false);
     if (member !== undefined) return this.#assign(this.#queue, member, now);
     this.pace.demand();
     return undefined;
@@ -249,6 +257,18 @@ export class Pool<R extends Poolable<R>, W> {
     let { first: place } = member.requests;
     for (; place !== undefined && place.member.givenAt <= since; place = place.behind) stuck++;
     return stuck;
+  }
+
+  /** The first worker that is soon done with what it has; undefined where the least busy is the better choice. */
+  #gathering(now: number): Member<R, W> | undefined {
+    const most = Math.min(this.pace.limit, gathered(this.pace.wall));
+    if (most < 1) return undefined;
+    for (const member of this.#members) {
+      if (member.stalled || member.admission !== "ready" || member.outstanding >= most) continue;
+      const { first } = member.requests;
+      if (first === undefined || now - first.member.givenAt < gatheringMost) return member;
+    }
+    return undefined;
   }
 
   #leastBusy(now: number, suspect: boolean): Member<R, W> | undefined {

@@ -227,6 +227,7 @@ export class PoolBench {
         generation: 1,
         queue: 1024,
         queueTimeout: 30,
+        gathers: false,
         retry: ["GET"],
         maxRequests: 0,
         requestTimeout: 0,

@@ -128,6 +128,60 @@ describe("the pool", () => {
     assert.fail("it never used more than one thread");
   });
 
+  test("where requests are gathered, those of microseconds go to as few workers as are soon done with them", () => {
+    const pool: TestPool = new Pool(8, 100, true);
+    const outstanding = (): number[] => pool.members.map((member) => member.outstanding);
+    for (const worker of [1, 2, 3]) pool.ready(worker);
+    // Nothing is known of them.
+    submit(pool, 3);
+    give(pool);
+    assert.deepEqual(outstanding(), [1, 1, 1]);
+    // Of 50 us, four are over within 200.
+    teach(pool, 50, 50);
+    submit(pool, 5);
+    assert.deepEqual(
+      give(pool).map(({ member }) => member.worker),
+      [1, 1, 1, 2, 2],
+    );
+    assert.deepEqual(outstanding(), [4, 3, 1]);
+    submit(pool, 4);
+    give(pool);
+    assert.deepEqual(outstanding(), [4, 4, 4]);
+    // Beyond that the least busy is the better choice.
+    submit(pool, 3);
+    give(pool);
+    assert.deepEqual(outstanding(), [5, 5, 5]);
+  });
+
+  test("where requests are gathered, a worker that has had one for a while is given no more while others have nothing to do", () => {
+    const pool: TestPool = new Pool(8, 100, true);
+    teach(pool, 5, 5);
+    for (const worker of [1, 2]) pool.ready(worker);
+    submit(pool, 1);
+    const [slow] = give(pool, 0);
+    submit(pool, 2);
+    assert.deepEqual(
+      give(pool, 3).map(({ member }) => member.worker),
+      [2, 2],
+    );
+    assert.ok(slow !== undefined);
+    pool.answered(slow.member, slow.request, 5, 5, 4);
+    submit(pool, 1);
+    assert.equal(give(pool, 4)[0]?.member.worker, 1);
+  });
+
+  test("where requests are gathered, those that take longer than waking a worker go to the least busy", () => {
+    const pool: TestPool = new Pool(8, 100, true);
+    teach(pool, 300, 300);
+    for (const worker of [1, 2]) pool.ready(worker);
+    submit(pool, 6);
+    give(pool);
+    assert.deepEqual(
+      pool.members.map((member) => member.outstanding),
+      [3, 3],
+    );
+  });
+
   test("the lead is kept where the application is fast", () => {
     const fast: TestPool = new Pool(8);
     teach(fast, 50, 50);
@@ -317,7 +371,7 @@ class History {
     this.#seed = seed;
     this.#pick = random(seed);
     this.#most = [0, 3, 20, Number.POSITIVE_INFINITY][this.#pick(4)] ?? 0;
-    this.#pool = new Pool(1 + this.#pick(8), this.#most);
+    this.#pool = new Pool(1 + this.#pick(8), this.#most, this.#pick(2) === 0);
     // Some histories begin with a fast application, some with a slow one, some with an unknown one.
     const kind = this.#pick(3);
     if (kind > 0) teach(this.#pool, kind === 1 ? 50 : 20_000, 50);

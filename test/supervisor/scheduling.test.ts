@@ -1,8 +1,11 @@
 // How processes share the processors (sched(7)).
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { Agent, type IncomingMessage, type RequestOptions, request } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
+import { statusAt } from "../faults/server.js";
 import { descendants } from "../support/processes.js";
 import { removeFolder, root, temporaryFolder } from "../support/tools.js";
 import { startVivarium, type VivariumOptions } from "../support/vivarium.js";
@@ -59,6 +62,51 @@ for (const [what, listen, front] of [
       const options = { cwd, args, ready: /is serving after/ };
       assert.deepEqual((await schedule("test/support/promises_app.py:app", options))["front"], front);
     } finally {
+      removeFolder(cwd);
+    }
+  });
+}
+
+/** So many requests, one after the other on one connection. */
+async function ask(where: RequestOptions, count: number): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  try {
+    for (let each = 0; each < count; each += 1) {
+      const asked = request({ ...where, path: "/hello", agent }).end();
+      const [response]: IncomingMessage[] = await once(asked, "response");
+      assert.equal(response?.statusCode, 200);
+      for await (const _ of response);
+    }
+  } finally {
+    agent.destroy();
+  }
+}
+
+for (const [what, listen, gathers] of [
+  ["behind a web server, one worker does alone what takes microseconds", "http://unix:site.sock", true],
+  ["for clients that come directly, workers take turns", "http://127.0.0.1:0", false],
+] as const) {
+  test(what, async () => {
+    const cwd = temporaryFolder("gathering");
+    const args = ["--workers", "2", "--listen", listen];
+    const server = await startVivarium(join(root, "bench/apps/app.py:app"), { cwd, args, ready: /is serving after/ });
+    const answered = async (): Promise<number[]> =>
+      (await statusAt(server.control)).workers.map(({ requests }) => requests);
+    const where = gathers
+      ? { socketPath: join(cwd, "site.sock") }
+      : { host: "127.0.0.1", port: Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(server.output)?.[1]) };
+    try {
+      // What requests take is measured, and a machine that is busy with other things may need several looks.
+      for (let looks = 0; looks < (gathers ? 200 : 3); looks += 1) {
+        const before = await answered();
+        await ask(where, 50);
+        const given = (await answered()).map((after, index) => after - (before[index] ?? 0));
+        if (gathers && given.includes(50)) return;
+        if (!gathers) assert.deepEqual(given, [25, 25]);
+      }
+      assert.ok(!gathers, "requests that take microseconds went to both workers");
+    } finally {
+      await server.stop();
       removeFolder(cwd);
     }
   });
