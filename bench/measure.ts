@@ -1,11 +1,13 @@
-// Runs a scenario: the servers in turn, round after round, so that the machine's drift meets all alike; the median of
-// the rounds is the result. A server runs only while it is measured: an idle uWSGI with thunder-lock, once it has answered
-// a request, tries accept(2) without end and takes half of every core from whoever is measured beside it.
+// Runs a scenario: the servers in turn, a second each, again and again, so that the machine's drift meets all alike: it was seen to be
+// half as fast again from one second to the next. Each round starts them anew; the median of the rounds is the result. A server runs
+// only while it is measured, and is stopped (SIGSTOP) meanwhile: an idle uWSGI with thunder-lock, once it has answered a request, may
+// try accept(2) without end and take half of every core from whoever is measured beside it.
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { waitUntilAccepting } from "../test/support/ports.js";
 import type { RunningProcess } from "../test/support/processes.js";
 import { ask } from "./client.js";
+import { freeze, thaw } from "./freeze.js";
 import { http2Load } from "./http2-load.js";
 import { cpuMicroseconds, machineMicroseconds, memoryOctets, ownMicroseconds } from "./process-tree.js";
 import type { Check, Scenario } from "./scenarios.js";
@@ -40,7 +42,10 @@ export interface Options {
   readonly say: (line: string) => void;
 }
 
-type Sample = Omit<Result, "scenario" | "server" | "noise">;
+interface Sample extends Omit<Result, "scenario" | "server" | "noise"> {
+  readonly requests: number;
+  readonly seconds: number;
+}
 
 /** A server that was started for measuring. */
 export interface Running {
@@ -107,15 +112,17 @@ function loaderOf({ path, script, by, connections: many = connections }: Scenari
   return (seconds) => load(`${running.url}${path}`, lua, seconds, many);
 }
 
-async function sample(running: Running, put: Loader, options: Options): Promise<Sample> {
+async function sample(running: Running, put: Loader, seconds: number): Promise<Sample> {
   const before = cpuMicroseconds(running.roots);
   const mostBefore = machineMicroseconds() - ownMicroseconds();
   const began = performance.now();
-  const counted = await put(options.seconds);
+  const counted = await put(seconds);
   const cpu = cpuMicroseconds(running.roots) - before;
   const others = machineMicroseconds() - ownMicroseconds() - mostBefore - cpu;
   const available = (performance.now() - began) * 1000 * availableParallelism();
   return {
+    requests: counted.requests,
+    seconds: counted.seconds,
     requestsPerSecond: counted.requestsPerSecond,
     p50: counted.p50,
     p99: counted.p99,
@@ -163,8 +170,15 @@ export async function warm(running: Running, put: Loader): Promise<void> {
   }
 }
 
-/** One server, started for this sample alone, checked, warmed. */
-async function round(scenario: Scenario, server: Server, options: Options): Promise<Sample> {
+/** A server that takes part in a round. */
+interface Contestant {
+  readonly running: Running;
+  readonly put: Loader;
+  readonly samples: Sample[];
+}
+
+/** A server, started for this round alone, checked, warmed, and held still. */
+async function enter(scenario: Scenario, server: Server): Promise<Contestant> {
   const running = await startServer(server, {
     ...usual,
     threads: scenario.threads,
@@ -175,10 +189,77 @@ async function round(scenario: Scenario, server: Server, options: Options): Prom
     for (const check of scenario.checks) await answersRight(running.url, check);
     const put = loaderOf(scenario, running);
     await warm(running, put);
-    return await sample(running, put, options);
-  } finally {
+    freeze(running.roots);
+    return { running, put, samples: [] };
+  } catch (error) {
     await stopServer(running);
+    throw error;
   }
+}
+
+/** Seconds of load before another server has its turn: this machine's speed changes within few. */
+const turnSeconds = 1;
+
+/** All servers of a scenario, one second each and again, the others being held still. What cannot go on is left out. */
+async function round(
+  scenario: Scenario,
+  servers: readonly Server[],
+  options: Options,
+  leaveOut: (server: Server, error: unknown) => void,
+): Promise<ReadonlyMap<Server, Sample>> {
+  const contestants = new Set<Contestant>();
+  const drop = async (contestant: Contestant): Promise<void> => {
+    contestants.delete(contestant);
+    thaw(contestant.running.roots);
+    await stopServer(contestant.running);
+  };
+  try {
+    for (const server of servers) {
+      try {
+        contestants.add(await enter(scenario, server));
+      } catch (error) {
+        leaveOut(server, error);
+      }
+    }
+    for (let turn = 0; turn < options.seconds / turnSeconds; turn += 1) {
+      // Back and forth: none always follows the same neighbour's heat.
+      const order = [...contestants];
+      for (const contestant of turn % 2 === 0 ? order : order.reverse()) {
+        const { running, put, samples } = contestant;
+        thaw(running.roots);
+        try {
+          samples.push(await sample(running, put, turnSeconds));
+          freeze(running.roots);
+        } catch (error) {
+          leaveOut(running.server, error);
+          await drop(contestant);
+        }
+      }
+    }
+    return new Map([...contestants].map(({ running, samples }) => [running.server, together(samples)]));
+  } finally {
+    for (const contestant of [...contestants]) await drop(contestant);
+  }
+}
+
+/** What the turns of a round were as one. */
+function together(samples: readonly Sample[]): Sample {
+  const sum = (pick: (sample: Sample) => number): number => samples.reduce((total, each) => total + pick(each), 0);
+  const middle = (pick: (sample: Sample) => number): number => median(samples.map(pick));
+  const requests = sum((each) => each.requests);
+  const seconds = sum((each) => each.seconds);
+  return {
+    requests,
+    seconds,
+    requestsPerSecond: requests / seconds,
+    p50: middle((each) => each.p50),
+    p99: middle((each) => each.p99),
+    cpuPerRequest: sum((each) => each.cpuPerRequest * each.requests) / requests,
+    memory: samples.at(-1)?.memory ?? Number.NaN,
+    others: sum((each) => each.others * each.seconds) / seconds,
+    badStatus: sum((each) => each.badStatus),
+    socketErrors: sum((each) => each.socketErrors),
+  };
 }
 
 export async function measure(
@@ -188,23 +269,22 @@ export async function measure(
 ): Promise<readonly Result[]> {
   let taking = servers.filter(({ name }) => scenario.servers.includes(name));
   const samples = new Map<Server, Sample[]>(taking.map((server) => [server, []]));
+  const leaveOut = (server: Server, error: unknown): void => {
+    options.say(
+      `${server.name} is left out of ${scenario.name}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    taking = taking.filter((other) => other !== server);
+  };
   for (let index = 0; index < options.rounds; index += 1) {
-    // Every round begins with another server: none always follows the same neighbour's heat.
+    // Every round begins with another server.
     const from = index % Math.max(1, taking.length);
-    for (const server of [...taking.slice(from), ...taking.slice(0, from)]) {
-      try {
-        const taken = await round(scenario, server, options);
-        samples.get(server)?.push(taken);
-        options.say(
-          `${scenario.name} ${index + 1}/${options.rounds} ${server.name}: ` +
-            `${taken.requestsPerSecond.toFixed(0)} requests/s, ${taken.cpuPerRequest.toFixed(1)} µs CPU`,
-        );
-      } catch (error) {
-        options.say(
-          `${server.name} is left out of ${scenario.name}: ${error instanceof Error ? error.message : String(error)}`,
-        );
-        taking = taking.filter((other) => other !== server);
-      }
+    const order = [...taking.slice(from), ...taking.slice(0, from)];
+    for (const [server, taken] of await round(scenario, order, options, leaveOut)) {
+      samples.get(server)?.push(taken);
+      options.say(
+        `${scenario.name} ${index + 1}/${options.rounds} ${server.name}: ` +
+          `${taken.requestsPerSecond.toFixed(0)} requests/s, ${taken.cpuPerRequest.toFixed(1)} µs CPU`,
+      );
     }
   }
   return taking.map((server) => summarize(scenario, server, samples.get(server) ?? []));
