@@ -210,7 +210,7 @@ async function round(
   const contestants = new Set<Contestant>();
   const drop = async (contestant: Contestant): Promise<void> => {
     contestants.delete(contestant);
-    thaw(contestant.running.roots);
+    await thaw(contestant.running.roots);
     await stopServer(contestant.running);
   };
   try {
@@ -226,7 +226,7 @@ async function round(
       const order = [...contestants];
       for (const contestant of turn % 2 === 0 ? order : order.reverse()) {
         const { running, put, samples } = contestant;
-        thaw(running.roots);
+        await thaw(running.roots);
         try {
           samples.push(await sample(running, put, turnSeconds));
           freeze(running.roots);
