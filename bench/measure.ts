@@ -9,7 +9,7 @@ import type { RunningProcess } from "../test/support/processes.js";
 import { ask } from "./client.js";
 import { freeze, thaw } from "./freeze.js";
 import { http2Load } from "./http2-load.js";
-import { cpuMicroseconds, machineMicroseconds, memoryOctets, ownMicroseconds } from "./process-tree.js";
+import { cpuMicroseconds, machineMicroseconds, ownMicroseconds, ownOctets } from "./process-tree.js";
 import type { Check, Scenario } from "./scenarios.js";
 import { clearPlace, type Demand, type Place, preparePlace, type Server, usual } from "./server.js";
 import { median, spread } from "./statistics.js";
@@ -25,7 +25,7 @@ export interface Result {
   readonly p99: number;
   /** Microseconds of the whole tree. */
   readonly cpuPerRequest: number;
-  /** MiB of the whole tree (PSS), after the load. */
+  /** MiB of the whole tree, after the load. */
   readonly memory: number;
   /** Share of the machine's cores that processes other than this server and wrk used meanwhile: the run's disturbance. */
   readonly others: number;
@@ -127,7 +127,7 @@ async function sample(running: Running, put: Loader, seconds: number): Promise<S
     p50: counted.p50,
     p99: counted.p99,
     cpuPerRequest: cpu / counted.requests,
-    memory: memoryOctets(running.roots) / 2 ** 20,
+    memory: ownOctets(running.roots) / 2 ** 20,
     others: Math.max(0, others / available),
     badStatus: counted.badStatus,
     socketErrors: counted.socketErrors,

@@ -1,5 +1,5 @@
 // What a server costs: CPU time and memory of its whole process tree, from /proc (proc(5)).
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { descendants } from "../test/support/processes.js";
 
@@ -46,6 +46,35 @@ export function memoryOctets(roots: readonly number[], which: (pid: number) => b
     const match = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`));
     return sum + Number(match?.[1] ?? 0) * 1024;
   }, 0);
+}
+
+/**
+ * Memory of the tree whatever else runs, octets: what each of its processes has for itself, and of what they share the most that one
+ * of each program has. A proportional set size would be less where another server has the same libraries.
+ */
+export function ownOctets(roots: readonly number[]): number {
+  const shared = new Map<string, number>();
+  let total = 0;
+  for (const pid of tree(roots)) {
+    const rollup = read(`/proc/${pid}/smaps_rollup`);
+    const sum = (kind: string): number =>
+      [...rollup.matchAll(new RegExp(`^${kind}_(?:Clean|Dirty): +(\\d+) kB`, "gm"))].reduce(
+        (octets, [, kib]) => octets + Number(kib) * 1024,
+        0,
+      );
+    total += sum("Private");
+    const program = programOf(pid);
+    shared.set(program, Math.max(shared.get(program) ?? 0, sum("Shared")));
+  }
+  return [...shared.values()].reduce((sum, octets) => sum + octets, total);
+}
+
+function programOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return ""; // it has ended
+  }
 }
 
 /** The machine, for the report. */

@@ -121,7 +121,7 @@ function method(run: BenchRun): string {
 In each of ${run.rounds} rounds every server of a scenario is started, must give the right answers, and warms up until a second costs no less CPU per request than
 the one before; then they are measured in turn, a second each, ${run.seconds} times, and all but the one that is measured are stopped (SIGSTOP). The p50 and p99 of a round are the medians
 of its seconds. Figures are medians of the rounds, errors are sums. CPU is user and system time of all processes of the server, children that ended included, over the requests
-answered, "CPU ±" how far the farthest round lay from the median; memory is their proportional set size after the load. All run the same WSGI application (bench/apps/app.py), which does not
+answered, "CPU ±" how far the farthest round lay from the median; memory is, after the load, what each of them has for itself, and of what they share the most that one of each program has. All run the same WSGI application (bench/apps/app.py), which does not
 log, or where the table of servers says so the same pages as an ASGI application (bench/apps/asgi_app.py: it waits with await), with 2 workers, and 1 thread per worker except in wait and mix, where it is 8. Where mod_wsgi-embedded has one thread, its two
 processes belong to two connections at a time: its p50 is theirs, its p99 what the waiting ones see; with more threads, it closes kept-alive
 connections while all threads are busy, which wrk counts as errors. In mix, wrk's p99 says little, as it sees only the
