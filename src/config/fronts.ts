@@ -3,8 +3,9 @@ import type { MountConfig, UpstreamGroupConfig, UpstreamServer } from "./config.
 
 /**
  * One per core; half as many, at least one, where all there is to do is to pass requests to servers on this machine. These need cores
- * as well: on two cores a gateway of one process in front of uWSGI took 7 to 20 % less processor time per request than one of two, with
- * as many requests/s up to 32 clients and nine tenths of them with 256, and its slowest hundredth waited two thirds as long.
+ * as well: on two cores, in front of uWSGI, a gateway of one process took 12 to 20 % less processor time per request than one of two with
+ * 8 and 32 clients, with as many requests/s, and its slowest hundredth waited two thirds as long. With 256 it took as much, with seven to
+ * twelve in a hundred fewer requests/s.
  */
 export function frontsFor(
   mounts: readonly MountConfig[],
