@@ -75,7 +75,6 @@ export class FastCgiConnection implements SocketOwner {
     this.#keep = owner.keep;
     this.#shared = owner.shares;
     this.#socket = new UpstreamSocket(owner.options, this);
-    if (this.#socket.connected) this.socketConnected();
   }
 
   get answered(): boolean {

@@ -72,8 +72,8 @@ export class SerialConnection implements SocketOwner, UpstreamCall, BodyTaker {
     this.#anySent = false;
     this.#anyReceived = false;
     this.#responding = false;
-    this.#socket ??= new UpstreamSocket(options, this);
-    if (this.#socket.connected) this.#send(this.#socket);
+    if (this.#socket === undefined) this.#socket = new UpstreamSocket(options, this);
+    else this.#send(this.#socket);
   }
 
   // -- the request

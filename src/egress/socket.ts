@@ -4,6 +4,7 @@ import type { Connection, ConnectionOwner, Destination } from "../net/connection
 import { later, type Timed, ticks } from "../net/deadline.js";
 import { connect } from "../net/system-connect.js";
 import type { DriverOptions, FailureKind } from "./driver.js";
+import { type JustConnected, tellLastFirst } from "./just-connected.js";
 
 /** What a connection is at; decides how long it may take, and what it is called when that was too long. */
 export interface Phase {
@@ -35,7 +36,7 @@ export const phases: Readonly<Record<PhaseName, Phase>> = {
 };
 
 export interface SocketOwner {
-  /** Not where it was `connected` when the constructor returned. */
+  /** Octets may be written from now on. */
   socketConnected(): void;
   socketReceived(chunk: Uint8Array): void;
   /** After `write` was false: there is room again. */
@@ -49,7 +50,7 @@ export interface SocketOwner {
 /** Milliseconds after which a unix socket whose backlog was full is tried again. */
 const backlogPause = 5;
 
-export class UpstreamSocket implements Timed, ConnectionOwner {
+export class UpstreamSocket implements Timed, ConnectionOwner, JustConnected {
   deadline = 0;
   readonly #options: DriverOptions;
   #owner: SocketOwner;
@@ -65,11 +66,17 @@ export class UpstreamSocket implements Timed, ConnectionOwner {
     this.#owner = owner;
     options.deadlines.watch(this);
     this.enter(phases.connecting);
-    this.#connection = connect(destinationOf(options), this);
+    this.#connection = this.#connect();
   }
 
-  get connected(): boolean {
-    return this.#connection.made;
+  #connect(): Connection {
+    const connection = connect(destinationOf(this.#options), this);
+    if (connection.made) tellLastFirst(this);
+    return connection;
+  }
+
+  tellConnected(): void {
+    if (!this.#closed) this.connectionMade();
   }
 
   /** All is told to another owner from now on. */
@@ -99,9 +106,7 @@ export class UpstreamSocket implements Timed, ConnectionOwner {
     // So says a unix socket whose backlog is full (unix(7)); TCP would have waited by itself.
     if (connecting && code === "EAGAIN") {
       later(backlogPause, () => {
-        if (this.#closed) return;
-        this.#connection = connect(destinationOf(this.#options), this);
-        if (this.connected) this.connectionMade();
+        if (!this.#closed) this.#connection = this.#connect();
       });
       return;
     }

@@ -1,5 +1,5 @@
 // Connections made to somewhere else, by system calls. A server that wants a connection for each request (uwsgi, SCGI) is asked in
-// one go: connected, written to, and watched, where libuv's handles wait for a turn of the event loop before anything can be
+// one turn: connected, watched, and written to, where libuv's handles wait for a turn of the event loop before anything can be
 // written, and have to be made and freed. In front of uWSGI a gateway does a tenth more requests so, and a page for less CPU.
 import { isIPv6 } from "node:net";
 import { constants } from "node:os";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { DriverOptions, FailureKind } from "../../src/egress/driver.js";
+import type { FailureKind } from "../../src/egress/driver.js";
 import { phases, type SocketOwner, UpstreamSocket } from "../../src/egress/socket.js";
 import { Deadlines } from "../../src/net/deadline.js";
-import { eventually, fakeServer, freePort, settle } from "./support.js";
+import { eventually, fakeServer, freePort, optionsFor, settle } from "./support.js";
 
 class Owner implements SocketOwner {
   events = "";
@@ -30,24 +30,6 @@ class Owner implements SocketOwner {
       () => `${events} in ${this.events}`,
     );
   }
-}
-
-function optionsFor(port: number, deadlines = new Deadlines(false)): DriverOptions {
-  return {
-    address: { kind: "tcp", host: "127.0.0.1", port },
-    name: "test",
-    deadlines,
-    connectTimeout: 4,
-    sendTimeout: 4,
-    firstByteTimeout: 4,
-    idleTimeout: 4,
-    tunnelTimeout: 4,
-    keepAlive: 0,
-    multiplex: 1,
-    maxHead: 1000,
-    maxFields: 10,
-    responses: { most: 1000 },
-  };
 }
 
 test("each phase has its own deadline", async (context) => {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type LogLine, logLine } from "../../src/channels.js";
 import type { UpstreamGroupConfig, UpstreamServer } from "../../src/config/config.js";
+import type { DriverOptions } from "../../src/egress/driver.js";
 import { type GroupOptions, UpstreamGroup } from "../../src/egress/group.js";
 import type { Body, Exchange, FileBody, Request, ResponseHead } from "../../src/exchange.js";
 import { Deadlines } from "../../src/net/deadline.js";
@@ -51,6 +52,25 @@ export interface FakeServer {
   /** Resolves when so many connections were accepted, with the last of them. */
   connection(count?: number): Promise<Accepted>;
   close(): Promise<void>;
+}
+
+/** Those of a driver of a server on the loopback; a second for each phase. */
+export function optionsFor(port: number, deadlines: Deadlines = new Deadlines(false)): DriverOptions {
+  return {
+    address: { kind: "tcp", host: "127.0.0.1", port },
+    name: "test",
+    deadlines,
+    connectTimeout: 4,
+    sendTimeout: 4,
+    firstByteTimeout: 4,
+    idleTimeout: 4,
+    tunnelTimeout: 4,
+    keepAlive: 0,
+    multiplex: 1,
+    maxHead: 1000,
+    maxFields: 10,
+    responses: { most: 1000 },
+  };
 }
 
 /** A server on the loopback until the test ends. `serve` is called with each connection. */
